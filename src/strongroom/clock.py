@@ -1,0 +1,52 @@
+"""The time, as an argument. Nothing else in the house may ask the operating system for it.
+
+Instants are aware UTC datetimes; on disk and in JSON they are RFC 3339 with microseconds and `Z`,
+so that text order is time order.
+"""
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+from strongroom.errors import Damaged
+
+
+class Clock(Protocol):
+    """What time it is, and how long something took."""
+
+    def now(self) -> datetime:
+        """Return the current instant in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back; only differences mean something."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the machine's wall clock in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return the machine's monotonic clock in seconds."""
+        return time.monotonic()
+
+
+def format_instant(instant: datetime) -> str:
+    """Return RFC 3339 text with six decimals and `Z`; naive datetimes are a programming error."""
+    if instant.tzinfo is None:
+        raise ValueError("an instant needs a time zone")
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_instant(text: object) -> datetime:
+    """Read what `format_instant` wrote, and nothing else; raise Damaged otherwise."""
+    if isinstance(text, str) and len(text) == 27:
+        try:
+            return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+        except ValueError:
+            pass
+    raise Damaged("an instant cannot be read", f"wanted YYYY-MM-DDTHH:MM:SS.ffffffZ: {text!r:.60}")

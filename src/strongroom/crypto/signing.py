@@ -1,0 +1,33 @@
+"""Ed25519 (RFC 8032) over framed messages; a signature made for one purpose fits no other."""
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from strongroom.crypto.framing import frame
+from strongroom.errors import Damaged
+
+SEED_BYTES = 32
+PUBLIC_KEY_BYTES = 32
+SIGNATURE_BYTES = 64
+
+
+def public_key(seed: bytes) -> bytes:
+    """Return the 32 public bytes that belong to a 32-byte seed."""
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+
+
+def sign(seed: bytes, purpose: str, message: bytes) -> bytes:
+    """Return 64 bytes over the framed purpose and message."""
+    return Ed25519PrivateKey.from_private_bytes(seed).sign(frame(purpose.encode(), message))
+
+
+def verify(public: bytes, purpose: str, message: bytes, signature: bytes, culprit: str) -> None:
+    """Raise Damaged naming the culprit unless this key signed this message for this purpose."""
+    try:
+        key = Ed25519PublicKey.from_public_bytes(public)
+        key.verify(signature, frame(purpose.encode(), message))
+    except (InvalidSignature, ValueError) as err:
+        raise Damaged(
+            f"{culprit} carries a wrong signature",
+            f"the key {public.hex()[:16]} did not sign it: forged, or altered since",
+        ) from err

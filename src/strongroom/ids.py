@@ -1,0 +1,37 @@
+"""Identifiers: 16 random bytes written as 32 hexadecimal digits, one type per thing named.
+
+Ids are opaque on purpose: they are the only names that leave the home, so no client's name reaches
+a provider. Randomness is an argument (`Token`), so that tests repeat.
+"""
+
+import re
+from collections.abc import Callable
+from typing import NewType
+
+from strongroom.errors import UsageError
+
+Token = Callable[[int], bytes]
+"""Return that many unpredictable bytes; `secrets.token_bytes` everywhere but in tests."""
+
+InstallId = NewType("InstallId", str)
+ClientId = NewType("ClientId", str)
+SourceId = NewType("SourceId", str)
+VaultId = NewType("VaultId", str)
+SessionId = NewType("SessionId", str)
+CustodianId = NewType("CustodianId", str)
+WriterId = NewType("WriterId", str)
+
+ID_BYTES = 16
+_HEX_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def new_id(token: Token) -> str:
+    """Return a fresh id as 32 hexadecimal digits."""
+    return token(ID_BYTES).hex()
+
+
+def parse_id(text: object, what: str) -> str:
+    """Return `text` when it is 32 lower-case hexadecimal digits; raise UsageError otherwise."""
+    if isinstance(text, str) and _HEX_ID.fullmatch(text):
+        return text
+    raise UsageError(f"{what} is not an id", f"wanted 32 hexadecimal digits, got {text!r:.60}")

@@ -1,0 +1,95 @@
+"""What the vault reads from and restores to.
+
+A source yields entries in order and, for files, their bytes; a target takes the same back. Both
+are implemented in `adapters/sources`. A tree is many entries; a database is one entry with the
+empty path.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from strongroom.errors import StrongroomError
+
+EntryKind = Literal["file", "directory", "symlink", "hardlink", "unreadable", "special"]
+Fact = str | int | bool | None | dict[str, int] | dict[str, str] | list[str]
+Facts = Mapping[str, Fact]
+"""What was true of the source when it was read, so that a restore can be checked against it."""
+
+BLOCK_BYTES_MAX = 4 << 20
+
+
+class EntryUnreadable(StrongroomError):
+    """One entry could not be read; the others still are, and the backup names it."""
+
+    exit_code = 3
+    code = "partly_done"
+    hint = "Give the user that runs Strongroom the right to read it, or remove it."
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing in a source, named by raw bytes relative to its root."""
+
+    path: bytes
+    kind: EntryKind
+    size_bytes: int = 0
+    mode: int = 0
+    modified_ns: int = 0
+    owner: int = 0
+    group: int = 0
+    link: bytes = b""
+    fingerprint: bytes = b""
+    """Equal fingerprints mean equal content, so the entry is not read again; empty: always read."""
+
+
+class Source(Protocol):
+    """Something to back up, open for one pass."""
+
+    @property
+    def profile(self) -> str:
+        """The chunk profile of its data stream, an id of docs/formats/vault-v1.md."""
+        ...
+
+    @property
+    def bytes_expected(self) -> int | None:
+        """How much there is to read where that is known cheaply, for the progress line."""
+        ...
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every entry once, parents before children, in an order that repeats."""
+        ...
+
+    def read(self, entry: Entry) -> Iterator[bytes]:
+        """Yield the bytes of a file entry in blocks of at most BLOCK_BYTES_MAX.
+
+        Raises EntryUnreadable before the first block when this entry alone cannot be read.
+        """
+        ...
+
+    def facts(self) -> Facts:
+        """Return facts to restore by; called once, after the last entry."""
+        ...
+
+    def close(self) -> None:
+        """Give back handles and remove what was spooled; safe to call twice."""
+        ...
+
+
+class Target(Protocol):
+    """A place to restore one source to; nothing appears under the final name before `finish`."""
+
+    def write(self, entry: Entry, blocks: Iterator[bytes]) -> None:
+        """Write one entry; entries arrive in the order they were read, files with their blocks."""
+        ...
+
+    def finish(self, facts: Facts) -> None:
+        """Compare what was written with the facts, then publish it by renaming.
+
+        Raises Damaged, and leaves nothing behind, when a fact does not hold.
+        """
+        ...
+
+    def abandon(self) -> None:
+        """Remove whatever was written and not published; safe to call after `finish`."""
+        ...
