@@ -1,7 +1,8 @@
 """Identifiers: 16 random bytes written as 32 hexadecimal digits, one type per thing named.
 
 Ids are opaque on purpose: they are the only names that leave the home, so no client's name reaches
-a provider. Randomness is an argument (`Token`), so that tests repeat.
+a provider. Object keys are paths made of them. Randomness is an argument (`Token`), so that tests
+repeat.
 """
 
 import re
@@ -22,7 +23,9 @@ CustodianId = NewType("CustodianId", str)
 WriterId = NewType("WriterId", str)
 
 ID_BYTES = 16
+KEY_LENGTH_MAX = 400
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
+_KEY = re.compile(r"[0-9a-z][0-9a-z._-]*(/[0-9a-z][0-9a-z._-]*)*")
 
 
 def new_id(token: Token) -> str:
@@ -35,3 +38,13 @@ def parse_id(text: object, what: str) -> str:
     if isinstance(text, str) and _HEX_ID.fullmatch(text):
         return text
     raise UsageError(f"{what} is not an id", f"wanted 32 hexadecimal digits, got {text!r:.60}")
+
+
+def check_key(key: str) -> str:
+    """Return the key of an object when it is one of ours; raise ValueError otherwise.
+
+    A key never climbs (`..`), hides (a leading dot) or surprises a provider (case, blanks).
+    """
+    if len(key) <= KEY_LENGTH_MAX and _KEY.fullmatch(key):
+        return key
+    raise ValueError(f"not an object key: {key!r:.80}")

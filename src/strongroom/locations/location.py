@@ -1,20 +1,16 @@
 """A location: a place that keeps objects which are written once.
 
 Five methods, implemented in `adapters/locations` for directories and object stores, and one
-contract suite in `tests/contracts`. Keys are the relative paths of docs/formats/vault-v1.md.
+contract suite in `tests/contracts`. Keys are the relative paths of docs/formats/vault-v1.md;
+`strongroom.ids.check_key` says which texts are keys.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from strongroom.errors import StrongroomError
-
-OBJECT_BYTES_MAX = 1 << 30
-KEY_LENGTH_MAX = 400
-_KEY = re.compile(r"[0-9a-z][0-9a-z._-]*(/[0-9a-z][0-9a-z._-]*)*")
 
 
 class LocationUnavailable(StrongroomError):
@@ -23,19 +19,29 @@ class LocationUnavailable(StrongroomError):
     code = "location_unavailable"
     hint = "See `strongroom location list`; the other locations are not affected."
 
+    @staticmethod
+    def full(what: str, why: str) -> "LocationUnavailable":
+        """Return the error of a location that has no room left; its code is `location_full`."""
+        return _LocationFull(what, why)
 
-class LocationFull(LocationUnavailable):
+    @staticmethod
+    def read_only(what: str, why: str) -> "LocationUnavailable":
+        """Return the error of a location that may not be written; code `location_read_only`."""
+        return _LocationReadOnly(what, why)
+
+
+class _LocationFull(LocationUnavailable):
     """The location has no room left."""
 
     code = "location_full"
     hint = "Make room there; a backup needs all locations but one."
 
 
-class LocationReadOnly(LocationUnavailable):
+class _LocationReadOnly(LocationUnavailable):
     """The location may be read but not written with this credential."""
 
     code = "location_read_only"
-    hint = "Give the worker's credential the right to create objects there."
+    hint = "Give the worker the right to create objects there."
 
 
 class ObjectMissing(StrongroomError):
@@ -62,7 +68,11 @@ class Stat:
 
 
 class Location(Protocol):
-    """A place that keeps objects which are written once. Safe to use from several threads."""
+    """A place that keeps objects which are written once. Safe to use from several threads.
+
+    Every method raises ValueError for a text that is not a key, and LocationUnavailable when the
+    location cannot say; an absent location is never taken for an empty one.
+    """
 
     @property
     def url(self) -> str:
@@ -72,20 +82,23 @@ class Location(Protocol):
     def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
         """Store the object if there is none of this key; durable when this returns.
 
-        Raises ObjectExists when there is one, whatever its bytes; LocationUnavailable (or a
-        child) when it cannot say, in which case the object may or may not have arrived.
+        Raises ObjectExists when there is one, whatever its bytes, and then that one is durable;
+        after LocationUnavailable the object may or may not have arrived.
         """
         ...
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """Return the bytes from `start` (negative: from the end), at most `length` of them.
 
-        Raises ObjectMissing, LocationUnavailable.
+        A range beyond the end gives what there is, down to nothing. Raises ObjectMissing.
         """
         ...
 
     def list(self, prefix: str) -> Iterator[Stat]:
-        """Yield every object whose key starts with `prefix` (whole parts), in key order."""
+        """Yield every object below `prefix` (whole parts; empty: all of them), in key order.
+
+        A listing may lag behind: absence from it proves nothing, `get` does.
+        """
         ...
 
     def stat(self, key: str) -> Stat:
@@ -95,10 +108,3 @@ class Location(Protocol):
     def delete(self, key: str) -> None:
         """Remove the object with the janitor's credential; raises ObjectMissing."""
         ...
-
-
-def check_key(key: str) -> str:
-    """Return the key when it is one of ours; a key never climbs, hides or surprises a provider."""
-    if len(key) <= KEY_LENGTH_MAX and _KEY.fullmatch(key):
-        return key
-    raise ValueError(f"not an object key: {key!r:.80}")

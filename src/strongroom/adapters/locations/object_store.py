@@ -1,0 +1,308 @@
+"""S3, Google Cloud Storage and Azure Blob Storage as locations, through obstore.
+
+Objects are put with the store's own create-only condition. Nothing is taken from the environment:
+endpoint, region and credential are what the URL and the caller say. Loaded only when such a URL
+appears, because obstore is a large library.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from operator import attrgetter
+from typing import TYPE_CHECKING, Self
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotSupportedError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from strongroom.errors import Damaged, UsageError
+from strongroom.ids import check_key
+from strongroom.locations import (
+    LocationUnavailable,
+    ObjectExists,
+    ObjectMissing,
+    Stat,
+    parse_location_url,
+)
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
+    from obstore.store import (
+        AzureConfig,
+        ClientConfig,
+        GCSConfig,
+        RetryConfig,
+        S3Config,
+        S3Credential,
+        S3CredentialProvider,
+    )
+
+CREDENTIAL_BYTES_MAX = 32 << 10
+PAGE = 1000
+_DENIED = (PermissionDeniedError, UnauthenticatedError)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A key and its secret: S3 key pair, Azure account key, or a Google service account's JSON."""
+
+    key_id: str
+    secret: str = field(repr=False)
+
+    def encode(self) -> bytes:
+        """Return the bytes to seal and keep."""
+        return json.dumps({"key_id": self.key_id, "secret": self.secret}).encode()
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Read what `encode` wrote; raise Damaged, without a word of it, otherwise."""
+        try:
+            found = json.loads(data[:CREDENTIAL_BYTES_MAX])
+        except ValueError:
+            found = None
+        if isinstance(found, dict) and found.keys() == {"key_id", "secret"}:
+            key_id, secret = found["key_id"], found["secret"]
+            if isinstance(key_id, str) and isinstance(secret, str):
+                return cls(key_id, secret)
+        raise Damaged("a location's credential cannot be read", "it is not what was sealed")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for a store before it counts as unavailable."""
+
+    connect_seconds: float = 10
+    request_seconds: float = 300
+    retries_max: int = 4
+    retry_seconds: float = 120
+
+
+class ObjectStoreLocation:
+    """Objects in one bucket below one prefix. Safe to use from several threads."""
+
+    def __init__(self, store: S3Store | GCSStore | AzureStore, url: str) -> None:
+        """Take a store that obstore has built: use `open_object_store`."""
+        self._store = store
+        self._url = url
+
+    @property
+    def url(self) -> str:
+        """The bucket's URL, without the credential."""
+        return self._url
+
+    def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
+        """Store the object if there is none of this key; the store has it when this returns."""
+        check_key(key)
+        try:
+            with self._mapped(f"{key} cannot be written", writing=True):
+                obstore.put(self._store, key, data, mode="create", use_multipart=False)
+        except (AlreadyExistsError, PreconditionError):
+            raise ObjectExists(f"{key} exists at {self._url}") from None
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """Return the bytes from `start` (negative: from the end), at most `length` of them."""
+        check_key(key)
+        if length == 0:
+            self.stat(key)
+            return b""
+        options: GetOptions = {}
+        if start < 0:
+            options = {"range": {"suffix": -start}}
+        elif length is not None:
+            options = {"range": (start, start + length)}
+        elif start:
+            options = {"range": {"offset": start}}
+        with self._mapped(f"{key} cannot be read"), self._present(key):
+            try:
+                data = bytes(obstore.get(self._store, key, options=options).bytes())
+            except BaseError as error:
+                if not options or isinstance(error, _DENIED):
+                    raise
+                return self._get_within(key, start, length, error)
+        return data if length is None else data[:length]
+
+    def list(self, prefix: str) -> Iterator[Stat]:
+        """Yield every object below `prefix`, in key order, leaving out what is not ours."""
+        below = check_key(prefix) if prefix else None
+        found: list[Stat] = []
+        with self._mapped(f"{prefix or 'the location'} cannot be listed"):
+            for page in obstore.list(self._store, below, chunk_size=PAGE):
+                found += [
+                    Stat(each["path"], each["size"], each["last_modified"])
+                    for each in page
+                    if _is_key(each["path"])
+                ]
+        # S3 lists in key order, but not every store that speaks S3 does: SeaweedFS sorts folder
+        # by folder, so that `a/b` comes before `a-b`.
+        yield from sorted(found, key=attrgetter("key"))
+
+    def stat(self, key: str) -> Stat:
+        """Return size and time of this object; raises ObjectMissing."""
+        check_key(key)
+        with self._mapped(f"{key} cannot be read"), self._present(key):
+            found = obstore.head(self._store, key)
+        return Stat(key, found["size"], found["last_modified"])
+
+    def delete(self, key: str) -> None:
+        """Remove the object; raises ObjectMissing."""
+        # Stores answer "done" for a key that is not there, so they are asked first.
+        self.stat(key)
+        with self._mapped(f"{key} cannot be deleted", writing=True), self._present(key):
+            obstore.delete(self._store, key)
+
+    def _get_within(self, key: str, start: int, length: int | None, error: BaseError) -> bytes:
+        """Answer a range that the store refused: beyond the end, or of a kind it does not know."""
+        size = self.stat(key).size_bytes
+        begin = max(0, size + start) if start < 0 else start
+        end = size if length is None else min(size, begin + length)
+        if end <= begin:
+            return b""
+        if start >= 0 or not isinstance(error, NotSupportedError):
+            raise error
+        return bytes(obstore.get_range(self._store, key, start=begin, end=end))
+
+    @contextmanager
+    def _present(self, key: str) -> Iterator[None]:
+        """Turn "not found" into ObjectMissing, once the bucket itself is known to answer."""
+        try:
+            yield
+        except FileNotFoundError:
+            for _ in obstore.list(self._store, key, chunk_size=1):
+                break
+            raise ObjectMissing(f"{key} is missing", f"not at {self._url}") from None
+
+    @contextmanager
+    def _mapped(self, what: str, *, writing: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except (AlreadyExistsError, PreconditionError):
+            raise
+        except _DENIED as error:
+            if writing:
+                raise LocationUnavailable.read_only(
+                    f"{self._url}: {what}", "the store refuses this credential"
+                ) from error
+            raise LocationUnavailable(
+                f"{self._url}: {what}", "the store refuses this credential"
+            ) from error
+        except (BaseError, OSError, ValueError) as error:
+            raise LocationUnavailable(f"{self._url}: {what}", _reason(error)) from error
+
+
+def open_object_store(
+    url: str, credential: Credential | None, patience: Patience | None = None
+) -> ObjectStoreLocation:
+    """Take an s3:, gs: or az: URL; nothing is sent before the first object.
+
+    Without a credential the store is asked as nobody, which only a public one answers.
+    """
+    parsed = parse_location_url(url)
+    limits = patience or Patience()
+    client: ClientConfig = {
+        "allow_http": parsed.is_plain_http,
+        "connect_timeout": timedelta(seconds=limits.connect_seconds),
+        "timeout": timedelta(seconds=limits.request_seconds),
+        "user_agent": "strongroom",
+    }
+    retry: RetryConfig = {
+        "max_retries": limits.retries_max,
+        "retry_timeout": timedelta(seconds=limits.retry_seconds),
+    }
+    store: S3Store | GCSStore | AzureStore
+    try:
+        if parsed.scheme == "s3":
+            store = S3Store(
+                parsed.place,
+                prefix=parsed.prefix or None,
+                config=_s3_config(parsed.endpoint, parsed.region or "us-east-1", credential),
+                client_options=client,
+                retry_config=retry,
+                credential_provider=_s3_keys(credential) if credential else None,
+            )
+        elif parsed.scheme == "gs":
+            store = GCSStore(
+                parsed.place,
+                prefix=parsed.prefix or None,
+                config=_gs_config(parsed.endpoint, credential),
+                client_options=client,
+                retry_config=retry,
+            )
+        elif parsed.scheme == "az":
+            store = AzureStore(
+                parsed.place,
+                prefix=parsed.prefix or None,
+                config=_az_config(parsed.endpoint, parsed.account or "", credential),
+                client_options=client,
+                retry_config=retry,
+            )
+        else:
+            raise UsageError("not an object store", f"{parsed.scheme} is a directory")
+    except (BaseError, ValueError):
+        # The vendor's message may quote what it could not read, which may be the secret.
+        raise UsageError(f"{parsed} cannot be used", "its credential cannot be read") from None
+    return ObjectStoreLocation(store, str(parsed))
+
+
+# Each setting that obstore would otherwise look up in the environment is given a value, so that a
+# variable somebody exported cannot send our objects elsewhere or sign them with another's key.
+
+
+def _s3_config(endpoint: str | None, region: str, credential: Credential | None) -> "S3Config":
+    return {
+        "endpoint": endpoint or f"https://s3.{region}.amazonaws.com",
+        "region": region,
+        "virtual_hosted_style_request": False,
+        "conditional_put": "etag",
+        "unsigned_payload": False,
+        "skip_signature": credential is None,
+    }
+
+
+def _s3_keys(credential: Credential) -> "S3CredentialProvider":
+    # Not as settings: to those obstore would add a session token from the environment.
+    keys: S3Credential = {
+        "access_key_id": credential.key_id,
+        "secret_access_key": credential.secret,
+        "token": None,
+        "expires_at": None,
+    }
+    return lambda: keys
+
+
+def _gs_config(endpoint: str | None, credential: Credential | None) -> "GCSConfig":
+    config: GCSConfig = {"skip_signature": credential is None}
+    if endpoint:
+        config["base_url"] = endpoint
+    if credential:
+        config["service_account_key"] = credential.secret
+    return config
+
+
+def _az_config(endpoint: str | None, account: str, credential: Credential | None) -> "AzureConfig":
+    return {
+        "account_name": account,
+        "endpoint": endpoint or f"https://{account}.blob.core.windows.net",
+        "skip_signature": credential is None,
+        "account_key": credential.secret if credential else "",
+    }
+
+
+def _is_key(path: str) -> bool:
+    try:
+        return bool(check_key(path))
+    except ValueError:
+        return False
+
+
+def _reason(error: Exception) -> str:
+    """Return the first words of the vendor's message: the rest is its debug output."""
+    return str(error).split("\n", 1)[0].split("<?xml", 1)[0].strip(" :")[:300]

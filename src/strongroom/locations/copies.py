@@ -1,0 +1,264 @@
+"""Copies: one object at several locations, and one answer from whichever still has it.
+
+Writing goes to all locations at once and succeeds when all but one hold the object. Reading asks
+one after the other until the caller accepts the bytes; no location is trusted, and what was wrong
+is remembered by name. Only `put`'s own answer decides whether an object is there: a listing may
+lag, so it is never a reason to write, to skip or to give up.
+"""
+
+import itertools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from strongroom.errors import Damaged, StrongroomError, UsageError
+from strongroom.ids import check_key
+from strongroom.locations.location import (
+    Location,
+    LocationUnavailable,
+    ObjectExists,
+    ObjectMissing,
+)
+
+OBJECT_BYTES_MAX = 1 << 30
+IN_FLIGHT_MAX = 4
+
+Data = bytes | bytearray | memoryview
+
+
+class Copies:
+    """Full copies of objects over named locations. Safe to use from several threads."""
+
+    def __init__(self, locations: Mapping[str, Location]) -> None:
+        """Take the locations by name; one thread each is started when first needed."""
+        if not locations:
+            raise UsageError("there is no location", hint="Add one: strongroom location add URL")
+        self.locations: Mapping[str, Location] = MappingProxyType(dict(locations))
+        self.damages: list[tuple[str, str, Damaged]] = []
+        """(location, key, error) of every copy that was read and not accepted."""
+        self._failures: dict[str, LocationUnavailable] = {}
+        # A thread of its own for each location: a slow one delays the others by no more than the
+        # objects in flight, and every location sees the objects in the order they were put.
+        self._pools = {
+            name: ThreadPoolExecutor(1, thread_name_prefix=f"copies-{name}") for name in locations
+        }
+        self._in_flight = threading.BoundedSemaphore(IN_FLIGHT_MAX)
+        self._turns = itertools.count()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close; what was queued and not begun is given up."""
+        self.close()
+
+    @property
+    def required(self) -> int:
+        """How many locations must hold an object before it counts as stored."""
+        return max(1, len(self.locations) - 1)
+
+    @property
+    def failures(self) -> Mapping[str, StrongroomError]:
+        """The locations that did not answer, by name, with the first reason each gave."""
+        return MappingProxyType(self._failures)
+
+    def put(self, key: str, data: Data) -> None:
+        """Store the object; when this returns, `required` locations hold these very bytes.
+
+        Doing it twice is harmless. Raises Damaged, naming the location, where other bytes are
+        stored under the key; LocationUnavailable when too few locations hold the object.
+        """
+        self.put_async(key, data).result()
+
+    def put_async(self, key: str, data: Data) -> Future[None]:
+        """Begin `put` and return its outcome-to-be; wait while too many are under way.
+
+        The caller leaves `data` unchanged, and asks for the result, which may raise.
+        """
+        check_key(key)
+        if len(data) > OBJECT_BYTES_MAX:
+            raise ValueError(f"object of {len(data)} bytes, at most {OBJECT_BYTES_MAX}")
+        self._in_flight.acquire()
+        outcome = _Outcome(key, self.required, tuple(self.locations), self._in_flight.release)
+        for name, pool in self._pools.items():
+            task = pool.submit(self._put_one, name, key, data)
+            task.add_done_callback(partial(outcome.note, name))
+        return outcome.future
+
+    def get(
+        self,
+        key: str,
+        accept: Callable[[bytes], object],
+        start: int = 0,
+        length: int | None = None,
+    ) -> bytes:
+        """Return the bytes of the first copy that `accept` does not refuse with Damaged.
+
+        Raises Damaged when a copy was read and none accepted, ObjectMissing when every location
+        answered that it has none, LocationUnavailable otherwise.
+        """
+        limit = OBJECT_BYTES_MAX if length is None else length
+        errors: dict[str, StrongroomError] = {}
+        for name in self._reading_order():
+            try:
+                # One byte more than an object may have shows a forged giant without loading it.
+                asked = limit + 1 if length is None else limit
+                data = self.locations[name].get(key, start, asked)
+                if len(data) > limit:
+                    raise Damaged(f"{key} is larger than any object", f"over {limit} bytes")
+                accept(data)
+            except Damaged as error:
+                self.damages.append((name, key, error))
+                errors[name] = error
+            except LocationUnavailable as error:
+                self._failures.setdefault(name, error)
+                errors[name] = error
+            except ObjectMissing as error:
+                errors[name] = error
+            else:
+                return data
+        raise _most_telling(key, errors)
+
+    def list(self, prefix: str) -> dict[str, frozenset[str]]:
+        """Return the keys below `prefix`, each with the names of the locations that list it.
+
+        A location that cannot list goes to `failures`; raises LocationUnavailable when none can.
+        A key that is not listed may exist all the same: see the module's opening.
+        """
+        tasks = {
+            name: self._pools[name].submit(_keys, location, prefix)
+            for name, location in self.locations.items()
+        }
+        found: dict[str, set[str]] = {}
+        errors: dict[str, StrongroomError] = {}
+        for name, task in tasks.items():
+            try:
+                for key in task.result():
+                    found.setdefault(key, set()).add(name)
+            except LocationUnavailable as error:
+                self._failures.setdefault(name, error)
+                errors[name] = error
+        if len(errors) == len(tasks):
+            raise _unavailable("no location can be listed", errors)
+        return {key: frozenset(found[key]) for key in sorted(found)}
+
+    def close(self) -> None:
+        """Wait for what is being written and give the threads back; safe to call twice."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _reading_order(self) -> Sequence[str]:
+        names = tuple(self.locations)
+        turn = next(self._turns) % len(names)
+        rotated = names[turn:] + names[:turn]
+        return sorted(rotated, key=lambda name: name in self._failures)
+
+    def _put_one(self, name: str, key: str, data: Data) -> None:
+        # A location that failed once is left alone: it would miss objects, and every further try
+        # could cost a timeout. The next run, or `repair`, brings it up to date.
+        known = self._failures.get(name)
+        if known is not None:
+            raise type(known)(known.what, known.why, known.hint)
+        location = self.locations[name]
+        try:
+            location.put(key, data)
+        except ObjectExists:
+            self._compare(name, location, key, data)
+        except LocationUnavailable as error:
+            self._failures.setdefault(name, error)
+            raise
+
+    def _compare(self, name: str, location: Location, key: str, data: Data) -> None:
+        try:
+            stored = location.get(key, 0, len(data) + 1)
+        except (LocationUnavailable, ObjectMissing) as error:
+            why = f"it says {key} exists and does not show it: {error}"
+            failure = LocationUnavailable(f"location {name} contradicts itself", why)
+            self._failures.setdefault(name, failure)
+            raise failure from error
+        if stored != data:
+            damage = Damaged(
+                f"location {name} holds other bytes under {key}",
+                "it was cut short, forged, or written by a second writer",
+            )
+            self.damages.append((name, key, damage))
+            raise damage
+
+
+class _Outcome:
+    """Counts the answers of all locations for one object and settles its future with the last."""
+
+    def __init__(
+        self, key: str, required: int, names: tuple[str, ...], release: Callable[[], None]
+    ) -> None:
+        self.future: Future[None] = Future()
+        self.future.set_running_or_notify_cancel()
+        self._key = key
+        self._required = required
+        self._names = names
+        self._release = release
+        self._errors: dict[str, BaseException | None] = {}
+        self._lock = threading.Lock()
+
+    def note(self, name: str, task: Future[None]) -> None:
+        closed = LocationUnavailable("closed before the object was sent")
+        with self._lock:
+            self._errors[name] = closed if task.cancelled() else task.exception()
+            if len(self._errors) < len(self._names):
+                return
+        self._release()
+        error = self._verdict()
+        if error is None:
+            self.future.set_result(None)
+        else:
+            self.future.set_exception(error)
+
+    def _verdict(self) -> BaseException | None:
+        errors: dict[str, StrongroomError] = {}
+        for name in self._names:
+            error = self._errors[name]
+            if isinstance(error, LocationUnavailable):
+                errors[name] = error
+            elif error is not None:
+                return error
+        stored = len(self._names) - len(errors)
+        if stored >= self._required:
+            return None
+        needed = f"{stored} of {len(self._names)} locations hold it, {self._required} are needed"
+        return _unavailable(f"{self._key} is not stored ({needed})", errors)
+
+
+def _keys(location: Location, prefix: str) -> Sequence[str]:
+    return [stat.key for stat in location.list(prefix)]
+
+
+def _most_telling(key: str, errors: Mapping[str, StrongroomError]) -> StrongroomError:
+    damaged = {name: error for name, error in errors.items() if isinstance(error, Damaged)}
+    if damaged:
+        damage = Damaged(f"no good copy of {key} is left", _each(errors))
+        damage.__cause__ = next(iter(damaged.values()))
+        return damage
+    if all(isinstance(error, ObjectMissing) for error in errors.values()):
+        return ObjectMissing(f"{key} is missing", f"asked {', '.join(sorted(errors))}")
+    return _unavailable(f"{key} cannot be read", errors)
+
+
+def _unavailable(what: str, errors: Mapping[str, StrongroomError]) -> LocationUnavailable:
+    """Return one error for several locations, of the kind and with the hint of the first."""
+    first = next(error for error in errors.values() if isinstance(error, LocationUnavailable))
+    failure = type(first)(what, _each(errors), first.hint)
+    failure.__cause__ = first
+    return failure
+
+
+def _each(errors: Mapping[str, StrongroomError]) -> str:
+    return "; ".join(f"{name}: {error}" for name, error in sorted(errors.items()))
