@@ -1,0 +1,1 @@
+"""Databases to keep rows in: SQLite, embedded and without any set-up."""
