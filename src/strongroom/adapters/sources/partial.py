@@ -1,0 +1,124 @@
+"""A file or directory that is written under a partial name and renamed when it is whole.
+
+What stood at the destination is moved aside first and removed only after the new one is in
+place, so that a crash at any point leaves the old or the new one, whole.
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from strongroom.adapters.sources.errors import TargetFailed, printable, reason
+from strongroom.adapters.sources.folder import remove_tree
+from strongroom.errors import PartlyDone, Refused
+from strongroom.ids import Token
+
+_NAME_BYTES_MAX = 200
+
+
+class Destination:
+    """Where a restore ends: the final name, the partial one, and the one for what was there."""
+
+    def __init__(self, path: Path, token: Token, overwrite: bool) -> None:
+        self.final = os.fsencode(path)
+        parent, name = os.path.split(self.final)
+        mark = token(8).hex().encode()
+        short = os.path.join(parent, name[:_NAME_BYTES_MAX])
+        self.partial = short + b".partial-" + mark
+        self._aside = short + b".replaced-" + mark
+        self._parent = parent or b"."
+        self._overwrite = overwrite
+        self._check_free()
+        with told(self.final):
+            os.makedirs(self._parent, exist_ok=True)
+
+    def publish(self, companions: tuple[bytes, ...] = ()) -> None:
+        """Give the partial one its final name; durable when this returns.
+
+        `companions` are suffixes of files that belong to an old one and go with it.
+        """
+        self._check_free()
+        moved: list[bytes] = []
+        with told(self.final):
+            if os.path.lexists(self.final) and not _is_empty_folder(self.final):
+                for suffix in (*companions, b""):
+                    # The companions first: an old database without its log is older, but whole;
+                    # a new one with an old log beside it would be ruined.
+                    if os.path.lexists(self.final + suffix):
+                        os.rename(self.final + suffix, self._aside + suffix)
+                        moved.append(self._aside + suffix)
+            # From here on a reader finds the new one.
+            os.rename(self.partial, self.final)
+            sync_folder(self._parent)
+        try:
+            for old in moved:
+                remove(old)
+        except OSError as error:
+            raise PartlyDone(
+                f"restored to {printable(self.final)}",
+                f"what it replaced could not be removed: {reason(error)}",
+                f"Remove {printable(self._aside)} yourself.",
+            ) from error
+
+    def refuse_companions(self, suffixes: tuple[bytes, ...]) -> None:
+        """Refuse files beside the destination that an engine would mix into the new one."""
+        for suffix in suffixes:
+            if not self._overwrite and os.path.lexists(self.final + suffix):
+                raise Refused(
+                    f"{printable(self.final + suffix)} exists",
+                    "it belongs to a database that was there and would ruin the restored one",
+                    "Restore to another place, or use --overwrite to replace both.",
+                )
+
+    def abandon(self) -> None:
+        """Remove the partial one."""
+        with contextlib.suppress(FileNotFoundError):
+            remove(self.partial)
+
+    def _check_free(self) -> None:
+        if not os.path.lexists(self.final) or self._overwrite or _is_empty_folder(self.final):
+            return
+        raise Refused(
+            f"{printable(self.final)} exists",
+            "a restore does not replace what is there",
+            "Restore to another place, or use --overwrite.",
+        )
+
+
+@contextlib.contextmanager
+def told(path: bytes) -> Iterator[None]:
+    """Turn an OSError while writing into one line that names the place."""
+    try:
+        yield
+    except OSError as error:
+        raise TargetFailed(f"{printable(path)} cannot be written", reason(error)) from error
+
+
+def remove(path: bytes) -> None:
+    """Remove a file, a link, or a directory with all below it."""
+    if stat.S_ISDIR(os.lstat(path).st_mode):
+        remove_tree(path)
+    else:
+        os.unlink(path)
+
+
+def sync_folder(path: bytes) -> None:
+    """Make the names in a directory durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_all(handle: int, block: bytes) -> None:
+    """Write all of a block, however little the kernel takes at once."""
+    written = os.write(handle, block)
+    while written < len(block):
+        written += os.write(handle, memoryview(block)[written:])
+
+
+def _is_empty_folder(path: bytes) -> bool:
+    return not os.path.islink(path) and os.path.isdir(path) and not os.listdir(path)

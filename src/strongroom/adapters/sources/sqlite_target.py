@@ -1,0 +1,72 @@
+"""Restore a SQLite database: the file, compared by digest, then opened and compared by content.
+
+It is opened as immutable, so that the comparison writes nothing beside it.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from strongroom.adapters.sources.errors import printable
+from strongroom.adapters.sources.file_target import FileTarget
+from strongroom.adapters.sources.restore_facts import Facts
+from strongroom.adapters.sources.sqlite_facts import database_uri, shape
+from strongroom.errors import Damaged
+from strongroom.ids import Token
+from strongroom.vault import Entry
+
+COMPANIONS = (b"-wal", b"-shm", b"-journal")
+
+
+class SqliteTarget:
+    """One database file at `destination`; owner and special bits only when `privileged`.
+
+    With `overwrite` the old database goes with its `-wal`, `-shm` and `-journal`; no application
+    may have it open, which cannot be seen from here.
+    """
+
+    def __init__(
+        self, destination: Path, token: Token, overwrite: bool = False, privileged: bool = False
+    ) -> None:
+        self._file = FileTarget(destination, token, overwrite, privileged)
+        self._file.place.refuse_companions(COMPANIONS)
+
+    def write(self, entry: Entry, blocks: Iterator[bytes]) -> None:
+        """Write the file; anything but one file with the empty path is refused."""
+        self._file.write(entry, blocks)
+
+    def finish(self, facts: Facts) -> None:
+        """Compare bytes, schema and rows with the facts, then publish; leave nothing otherwise."""
+        try:
+            entry = self._file.settle()
+            self._compare("bytes", facts, entry.size_bytes)
+            self._compare("blake3", facts, self._file.blake3)
+            if entry.size_bytes:
+                self._compare_content(facts)
+            self._file.place.refuse_companions(COMPANIONS)
+            self._file.place.publish(COMPANIONS)
+        finally:
+            self._file.abandon()
+
+    def abandon(self) -> None:
+        """Remove what was not published."""
+        self._file.abandon()
+
+    def _compare_content(self, facts: Facts) -> None:
+        uri = database_uri(os.path.abspath(self._file.place.partial), "mode=ro&immutable=1")
+        try:
+            with closing(sqlite3.connect(uri, uri=True)) as restored:
+                found = shape(restored)
+        except sqlite3.Error as error:
+            raise Damaged("the restored database cannot be opened", str(error)) from error
+        for name, value in found.items():
+            self._compare(name, facts, value)
+
+    def _compare(self, name: str, facts: Facts, found: object) -> None:
+        if name in facts and facts[name] != found:
+            raise Damaged(
+                f"the restored {printable(self._file.place.final)} is not what was backed up",
+                f"its {name} differ from the facts recorded at the backup",
+            )

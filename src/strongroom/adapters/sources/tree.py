@@ -1,0 +1,280 @@
+"""Back up a directory tree, or one file, as it is.
+
+Unchanged files carry a fingerprint, so the vault need not read them again. A file that changes
+while it is read is taken as far as its scanned size and named in the facts: a backup of a live
+tree is not a snapshot in time, and says so.
+"""
+
+import os
+import stat
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from strongroom.adapters.sources.errors import (
+    SourceMissing,
+    SourceUnreadable,
+    printable,
+    reason,
+)
+from strongroom.adapters.sources.folder import Folder
+from strongroom.adapters.sources.restore_facts import Fact, Facts
+from strongroom.adapters.sources.scan import Scan, entry_number, file_entry, sum_text
+from strongroom.clock import Clock
+from strongroom.errors import Refused
+from strongroom.vault import Entry, EntryUnreadable
+
+BLOCK_BYTES = 1 << 20
+NAMES_SHOWN_MAX = 20
+# A fifo that took a file's place must not hang the backup, nor a symlink lead it elsewhere.
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_TEXT_NAMES = (
+    b".sql",
+    b".csv",
+    b".tsv",
+    b".json",
+    b".jsonl",
+    b".ndjson",
+    b".xml",
+    b".ldif",
+    b".txt",
+    b".log",
+    b".dump",
+)
+
+
+class _Tally:
+    """What one pass saw; corrections come from `read`, which may run on another thread."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.entries = self.files = self.bytes = self.special = 0
+        self.hardlinks: list[Entry] = []
+        self.unreadable: set[bytes] = set()
+        self.changed: set[bytes] = set()
+        self._correction = 0
+        self._lock = threading.Lock()
+
+    def take(self, entry: Entry) -> None:
+        self.entries += 1
+        if entry.kind == "special":
+            self.special += 1
+            return
+        if entry.kind == "unreadable":
+            with self._lock:
+                self.unreadable.add(entry.path)
+            return
+        if entry.kind == "hardlink":
+            self.hardlinks.append(entry)
+        elif entry.kind == "file":
+            self.files += 1
+            self.bytes += entry.size_bytes
+        self.total += entry_number(entry)
+
+    def drop(self, entry: Entry) -> None:
+        """Take a file out that cannot be read."""
+        with self._lock:
+            if entry.path not in self.unreadable:
+                self.unreadable.add(entry.path)
+                self._correction -= entry_number(entry)
+
+    def note_change(self, entry: Entry, size_bytes: int) -> None:
+        """Remember a file that changed under the reader, and how much of it was taken."""
+        with self._lock:
+            if entry.path not in self.changed:
+                self.changed.add(entry.path)
+                self._correction -= entry_number(entry)
+                self._correction += entry_number(replace(entry, size_bytes=size_bytes))
+
+    def facts(self) -> dict[str, Fact]:
+        total = self.total + self._correction
+        for entry in self.hardlinks:
+            if entry.link in self.unreadable:
+                # Its content was to come from a file that could not be read.
+                total -= entry_number(entry)
+        return {
+            "entries": self.entries,
+            "files": self.files,
+            "bytes": self.bytes,
+            "special": self.special,
+            "unreadable": len(self.unreadable),
+            "unreadable_names": _shown(self.unreadable),
+            "changed_while_read": len(self.changed),
+            "changed_names": _shown(self.changed),
+            "tree_blake3": sum_text(total),
+        }
+
+
+class TreeSource:
+    """A directory and all below it; `exclude` names directories by absolute path."""
+
+    profile = "cdc-1m"
+    bytes_expected: int | None = None
+
+    def __init__(self, root: bytes, clock: Clock, exclude: frozenset[bytes] = frozenset()) -> None:
+        self._clock = clock
+        self._excluded = frozenset(_identities(exclude))
+        self._reading = threading.Lock()
+        self._tally = _Tally()
+        try:
+            self._scanned = Folder(root)
+        except OSError as error:
+            raise _cannot_open(root, error) from error
+        self._read = Folder(root)
+        info = os.fstat(self._scanned.directory(b""))
+        if (info.st_dev, info.st_ino) in self._excluded:
+            self.close()
+            raise Refused(
+                f"{printable(root)} cannot be a source",
+                "it holds Strongroom's own home or a location",
+                "Name the folders with your data instead.",
+            )
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every entry once, parents before children; a new call begins a new pass."""
+        self._tally = tally = _Tally()
+        scan = Scan(self._scanned, self._excluded, _nanoseconds(self._clock))
+        for found in scan.entries():
+            if found.kind == "unreadable" and not found.path:
+                raise SourceUnreadable("the folder cannot be listed", "no right to read it")
+            lost = found.kind == "hardlink" and found.link in tally.unreadable
+            entry = Entry(found.path, "unreadable") if lost else found
+            tally.take(entry)
+            yield entry
+
+    def read(self, entry: Entry) -> Iterator[bytes]:
+        """Yield the file's bytes up to its scanned size, 1 MiB at a time."""
+        try:
+            with self._reading:
+                here, name = self._read.parent(entry.path)
+                handle = _open(name, here)
+        except OSError as error:
+            self._tally.drop(entry)
+            raise EntryUnreadable(f"{printable(entry.path)} was not read", reason(error)) from error
+        yield from _read_open_file(handle, entry, self._tally)
+
+    def facts(self) -> Facts:
+        """Return the counts and the sum over all entries."""
+        return {"kind": "tree", **self._tally.facts()}
+
+    def close(self) -> None:
+        """Close the directories."""
+        self._scanned.close()
+        self._read.close()
+
+
+class FileSource:
+    """One regular file; its only entry has the empty path."""
+
+    def __init__(self, path: bytes, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._tally = _Tally()
+        try:
+            info = os.stat(path)
+        except OSError as error:
+            raise _cannot_open(path, error) from error
+        if not stat.S_ISREG(info.st_mode):
+            raise SourceUnreadable(f"{printable(path)} cannot be read", "it is not a regular file")
+        self.bytes_expected: int | None = info.st_size
+        # Text dumps change in small places, so small chunks pay; for anything else they cost.
+        self.profile = "cdc-16k" if path.lower().endswith(_TEXT_NAMES) else "cdc-1m"
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the file."""
+        self._tally = _Tally()
+        try:
+            info = os.stat(self._path)
+        except OSError as error:
+            raise _cannot_open(self._path, error) from error
+        entry = file_entry(b"", info, _nanoseconds(self._clock))
+        self._tally.take(entry)
+        yield entry
+
+    def read(self, entry: Entry) -> Iterator[bytes]:
+        """Yield the file's bytes up to its scanned size."""
+        try:
+            # Resolved once here, as the user may have named a symlink.
+            handle = _open(os.path.realpath(self._path), None)
+        except OSError as error:
+            raise _cannot_open(self._path, error) from error
+        yield from _read_open_file(handle, entry, self._tally)
+
+    def facts(self) -> Facts:
+        """Return the size and the sum over the one entry."""
+        return {"kind": "file", **self._tally.facts()}
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _read_open_file(handle: int, entry: Entry, tally: _Tally) -> Iterator[bytes]:
+    """Yield up to the scanned size and close the handle."""
+    taken = 0
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            tally.drop(entry)
+            raise EntryUnreadable(f"{printable(entry.path)} was not read", "it is no file any more")
+        while taken < entry.size_bytes:
+            try:
+                block = os.read(handle, min(BLOCK_BYTES, entry.size_bytes - taken))
+            except OSError as error:
+                raise _broken_off(entry, taken, error, tally) from error
+            if not block:
+                break
+            taken += len(block)
+            yield block
+        after = os.fstat(handle)
+        if (after.st_size, after.st_mtime_ns) != (entry.size_bytes, entry.modified_ns) or (
+            taken != entry.size_bytes
+        ):
+            tally.note_change(entry, taken)
+    finally:
+        os.close(handle)
+
+
+def _broken_off(
+    entry: Entry, taken: int, error: OSError, tally: _Tally
+) -> EntryUnreadable | SourceUnreadable:
+    if taken == 0:
+        tally.drop(entry)
+        return EntryUnreadable(f"{printable(entry.path)} was not read", reason(error))
+    # Half a file must never pass for a whole one, so the whole source fails.
+    return SourceUnreadable(
+        f"reading {printable(entry.path)} broke off after {taken} bytes",
+        reason(error),
+        "Look at the disk's health first; then move the file away.",
+    )
+
+
+def _open(name: bytes, directory: int | None) -> int:
+    """Open a file to read without touching its access time, where we may."""
+    try:
+        return os.open(name, _READ_FLAGS | os.O_NOATIME, dir_fd=directory)
+    except PermissionError:
+        # O_NOATIME is for the owner and for root only; reading may still be allowed.
+        return os.open(name, _READ_FLAGS, dir_fd=directory)
+
+
+def _cannot_open(path: bytes, error: OSError) -> SourceMissing | SourceUnreadable:
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return SourceMissing(f"there is no {printable(path)}", reason(error))
+    return SourceUnreadable(f"{printable(path)} cannot be read", reason(error))
+
+
+def _identities(paths: Iterable[bytes]) -> Iterator[tuple[int, int]]:
+    """Yield device and inode of each path that exists: names differ, what they lead to does not."""
+    for path in paths:
+        try:
+            info = os.stat(path)
+        except OSError:
+            continue
+        yield info.st_dev, info.st_ino
+
+
+def _nanoseconds(clock: Clock) -> int:
+    return int(clock.now().timestamp() * 1_000_000) * 1000
+
+
+def _shown(paths: set[bytes]) -> list[str]:
+    return [printable(path) for path in sorted(paths)[:NAMES_SHOWN_MAX]]

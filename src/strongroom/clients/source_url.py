@@ -1,0 +1,132 @@
+"""Read what a person typed as a source. Pure: what is on the disk is asked elsewhere.
+
+`sqlite:///abs/path`, `file:///abs/path` and plain paths are understood. A plain path and a
+`file:` URL do not say what lies there, so their kind is open until the disk was asked.
+"""
+
+import posixpath
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from strongroom.errors import Refused, UsageError
+
+SourceKind = Literal["sqlite", "tree", "file"]
+NAME_BYTES_MAX = 100
+PATH_BYTES_MAX = 4096
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/*[^/@]*:[^/@]*@")
+_LATER = ("postgresql", "postgres", "mysql", "mariadb", "command")
+_KNOWN = "sqlite:///PATH, file:///PATH or a plain path"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceUrl:
+    """Where a source is; `kind` is None until the disk was asked. `path` is absolute bytes."""
+
+    kind: SourceKind | None
+    path: bytes
+
+    @property
+    def text(self) -> str:
+        """The URL as it is stored and shown; `parse_source_url` reads it back."""
+        scheme = "sqlite" if self.kind == "sqlite" else "file"
+        return f"{scheme}://{quote_from_bytes(self.path)}"
+
+    @property
+    def default_name(self) -> str:
+        """A name made from the last part of the path, valid for `check_source_name`."""
+        base = posixpath.basename(self.path).decode("utf-8", "replace") or "root"
+        safe = "".join("_" if _forbidden(sign) else sign for sign in base).lstrip("-") or "_"
+        # Cut by bytes, and never through a character.
+        return safe.encode()[:NAME_BYTES_MAX].decode("utf-8", "ignore")
+
+    def of_kind(self, kind: SourceKind) -> "SourceUrl":
+        """Return the same place with the kind that was found there."""
+        return replace(self, kind=kind)
+
+
+def parse_source_url(text: str, cwd: str = "/") -> SourceUrl:
+    """Return the source that a URL or a path (relative to `cwd`) names; raise UsageError.
+
+    The text is not repeated in errors that could repeat a password.
+    """
+    if _PASSWORD.match(text):
+        raise Refused(
+            "a password in a source URL is refused",
+            "it would be seen in the process list and kept in the shell's history",
+            "Leave it out of the URL.",
+        )
+    found = _URL.fullmatch(text)
+    scheme = found[1].lower() if found else text.partition(":")[0]
+    if scheme in _LATER and (found or text.startswith("command:")):
+        raise UsageError(f"{scheme} sources are not yet available", f"this version knows {_KNOWN}")
+    if not found:
+        return SourceUrl(None, _absolute(_raw(text), cwd))
+    if scheme not in ("sqlite", "file"):
+        raise UsageError(f"no source has the scheme {scheme[:20]}", f"there are {_KNOWN}")
+    return SourceUrl("sqlite" if scheme == "sqlite" else None, _url_path(scheme, found[2]))
+
+
+def split_source_name(text: str) -> tuple[str | None, str]:
+    """Split `NAME=URL`; without a name the whole text is the URL, as is one such as `/a=b`."""
+    name, equals, url = text.partition("=")
+    if not equals or "/" in name or not name:
+        return None, text
+    return check_source_name(name), url
+
+
+def check_source_name(name: str) -> str:
+    """Return the name when it can be the name of a file in a restore; raise UsageError."""
+    why = ""
+    if not name or name in (".", ".."):
+        why = "it is empty, `.` or `..`"
+    elif name.startswith("-"):
+        why = "it begins with a hyphen, which commands take for an option"
+    elif any(_forbidden(sign) for sign in name):
+        why = "it holds a slash or a sign that cannot be printed"
+    elif len(name.encode()) > NAME_BYTES_MAX:
+        why = f"it is longer than {NAME_BYTES_MAX} bytes"
+    if why:
+        raise UsageError(f"a source cannot be named {name!r:.60}", why, "Choose one: NAME=URL.")
+    return name
+
+
+def _forbidden(sign: str) -> bool:
+    return sign == "/" or not sign.isprintable()
+
+
+def _url_path(scheme: str, rest: str) -> bytes:
+    if not rest.startswith("/"):
+        raise UsageError(
+            f"the {scheme} URL names another machine or a relative path",
+            "sources lie on this machine",
+            f"Write three slashes: {scheme}:///absolute/path.",
+        )
+    if "?" in rest or "#" in rest:
+        raise UsageError(
+            f"a {scheme} URL takes no options",
+            "it holds `?` or `#`",
+            "Write them as %3F and %23 if they belong to the path.",
+        )
+    return _absolute(unquote_to_bytes(_raw(rest)), "/")
+
+
+def _raw(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise UsageError("a source path cannot be encoded", "it is no text") from error
+
+
+def _absolute(path: bytes, cwd: str) -> bytes:
+    if not path:
+        raise UsageError("a source path is empty", f"wanted {_KNOWN}")
+    if b"\0" in path:
+        raise UsageError("a source path is refused", "it holds a NUL byte")
+    # normpath keeps two leading slashes, which POSIX lets mean something else; Linux does not.
+    full = b"/" + posixpath.normpath(posixpath.join(_raw(cwd), path)).lstrip(b"/")
+    if len(full) > PATH_BYTES_MAX:
+        raise UsageError("a source path is too long", f"at most {PATH_BYTES_MAX} bytes")
+    return full
