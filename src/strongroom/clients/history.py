@@ -1,0 +1,319 @@
+"""One client's database: its sources, its writers, and every snapshot that was begun.
+
+A snapshot's row is durable, with the exact bytes of its record, before the first copy is placed:
+whatever interrupts the placing, the next command sends the same bytes again, so two different
+records of one sequence number cannot exist. States go one way: writing, pending, good.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from strongroom.clients.source_url import split_source_name
+from strongroom.clock import format_instant, parse_instant
+from strongroom.database import Database, Row
+from strongroom.errors import UsageError
+from strongroom.facts import FACT_TABLE, Fact, read_facts, record
+from strongroom.ids import SourceId
+
+SnapshotState = Literal["writing", "pending", "good"]
+
+SCHEMA = (
+    FACT_TABLE,
+    """
+    CREATE TABLE source (
+      id TEXT PRIMARY KEY, name TEXT NOT NULL, url TEXT NOT NULL, kind TEXT NOT NULL,
+      added_at TEXT NOT NULL, removed_at TEXT
+    ) STRICT
+    """,
+    "CREATE UNIQUE INDEX source_name ON source (name) WHERE removed_at IS NULL",
+    """
+    CREATE TABLE writer (
+      number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, revoked_after INTEGER
+    ) STRICT
+    """,
+    """
+    CREATE TABLE client_key (
+      custodian INTEGER PRIMARY KEY, envelope BLOB NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE snapshot (
+      hash TEXT PRIMARY KEY, writer TEXT NOT NULL, sequence INTEGER NOT NULL,
+      state TEXT NOT NULL CHECK (state IN ('writing', 'pending', 'good')),
+      created_at TEXT NOT NULL, received_at TEXT, summary TEXT NOT NULL, record BLOB,
+      UNIQUE (writer, sequence)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE receipt (
+      snapshot TEXT NOT NULL REFERENCES snapshot (hash), custodian INTEGER NOT NULL,
+      received_at TEXT NOT NULL, PRIMARY KEY (snapshot, custodian)
+    ) STRICT
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSource:
+    """Where a client's data comes from; the name is unique among the client's sources."""
+
+    id: SourceId
+    name: str
+    url: str
+    kind: str
+    added_at: datetime
+
+    @staticmethod
+    def split_name(text: str) -> tuple[str | None, str]:
+        """Split what a person typed as `NAME=URL` or `URL`."""
+        return split_source_name(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the home knows of one snapshot; `hash` is its id, `record` its bytes until placed."""
+
+    hash: str
+    writer: str
+    sequence: int
+    state: SnapshotState
+    created_at: datetime
+    received_at: datetime | None
+    summary: Mapping[str, Any]
+    receipts: int = 0
+
+
+class History:
+    """The tables of one client's `client.db`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.migrate(SCHEMA)
+
+    # -- sources
+
+    def sources(self) -> list[ClientSource]:
+        """Return the sources that are backed up, in the order of their names."""
+        with self._database.reading() as reading:
+            rows = reading.rows(
+                "SELECT id, name, url, kind, added_at FROM source WHERE removed_at IS NULL "
+                "ORDER BY name"
+            )
+        return [ClientSource(SourceId(r[0]), r[1], r[2], r[3], parse_instant(r[4])) for r in rows]
+
+    def add_source(self, source: ClientSource, fact: Fact) -> None:
+        """Write a source; refuses a name or a URL that is taken."""
+        for other in self.sources():
+            if source.name == other.name:
+                raise UsageError(
+                    f"there already is a source named {source.name}",
+                    f"it reads {other.url}",
+                    hint="Give this one a name of its own: `NAME=URL`.",
+                )
+            if source.url == other.url:
+                raise UsageError(f"{source.url} is already a source", f"it is named {other.name}")
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "INSERT INTO source (id, name, url, kind, added_at) VALUES (?, ?, ?, ?, ?)",
+                (source.id, source.name, source.url, source.kind, format_instant(source.added_at)),
+            )
+            record(transaction, fact)
+
+    def remove_source(self, source: ClientSource, fact: Fact) -> None:
+        """Stop backing a source up; its snapshots stay."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "UPDATE source SET removed_at = ? WHERE id = ?",
+                (format_instant(fact.at), source.id),
+            )
+            record(transaction, fact)
+
+    # -- keys, public parts
+
+    def writers(self) -> list[tuple[bytes, int | None]]:
+        """Return (public key, last sequence where revoked) of every writer, oldest first."""
+        with self._database.reading() as reading:
+            return [
+                (row[0], row[1])
+                for row in reading.rows("SELECT key, revoked_after FROM writer ORDER BY number")
+            ]
+
+    def begin_writer(self, key: bytes, client_keys: Mapping[int, bytes], fact: Fact) -> None:
+        """Write the first writer's public key and the custodians' certificates for this client."""
+        with self._database.transaction() as transaction:
+            transaction.run("INSERT INTO writer (key) VALUES (?)", (key,))
+            transaction.run_many(
+                "INSERT INTO client_key (custodian, envelope) VALUES (?, ?)",
+                list(client_keys.items()),
+            )
+            record(transaction, fact)
+
+    def revoke_writer(self, key: bytes, after: int) -> None:
+        """Write a former writer whose snapshots count up to this sequence."""
+        with self._database.transaction() as transaction:
+            transaction.run("INSERT INTO writer (key, revoked_after) VALUES (?, ?)", (key, after))
+
+    def client_keys(self) -> dict[int, bytes]:
+        """Return the custodians' certificates (envelopes) by custodian index."""
+        with self._database.reading() as reading:
+            return {
+                row[0]: row[1] for row in reading.rows("SELECT custodian, envelope FROM client_key")
+            }
+
+    # -- snapshots
+
+    def begin_snapshot(self, snapshot: Snapshot, record_bytes: bytes) -> None:
+        """Write a snapshot's row with its exact record; from here on it can only be completed."""
+        with self._database.transaction() as transaction:
+            _insert(transaction.run, snapshot, record_bytes)
+
+    def adopt_snapshot(self, snapshot: Snapshot, receipts: Mapping[int, datetime]) -> None:
+        """Write a snapshot that was found at the locations, with its receipts."""
+        with self._database.transaction() as transaction:
+            _insert(transaction.run, snapshot, None)
+            transaction.run_many(
+                "INSERT INTO receipt (snapshot, custodian, received_at) VALUES (?, ?, ?)",
+                [(snapshot.hash, index, format_instant(at)) for index, at in receipts.items()],
+            )
+
+    def record_of(self, snapshot: Snapshot) -> bytes | None:
+        """Return the record's bytes while they are still to be placed."""
+        with self._database.reading() as reading:
+            row = reading.row("SELECT record FROM snapshot WHERE hash = ?", (snapshot.hash,))
+        return row[0] if row else None
+
+    def placed(self, snapshot: Snapshot) -> None:
+        """Note that enough locations hold the record."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "UPDATE snapshot SET state = 'pending', record = NULL "
+                "WHERE hash = ? AND state = 'writing'",
+                (snapshot.hash,),
+            )
+
+    def add_receipt(self, snapshot: Snapshot, custodian: int, at: datetime) -> None:
+        """Note one custodian's receipt; the same one again changes nothing."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "INSERT OR IGNORE INTO receipt (snapshot, custodian, received_at) VALUES (?, ?, ?)",
+                (snapshot.hash, custodian, format_instant(at)),
+            )
+
+    def receipts(self, snapshot: Snapshot) -> dict[int, datetime]:
+        """Return when each custodian received it, by custodian index."""
+        with self._database.reading() as reading:
+            rows = reading.rows(
+                "SELECT custodian, received_at FROM receipt WHERE snapshot = ?", (snapshot.hash,)
+            )
+        return {index: parse_instant(at) for index, at in rows}
+
+    def good(self, snapshot: Snapshot, received_at: datetime, fact: Fact) -> None:
+        """Make a pending snapshot good, with the fact that tells of it."""
+        with self._database.transaction() as transaction:
+            changed = transaction.run(
+                "UPDATE snapshot SET state = 'good', received_at = ? "
+                "WHERE hash = ? AND state = 'pending'",
+                (format_instant(received_at), snapshot.hash),
+            )
+            if changed:
+                record(transaction, fact)
+
+    def snapshots(self) -> list[Snapshot]:
+        """Return every snapshot, oldest first."""
+        with self._database.reading() as reading:
+            rows = reading.rows(
+                "SELECT hash, writer, sequence, state, created_at, received_at, summary, "
+                "(SELECT count(*) FROM receipt WHERE receipt.snapshot = snapshot.hash) "
+                "FROM snapshot ORDER BY rowid"
+            )
+        return [_snapshot(row) for row in rows]
+
+    def find(self, wanted: str) -> Snapshot:
+        """Return the snapshot meant by `latest`, an id prefix, or a time."""
+        return find_snapshot(self.snapshots(), wanted)
+
+    def record(self, fact: Fact) -> None:
+        """Record a fact that changes no row here."""
+        with self._database.transaction() as transaction:
+            record(transaction, fact)
+
+    def facts(self, kind: str | None = None) -> list[Fact]:
+        """Return the client's facts in order."""
+        with self._database.reading() as reading:
+            return read_facts(reading, kind)
+
+    def close(self) -> None:
+        """Give the database back."""
+        self._database.close()
+
+
+def find_snapshot(snapshots: Sequence[Snapshot], wanted: str) -> Snapshot:
+    """Return the snapshot meant by `latest`, an id prefix of 4 or more, or a time; pure."""
+    good = [snapshot for snapshot in snapshots if snapshot.state == "good"]
+    if wanted == "latest":
+        if good:
+            return good[-1]
+        pending = sum(snapshot.state == "pending" for snapshot in snapshots)
+        raise UsageError(
+            "there is no good snapshot yet",
+            f"{pending} are pending: too few custodians have signed for them" if pending else "",
+            hint="Run `strongroom backup CLIENT`; it also collects missing receipts.",
+        )
+    prefix = wanted.lower()
+    matches = [snapshot for snapshot in snapshots if snapshot.hash.startswith(prefix)]
+    if len(prefix) >= 4 and len(matches) == 1:
+        return matches[0]
+    if len(prefix) >= 4 and matches:
+        raise UsageError(f"{wanted} fits {len(matches)} snapshots", "give more of the id")
+    return _at_or_before(good, wanted)
+
+
+def _at_or_before(good: Sequence[Snapshot], wanted: str) -> Snapshot:
+    try:
+        instant = datetime.fromisoformat(wanted)
+    except ValueError as err:
+        raise UsageError(
+            f"there is no snapshot {wanted!r:.80}",
+            "wanted `latest`, four or more digits of an id, or a time like 2026-11-22T18:00Z",
+            hint="List them with `strongroom snapshots CLIENT`.",
+        ) from err
+    if instant.tzinfo is None:
+        raise UsageError(f"the time {wanted} has no zone", "write it with Z or an offset")
+    before = [s for s in good if s.received_at is not None and s.received_at <= instant]
+    if not before:
+        raise UsageError(f"there is no good snapshot at or before {wanted}")
+    return max(before, key=lambda s: s.received_at or s.created_at)
+
+
+def _insert(run: Any, snapshot: Snapshot, record_bytes: bytes | None) -> None:
+    received = snapshot.received_at
+    run(
+        "INSERT INTO snapshot (hash, writer, sequence, state, created_at, received_at, summary, "
+        "record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            snapshot.hash,
+            snapshot.writer,
+            snapshot.sequence,
+            snapshot.state,
+            format_instant(snapshot.created_at),
+            format_instant(received) if received else None,
+            json.dumps(dict(snapshot.summary), sort_keys=True, separators=(",", ":")),
+            record_bytes,
+        ),
+    )
+
+
+def _snapshot(row: Row) -> Snapshot:
+    return Snapshot(
+        hash=row[0],
+        writer=row[1],
+        sequence=row[2],
+        state=row[3],
+        created_at=parse_instant(row[4]),
+        received_at=parse_instant(row[5]) if row[5] else None,
+        summary=json.loads(row[6]),
+        receipts=row[7],
+    )

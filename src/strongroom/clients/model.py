@@ -1,0 +1,76 @@
+"""What a client is, and the pure rules about names and keep policies."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from strongroom.errors import UsageError
+from strongroom.ids import ClientId, VaultId
+
+ClientClass = Literal["normal", "high"]
+NAME_LENGTH_MAX = 64
+KEEP_MAX = 10_000
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_KEEP_PART = re.compile(r"(\d{1,5})([dwmf])")
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How many good snapshots to keep: the newest of each day, week and month, and a floor."""
+
+    daily: int = 7
+    weekly: int = 5
+    monthly: int = 12
+    floor: int = 3
+
+    def __str__(self) -> str:
+        """Return the text `parse` reads."""
+        return f"{self.daily}d{self.weekly}w{self.monthly}m{self.floor}f"
+
+    @classmethod
+    def parse(cls, text: str) -> "Keep":
+        """Read `7d5w12m3f`; parts left out keep their default."""
+        parts = {unit: int(number) for number, unit in _KEEP_PART.findall(text)}
+        if (
+            "".join(f"{number}{unit}" for number, unit in _KEEP_PART.findall(text)) != text
+            or not parts
+        ):
+            raise UsageError(
+                f"the keep policy {text!r:.40} cannot be read", "wanted like 7d5w12m3f"
+            )
+        default = cls()
+        keep = cls(
+            parts.get("d", default.daily),
+            parts.get("w", default.weekly),
+            parts.get("m", default.monthly),
+            parts.get("f", default.floor),
+        )
+        if keep.floor < 1 or max(keep.daily, keep.weekly, keep.monthly, keep.floor) > KEEP_MAX:
+            raise UsageError(
+                f"the keep policy {text!r:.40} is out of bounds",
+                f"the floor is at least 1 and no number is over {KEEP_MAX}",
+            )
+        return keep
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Somebody whose data is kept: one vault, one class."""
+
+    id: ClientId
+    name: str
+    vault: VaultId
+    vault_class: ClientClass
+    keep: Keep
+    created_at: datetime
+
+    @staticmethod
+    def check_name(name: str, what: str = "the client name") -> str:
+        """Return a name that is easy to type and safe in a shell; raise UsageError otherwise."""
+        if len(name) <= NAME_LENGTH_MAX and _NAME.fullmatch(name):
+            return name
+        raise UsageError(
+            f"{what} {name!r:.80} cannot be used",
+            f"wanted 1 to {NAME_LENGTH_MAX} of a-z, 0-9, '.', '_', '-', a letter or digit first",
+        )

@@ -1,0 +1,194 @@
+"""The server's own tables: this install, its locations, its clients.
+
+One SQLite file, `server.db`. Every change is made together with the fact that tells of it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from strongroom.clients.model import Client, ClientClass, Keep
+from strongroom.clock import format_instant, parse_instant
+from strongroom.database import Database, Row
+from strongroom.errors import UsageError
+from strongroom.facts import FACT_TABLE, Fact, read_facts, record
+from strongroom.ids import ClientId, InstallId, VaultId
+
+SCHEMA = (
+    FACT_TABLE,
+    """
+    CREATE TABLE install (
+      id TEXT PRIMARY KEY, operator TEXT NOT NULL, operator_key BLOB NOT NULL,
+      roster BLOB NOT NULL, created_at TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE location (
+      name TEXT PRIMARY KEY, url TEXT NOT NULL UNIQUE, facility TEXT NOT NULL,
+      country TEXT NOT NULL, credential INTEGER NOT NULL, added_at TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE client (
+      id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, vault TEXT NOT NULL UNIQUE,
+      class TEXT NOT NULL CHECK (class IN ('normal', 'high')), keep TEXT NOT NULL,
+      created_at TEXT NOT NULL
+    ) STRICT
+    """,
+)
+
+
+class Registry:
+    """The tables of `server.db`."""
+
+    @dataclass(frozen=True, slots=True)
+    class Install:
+        """This deployment: its id, who operates it, and the signed roster of its custodians."""
+
+        id: InstallId
+        operator: str
+        operator_key: bytes
+        roster: bytes
+        created_at: datetime
+
+    @dataclass(frozen=True, slots=True)
+    class Place:
+        """A location as the operator named it. `credential` tells whether one is sealed for it."""
+
+        name: str
+        url: str
+        facility: str
+        country: str
+        credential: bool
+        added_at: datetime
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.migrate(SCHEMA)
+
+    def install(self) -> Install:
+        """Return this install; raise UsageError where `init` has not finished."""
+        with self._database.reading() as reading:
+            row = reading.row("SELECT id, operator, operator_key, roster, created_at FROM install")
+        if row is None:
+            raise UsageError(
+                "this home was never finished",
+                "its `init` was interrupted before the end",
+                hint="Remove the folder and run `strongroom init` again.",
+            )
+        return Registry.Install(InstallId(row[0]), row[1], row[2], row[3], parse_instant(row[4]))
+
+    def begin(self, install: Install, fact: Fact) -> None:
+        """Write the install; the last step of `init`."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "INSERT INTO install (id, operator, operator_key, roster, created_at) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (
+                    install.id,
+                    install.operator,
+                    install.operator_key,
+                    install.roster,
+                    format_instant(install.created_at),
+                ),
+            )
+            record(transaction, fact)
+
+    def locations(self) -> list[Place]:
+        """Return the locations in the order of their names."""
+        with self._database.reading() as reading:
+            rows = reading.rows(
+                "SELECT name, url, facility, country, credential, added_at FROM location "
+                "ORDER BY name"
+            )
+        return [
+            Registry.Place(name, url, facility, country, bool(credential), parse_instant(added))
+            for name, url, facility, country, credential, added in rows
+        ]
+
+    def add_location(self, entry: Place, fact: Fact) -> None:
+        """Write a location; refuses a name or URL that is taken."""
+        with self._database.transaction() as transaction:
+            taken = transaction.row(
+                "SELECT name FROM location WHERE name = ? OR url = ?", (entry.name, entry.url)
+            )
+            if taken is not None:
+                raise UsageError(
+                    f"the location {entry.url} is already there", f"it is named {taken[0]}"
+                )
+            transaction.run(
+                "INSERT INTO location (name, url, facility, country, credential, added_at) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    entry.name,
+                    entry.url,
+                    entry.facility,
+                    entry.country,
+                    int(entry.credential),
+                    format_instant(entry.added_at),
+                ),
+            )
+            record(transaction, fact)
+
+    def clients(self) -> list[Client]:
+        """Return the clients in the order of their names."""
+        with self._database.reading() as reading:
+            rows = reading.rows(f"{_CLIENT} ORDER BY name")
+        return [_client(row) for row in rows]
+
+    def client(self, name: str) -> Client:
+        """Return one client by name; the error lists those there are."""
+        with self._database.reading() as reading:
+            row = reading.row(f"{_CLIENT} WHERE name = ?", (name,))
+        if row is None:
+            names = ", ".join(client.name for client in self.clients()[:20]) or "none yet"
+            raise UsageError(
+                f"there is no client {name!r:.80}",
+                f"known: {names}",
+                hint="Add it with `strongroom client add NAME --source URL`.",
+            )
+        return _client(row)
+
+    def add_client(self, client: Client, fact: Fact) -> None:
+        """Write a client; refuses a name that is taken."""
+        with self._database.transaction() as transaction:
+            if transaction.row("SELECT 1 FROM client WHERE name = ?", (client.name,)):
+                raise UsageError(f"there already is a client {client.name}")
+            transaction.run(
+                "INSERT INTO client (id, name, vault, class, keep, created_at) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    client.id,
+                    client.name,
+                    client.vault,
+                    client.vault_class,
+                    str(client.keep),
+                    format_instant(client.created_at),
+                ),
+            )
+            record(transaction, fact)
+
+    def set_keep(self, client: Client, keep: Keep, fact: Fact) -> None:
+        """Change a client's keep policy."""
+        with self._database.transaction() as transaction:
+            transaction.run("UPDATE client SET keep = ? WHERE id = ?", (str(keep), client.id))
+            record(transaction, fact)
+
+    def record(self, fact: Fact) -> None:
+        """Record a fact that changes no row here."""
+        with self._database.transaction() as transaction:
+            record(transaction, fact)
+
+    def facts(self, kind: str | None = None) -> list[Fact]:
+        """Return the server's facts in order."""
+        with self._database.reading() as reading:
+            return read_facts(reading, kind)
+
+
+_CLIENT = "SELECT id, name, vault, class, keep, created_at FROM client"
+
+
+def _client(row: Row) -> Client:
+    class_: ClientClass = row[3]
+    return Client(
+        ClientId(row[0]), row[1], VaultId(row[2]), class_, Keep.parse(row[4]), parse_instant(row[5])
+    )
