@@ -1,0 +1,1 @@
+"""What the machine gives: one lock a vault, held by the kernel."""

@@ -1,0 +1,145 @@
+"""The settings of one home: a frozen dataclass read from `strongroom.toml`.
+
+Every key is in the file `init` writes, with a comment. An unknown key is refused, because a
+setting that is silently ignored is how encryption and retention get lost. This module is the only
+reader of the environment.
+"""
+
+import os
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from strongroom.errors import StrongroomError, UsageError
+
+HOME_VERSION = 1
+FILE_NAME = "strongroom.toml"
+THREADS_MAX = 64
+
+_TEMPLATE = """\
+# Strongroom's settings for this home. An unknown key is refused.
+
+# The version of this folder's layout. Strongroom raises it; do not edit it.
+home_version = {home_version}
+
+# The key file that opens this home's sealed secrets. It lies outside the home on purpose:
+# a copy of the home alone opens nothing.
+key_file = "{key_file}"
+
+# Where a source that cannot stream is copied while it is read (SQLite above 64 MiB). Empty: the
+# user's runtime folder, which is in memory on most systems, or the temporary folder.
+spool = ""
+
+# Threads that compress and seal during a backup, and open during a restore.
+threads = {threads}
+
+# The keep policy of a new client: newest of each day, week and month, and a floor of good ones.
+keep = "7d5w12m3f"
+"""
+
+
+class NewerHome(StrongroomError):
+    """The home was made or migrated by a newer Strongroom."""
+
+    code = "newer_home"
+    hint = "Update this installation; nothing was changed."
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a home is set to. Paths are absolute."""
+
+    home: Path
+    key_file: Path
+    spool: Path
+    threads: int
+    keep: str
+
+
+def default_home() -> Path:
+    """Return STRONGROOM_HOME, or the place for data of this user (root: /var/lib/strongroom)."""
+    named = os.environ.get("STRONGROOM_HOME")
+    if named:
+        return Path(named).absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/strongroom")
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local/share") / "strongroom"
+
+
+def default_key_file(install: str) -> Path:
+    """Return where the key file of a new install goes: outside the home."""
+    config = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(config) if config else Path.home() / ".config") / "strongroom" / f"{install}.key"
+
+
+def write_settings(home: Path, key_file: Path) -> None:
+    """Write the commented file of a new home."""
+    text = _TEMPLATE.format(
+        home_version=HOME_VERSION,
+        key_file=str(key_file).replace("\\", "\\\\").replace('"', '\\"'),
+        threads=min(max(os.cpu_count() or 1, 1), 8),
+    )
+    (home / FILE_NAME).write_text(text, encoding="utf-8")
+
+
+def read_settings(home: Path) -> Settings:
+    """Read a home's settings; raises for no home, a newer home, unknown or bad keys."""
+    path = home / FILE_NAME
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as err:
+        raise UsageError(
+            f"there is no Strongroom home in {home}",
+            f"{FILE_NAME} is not there",
+            hint="Make one with `strongroom init`, or name another with --home.",
+        ) from err
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+        raise UsageError(f"{path} cannot be read", str(err)) from err
+    version = values.get("home_version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise UsageError(f"{path} has no usable home_version", f"got {version!r:.40}")
+    if version > HOME_VERSION:
+        raise NewerHome(
+            f"the home {home} is of version {version}",
+            f"this Strongroom knows homes up to version {HOME_VERSION}",
+        )
+    return _parse(home, path, values)
+
+
+def _parse(home: Path, path: Path, values: Mapping[str, Any]) -> Settings:
+    wanted: dict[str, type] = {
+        "home_version": int,
+        "key_file": str,
+        "spool": str,
+        "threads": int,
+        "keep": str,
+    }
+    unknown = sorted(set(values) - set(wanted))
+    if unknown:
+        raise UsageError(
+            f"{path} has an unknown setting {unknown[0]!r:.60}",
+            f"known: {', '.join(wanted)}",
+            hint="Remove it or mend its name; nothing was done.",
+        )
+    for key, kind in wanted.items():
+        value = values.get(key)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise UsageError(f"the setting {key} in {path} is not usable", f"got {value!r:.60}")
+    if not 1 <= values["threads"] <= THREADS_MAX:
+        raise UsageError(f"the setting threads in {path} is not 1 to {THREADS_MAX}")
+    spool = Path(values["spool"]) if values["spool"] else _default_spool()
+    for key, folder in (("key_file", Path(values["key_file"])), ("spool", spool)):
+        if not folder.is_absolute():
+            raise UsageError(f"the setting {key} in {path} is not an absolute path")
+    return Settings(home, Path(values["key_file"]), spool, values["threads"], values["keep"])
+
+
+def _default_spool() -> Path:
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and os.access(runtime, os.W_OK):
+        return Path(runtime) / "strongroom-spool"
+    return Path(tempfile.gettempdir()) / f"strongroom-spool-{os.geteuid()}"
