@@ -1,0 +1,299 @@
+"""The composition root: from settings to a deployment with everything plugged in.
+
+The only importer of adapters and settings. `_PLUGS` is the only lazy import in the house: each
+adapter is loaded when it is first used, so that a backup of a directory never loads an object
+store's client.
+"""
+
+import importlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from strongroom import settings as settings_file
+from strongroom.clients import ClientSource, History, Registry, parse_source_url
+from strongroom.clock import Clock, SystemClock
+from strongroom.crypto.envelope import decode_envelope
+from strongroom.database import Database
+from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
+from strongroom.ids import ClientId, InstallId, Token, VaultId, new_id
+from strongroom.locations import Copies, Location, LocationUnavailable, parse_location_url
+from strongroom.operations.deployment import Deployment, Listing, TargetOptions, Tools
+from strongroom.quorum import Custodian, LocalCustodian, Roster
+from strongroom.settings import Settings
+from strongroom.vault import Source, Target
+
+_PLUGS: Final[Mapping[str, str]] = {
+    "database": "strongroom.adapters.database.sqlite:open_sqlite",
+    "key_file": "strongroom.adapters.secrets.key_file:KeyFile",
+    "sealed_files": "strongroom.adapters.secrets.key_file:SealedFiles",
+    "lock": "strongroom.adapters.machine.lock:vault_lock",
+    "directory": "strongroom.adapters.locations.directory:open_directory",
+    "object_store": "strongroom.adapters.locations.object_store:open_object_store",
+    "credential": "strongroom.adapters.locations.object_store:Credential",
+    "absent": "strongroom.adapters.locations.absent:AbsentLocation",
+    "sniff": "strongroom.adapters.sources.sniff:sniff",
+    "sweep": "strongroom.adapters.sources.spool:sweep_spool",
+    "spool_plan": "strongroom.adapters.sources.sqlite:SpoolPlan",
+    "source.sqlite": "strongroom.adapters.sources.sqlite:SqliteSource",
+    "source.tree": "strongroom.adapters.sources.tree:TreeSource",
+    "source.file": "strongroom.adapters.sources.tree:FileSource",
+    "target.sqlite": "strongroom.adapters.sources.sqlite_target:SqliteTarget",
+    "target.tree": "strongroom.adapters.sources.tree_target:TreeTarget",
+    "target.file": "strongroom.adapters.sources.file_target:FileTarget",
+}
+TARGET_KINDS: Final = ("sqlite", "tree", "file")
+
+
+@cache
+def plug(name: str) -> Any:
+    """Return what the table names, loaded on first use."""
+    module, _, attribute = _PLUGS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Ready tools for the faces; time and chance can be replaced by tests."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    token: Token = secrets.token_bytes
+
+    def default_home(self) -> Path:
+        """Return the home that is used when none is named."""
+        return settings_file.default_home()
+
+    def new_install(self) -> InstallId:
+        """Return the id of an install to be made."""
+        return InstallId(new_id(self.token))
+
+    def make_home(
+        self, home: Path, install: InstallId, key_file: Path | None = None
+    ) -> tuple[Tools, Registry]:
+        """Make an empty home and its key file, and return the tools to fill it with.
+
+        Refuses a folder that holds anything.
+        """
+        if home.exists() and (not home.is_dir() or any(home.iterdir())):
+            raise Refused(
+                f"{home} is not empty",
+                "a home is made in a new or empty folder",
+                hint="Name another with --home, or use the home that is there.",
+            )
+        try:
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            home.chmod(0o700)
+            for part in ("clients", "secrets", "custodians", "run"):
+                (home / part).mkdir(mode=0o700)
+        except OSError as err:
+            raise StrongroomError(
+                f"{home} cannot be made", err.strerror or "", hint="Name another with --home."
+            ) from err
+        path = key_file or settings_file.default_key_file(install)
+        plug("key_file").create(path, self.token)
+        settings_file.write_settings(home, path)
+        tools = self._tools(settings_file.read_settings(home))
+        return tools, Registry(plug("database")(home / "server.db"))
+
+    @contextmanager
+    def open(self, home: Path) -> Iterator[Deployment]:
+        """Open a home with everything it needs; what is absent is in its place and says why."""
+        settings = settings_file.read_settings(home)
+        database = plug("database")(home / "server.db")
+        try:
+            with self.deployment(self._tools(settings), Registry(database)) as deployment:
+                yield deployment
+        finally:
+            database.close()
+
+    @contextmanager
+    def deployment(self, tools: Tools, registry: Registry) -> Iterator[Deployment]:
+        """Open what a registry names: custodians, locations, roster."""
+        install = registry.install()
+        roster = Roster.parse(decode_envelope(install.roster, "the roster"), install.operator_key)
+        custodians: dict[int, Custodian] = {}
+        absent_custodians: dict[int, StrongroomError] = {}
+        opened: list[Database] = []
+        for member in roster.members:
+            try:
+                custodian_database, kek = tools.custodian_home(member.index, False)
+                opened.append(custodian_database)
+                custodian = LocalCustodian.open(custodian_database, kek, self.clock, self.token)
+                custodians[member.index] = custodian
+            except StrongroomError as err:
+                absent_custodians[member.index] = err
+        locations, absent_locations = self._locations(tools, registry)
+        try:
+            with Copies(locations) as copies:
+                yield Deployment(
+                    tools=tools,
+                    registry=registry,
+                    install=install.id,
+                    operator=install.operator,
+                    roster=roster,
+                    custodians=custodians,
+                    absent_custodians=absent_custodians,
+                    copies=copies,
+                    absent_locations=absent_locations,
+                )
+        finally:
+            for custodian_database in opened:
+                custodian_database.close()
+
+    @contextmanager
+    def recovering(
+        self,
+        home: Path,
+        locations: Mapping[str, str],
+        find: Callable[[Listing], InstallId],
+        key_file: Path | None = None,
+    ) -> Iterator[tuple[Tools, Registry, Copies, Listing]]:
+        """Open bare locations, find their install, and make an empty home for it.
+
+        The home is removed again when the block fails, so that the next try begins anew.
+        """
+        opened = {name: plug("directory")(url, self.token) for name, url in locations.items()}
+        with Copies(opened) as copies:
+            listing = copies.list("")
+            tools, registry = self.make_home(home, find(listing), key_file)
+            try:
+                yield tools, registry, copies, listing
+            except BaseException:
+                shutil.rmtree(home)
+                tools.key_file.unlink(missing_ok=True)
+                raise
+
+    def sniff(self, path: bytes) -> Literal["sqlite", "tree", "file"]:
+        """Say what kind of source lies at a path."""
+        kind: Literal["sqlite", "tree", "file"] = plug("sniff")(path)
+        return kind
+
+    def _locations(
+        self, tools: Tools, registry: Registry
+    ) -> tuple[dict[str, Location], dict[str, StrongroomError]]:
+        locations: dict[str, Location] = {}
+        absent: dict[str, StrongroomError] = {}
+        for place in registry.locations():
+            try:
+                locations[place.name] = tools.location(place.url, place.name, False)
+            except LocationUnavailable as err:
+                absent[place.name] = err
+                locations[place.name] = plug("absent")(place.url, err)
+        return locations, absent
+
+    def _tools(self, settings: Settings) -> Tools:
+        home = settings.home
+        key_file = plug("key_file").open(settings.key_file)
+        sealed = plug("sealed_files")(home / "secrets", key_file.derive("secrets"), self.token)
+
+        def location(url: str, name: str, create: bool) -> Location:
+            if parse_location_url(url).scheme == "file":
+                found: Location = plug("directory")(url, self.token, create=create)
+                return found
+            credential = None
+            if sealed.has(f"location-{name}"):
+                credential = plug("credential").parse(sealed.read(f"location-{name}"))
+            store: Location = plug("object_store")(url, credential)
+            return store
+
+        def custodian_home(index: int, create: bool) -> tuple[Database, bytes]:
+            folder = home / "custodians" / f"custodian-{index}"
+            if create:
+                folder.mkdir(mode=0o700, exist_ok=True)
+            elif not (folder / "custodian.db").exists():
+                raise Refused(
+                    f"custodian {index} has no home here",
+                    f"{folder.name} is not in the home's custodians",
+                    hint="Put it back, or recover it with its kit.",
+                )
+            database: Database = plug("database")(folder / "custodian.db")
+            return database, key_file.derive(f"custodian-{index}")
+
+        return Tools(
+            clock=self.clock,
+            token=self.token,
+            threads=settings.threads,
+            keep=settings.keep,
+            key_file=settings.key_file,
+            secrets=sealed,
+            history=_histories(home),
+            index=_indexes(home),
+            lock=lambda vault: _lock(home, vault, self.clock),
+            source=lambda source, places: self._source(settings, source, places),
+            target=self._target,
+            sweep=lambda: plug("sweep")(settings.spool),
+            location=location,
+            custodian_home=custodian_home,
+        )
+
+    def _source(self, settings: Settings, source: ClientSource, places: Iterable[str]) -> Source:
+        path = parse_source_url(source.url).path
+        opened: Source
+        if source.kind == "sqlite":
+            spool = plug("spool_plan")(settings.spool, self.clock, self.token)
+            opened = plug("source.sqlite")(path, spool)
+        elif source.kind == "tree":
+            # A backup of the home or of a location would contain itself.
+            own = [bytes(settings.home), bytes(settings.key_file.parent)]
+            own += [
+                os.fsencode(place.place)
+                for place in map(parse_location_url, places)
+                if place.scheme == "file"
+            ]
+            opened = plug("source.tree")(path, self.clock, frozenset(own))
+        elif source.kind == "file":
+            opened = plug("source.file")(path, self.clock)
+        else:
+            raise UsageError(f"{source.name} is of an unknown kind", source.kind)
+        return opened
+
+    def _target(self, kind: str, place: Path, options: TargetOptions) -> Target:
+        if kind not in TARGET_KINDS:
+            raise Damaged(f"a snapshot holds a source of an unknown kind {kind!r:.40}")
+        target: Target = plug(f"target.{kind}")(
+            place, self.token, options.overwrite, options.privileged
+        )
+        return target
+
+
+@contextmanager
+def _lock(home: Path, vault: VaultId, clock: Clock) -> Iterator[None]:
+    with plug("lock")(home / "run" / f"{vault}.lock", clock):
+        yield
+
+
+def _client_folder(home: Path, client: ClientId) -> Path:
+    folder = home / "clients" / client
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _histories(home: Path) -> Callable[[ClientId], AbstractContextManager[History]]:
+    @contextmanager
+    def opened(client: ClientId) -> Iterator[History]:
+        database = plug("database")(_client_folder(home, client) / "client.db")
+        try:
+            yield History(database)
+        finally:
+            database.close()
+
+    return opened
+
+
+def _indexes(home: Path) -> Callable[[ClientId], AbstractContextManager[Database]]:
+    @contextmanager
+    def opened(client: ClientId) -> Iterator[Database]:
+        # The index can be rebuilt from the locations, so its last commits may be lost.
+        database = plug("database")(_client_folder(home, client) / "index.db", durable=False)
+        try:
+            yield database
+        finally:
+            database.close()
+
+    return opened

@@ -1,0 +1,103 @@
+"""`strongroom kit`: see which recovery kits are confirmed, and confirm one."""
+
+import secrets
+import sys
+
+from cyclopts import App as Commands
+
+from strongroom.cli import output
+from strongroom.cli.face import With, read_secret_file
+from strongroom.errors import UsageError
+from strongroom.operations.deployment import Deployment
+from strongroom.quorum import Kit, LocalCustodian
+
+WORDS = 24
+
+commands = Commands(name="kit", help="Recovery kits: 24 words each, shown once by `init`.")
+
+
+@commands.command
+def show(*, face: With) -> None:
+    """Show which kits are confirmed, and the recovery sheet; never the words."""
+    with face.deployment() as deployment:
+        rows = [
+            {
+                "custodian": member.name,
+                "confirmed": _confirmed(deployment, member.index),
+            }
+            for member in deployment.roster.members
+        ]
+        install, roster = deployment.install, deployment.roster.id
+        places = [place.url for place in deployment.registry.locations()]
+    if face.json:
+        output.write_json(output.stdout(), rows)
+        return
+    face.table(
+        ("custodian", "kit"),
+        [(str(row["custodian"]), _state(row["confirmed"])) for row in rows],
+        rows,
+    )
+    face.tell("", "Recovery sheet:", f"  install  {install}", f"  roster   {roster}")
+    face.tell(*(f"  location {place}" for place in places))
+
+
+@commands.command
+def confirm(custodian: str, /, *, words_file: str | None = None, face: With) -> None:
+    """Prove that somebody holds a kit, by two of its words.
+
+    Parameters
+    ----------
+    custodian
+        The custodian's name, such as custodian-1.
+    words_file
+        A file with all 24 words instead of asking for two, or - for stdin.
+    """
+    with face.deployment() as deployment:
+        found = _embedded(deployment, custodian)
+        if found.kit_confirmed:
+            face.tell(f"The kit of {custodian} is confirmed already.")
+        elif words_file is not None:
+            typed = Kit.from_words(read_secret_file(words_file, "the kit")).words
+            found.confirm_kit(dict(enumerate(typed, start=1)))
+            face.tell(f"The kit of {custodian} is confirmed.")
+        else:
+            found.confirm_kit(_ask(custodian))
+            face.tell(f"The kit of {custodian} is confirmed.")
+        confirmed = sum(one.kit_confirmed for one in deployment.embedded())
+    face.show({"custodian": custodian, "confirmed": True, "kits_confirmed": confirmed})
+
+
+def _ask(custodian: str) -> dict[int, str]:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "a kit is confirmed by a person who holds it",
+            "stdin is not a terminal",
+            hint="Type two words on a terminal, or pass the whole kit with --words-file -.",
+        )
+    first = secrets.randbelow(WORDS)
+    second = (first + 1 + secrets.randbelow(WORDS - 1)) % WORDS
+    typed: dict[int, str] = {}
+    for position in sorted((first + 1, second + 1)):
+        output.stderr().write(f"Word {position} of the kit of {custodian}: ")
+        output.stderr().flush()
+        typed[position] = sys.stdin.readline().strip()
+    return typed
+
+
+def _embedded(deployment: Deployment, name: str) -> LocalCustodian:
+    for custodian in deployment.embedded():
+        if custodian.card().name == name:
+            return custodian
+    known = ", ".join(member.name for member in deployment.roster.members)
+    raise UsageError(f"there is no custodian {name!r:.60} here", f"known: {known}")
+
+
+def _confirmed(deployment: Deployment, index: int) -> bool | None:
+    for custodian in deployment.embedded():
+        if custodian.card().index == index:
+            return custodian.kit_confirmed
+    return None
+
+
+def _state(confirmed: object) -> str:
+    return "absent" if confirmed is None else "confirmed" if confirmed else "NOT CONFIRMED"

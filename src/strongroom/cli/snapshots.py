@@ -1,0 +1,76 @@
+"""`strongroom snapshots`: what is kept of a client."""
+
+from strongroom.cli import output
+from strongroom.cli.face import With
+from strongroom.vault import Vault
+
+
+def snapshots(client: str, /, *, face: With) -> None:
+    """List a client's snapshots, oldest first, and what the keep policy would keep.
+
+    Names of files and tables need a release to read, so only counts, times and sizes are shown.
+    """
+    with face.deployment() as deployment:
+        found = deployment.registry.client(client)
+        with deployment.tools.history(found.id) as history:
+            listed = history.snapshots()
+    keep = found.keep
+    verdicts = {
+        verdict.id: verdict.reasons
+        for verdict in Vault.keep_plan(
+            [
+                Vault.Candidate(one.hash, one.received_at or one.created_at, one.state == "good")
+                for one in listed
+            ],
+            Vault.Policy(keep.daily, keep.weekly, keep.monthly, keep.floor),
+        )
+    }
+    rows = [
+        {
+            "snapshot": one.hash,
+            "state": one.state,
+            "created_at": one.created_at,
+            "received_at": one.received_at,
+            "sources": one.summary.get("sources"),
+            "entries": one.summary.get("entries"),
+            "read_bytes": one.summary.get("read_bytes"),
+            "stored_bytes": one.summary.get("stored_bytes"),
+            "receipts": one.receipts,
+            "keep": list(verdicts.get(one.hash, ())),
+        }
+        for one in listed
+    ]
+    face.table(
+        (
+            "snapshot",
+            "state",
+            "received",
+            "sources",
+            "entries",
+            "read",
+            "stored",
+            "receipts",
+            "keep",
+        ),
+        [
+            (
+                one.hash[:12],
+                one.state,
+                output.moment(one.received_at or one.created_at),
+                str(one.summary.get("sources", "")),
+                str(one.summary.get("entries", "")),
+                _size(one.summary.get("read_bytes")),
+                _size(one.summary.get("stored_bytes")),
+                str(one.receipts),
+                ", ".join(verdicts.get(one.hash, ())) or "-",
+            )
+            for one in listed
+        ],
+        rows,
+    )
+    if not listed:
+        face.tell(f"Nothing is kept of {client} yet. Run: strongroom backup {client}")
+
+
+def _size(count: object) -> str:
+    return output.size(count) if isinstance(count, int) else "-"

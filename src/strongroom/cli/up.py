@@ -1,0 +1,163 @@
+"""`strongroom up`: a whole deployment on this machine, tried out or for one's own data."""
+
+import importlib.util
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from strongroom.app import App
+from strongroom.cli import output, sources
+from strongroom.cli.backup import backup
+from strongroom.cli.face import Face, With
+from strongroom.cli.init import init
+from strongroom.clients import Client, Keep
+from strongroom.errors import UsageError
+from strongroom.operations.add_client import NewClient, add_client
+from strongroom.operations.demonstrate import Demo, Proof
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.recover import begin_recovered, find_install, rebuild_custodians
+from strongroom.operations.recover_clients import recover_clients
+from strongroom.operations.set_up import InstallPlan, set_up
+from strongroom.quorum import Kit
+
+CUSTODIANS = 3
+THRESHOLD = 2
+
+
+def up(
+    *, demo: bool = False, once: bool = False, source: list[str] | None = None, face: With
+) -> int:
+    """Run a whole deployment on this machine, back up, prove, report.
+
+    Parameters
+    ----------
+    demo
+        With real data that is found here, in a temporary folder, including the loss of
+        a location, a custodian and the whole home.
+    once
+        Back up once and leave; needed for now, as there is no daemon yet.
+    source
+        Back up this path or URL into the home and its folder `locations`; once for each.
+    """
+    if not once:
+        raise UsageError("there is no daemon yet", "`up` runs once", hint="Pass --once.")
+    if demo == bool(source):
+        raise UsageError("say what to do", "pass --demo, or --source PATH")
+    if source:
+        return _own(face, source)
+    return _demo(face)
+
+
+def _own(face: Face, typed: list[str]) -> int:
+    for one in typed:
+        sources.sniffed(face.app, one)
+    locations = [str(face.home.parent / f"{face.home.name}-location-{n}") for n in (1, 2, 3)]
+    name = "mine"
+    if (face.home / "strongroom.toml").exists():
+        face.tell(f"Using the home {face.home}.")
+    else:
+        init(location=locations, custodians=CUSTODIANS, threshold=THRESHOLD, face=face)
+    with face.deployment() as deployment:
+        known = {client.name: client for client in deployment.registry.clients()}
+        client = known.get(name) or add_client(deployment, NewClient(name, "normal", Keep()))
+        for one in typed:
+            if not _has(face, deployment, client, one):
+                sources.add(face.app, deployment, client, one)
+    code = backup(name, face=face)
+    home = f"--home {face.home}"
+    face.tell(
+        "",
+        "On one machine this protects against mistakes, not against fire or theft: move the",
+        "locations to other places, and give the kits to other people. Next:",
+        f"  strongroom {home} status",
+        f"  strongroom {home} kit confirm custodian-1",
+        f"  strongroom {home} restore {name} --to ./restored",
+        f"  strongroom {home} backup --all",
+    )
+    return code
+
+
+def _has(face: Face, deployment: Deployment, client: Client, typed: str) -> bool:
+    _, _, url = sources.sniffed(face.app, typed)
+    with deployment.tools.history(client.id) as history:
+        return any(source.url == url for source in history.sources())
+
+
+def _demo(face: Face) -> int:
+    data = (_find_database(), Path(os.__file__).parent)
+    with tempfile.TemporaryDirectory(prefix="strongroom-demo-") as folder:
+        workshop = _Workshop(face.app, Path(folder))
+        demo = Demo(
+            workshop, Path(folder), data, face.app.clock.monotonic, lambda one: _tell(face, one)
+        )
+        found = demo.run()
+    face.show(found)
+    face.tell(
+        "",
+        f"All of it held, in {output.duration(found.elapsed_seconds)}. "
+        "The temporary folder is removed.",
+        "",
+        "What one machine cannot give:",
+        *(f"  {sentence}" for sentence in found.not_given),
+        "",
+        "Your own data:  make up SOURCE=/path/to/database-or-folder",
+    )
+    return 0
+
+
+def _tell(face: Face, proof: Proof) -> None:
+    size = output.size(proof.bytes) if proof.bytes else ""
+    face.tell(f"{output.duration(proof.elapsed_seconds):>7}  {size:>10}  {proof.what}")
+
+
+def _find_database() -> Path:
+    """Return a SQLite file of some megabytes: the coordinate systems that pyproj ships."""
+    found = importlib.util.find_spec("pyproj")
+    if found is not None and found.origin is not None:
+        database = Path(found.origin).parent / "proj_dir" / "share" / "proj" / "proj.db"
+        if database.is_file():
+            return database
+    raise UsageError(
+        "the demonstration has no database to keep",
+        "the package pyproj, whose proj.db it uses, is not installed",
+        hint="Run `make up`, which installs it, or `pip install pyproj`.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Workshop:
+    """Makes, opens and rebuilds the demonstration's homes; key files stay in its folder."""
+
+    app: App
+    folder: Path
+
+    def make(self, home: Path, locations: Sequence[Path]) -> list[Kit]:
+        """Make a home; return the kits."""
+        install = self.app.new_install()
+        named = {path.name: f"file://{path}" for path in locations}
+        plan = InstallPlan(install, "demonstration", CUSTODIANS, THRESHOLD, named)
+        tools, registry = self.app.make_home(home, install, self.folder / "demo.key")
+        made = set_up(tools, registry, plan)
+        return [Kit.from_words(kit.words) for kit in made.kits]
+
+    def open(self, home: Path) -> AbstractContextManager[Deployment]:
+        """Open a home."""
+        return self.app.open(home)
+
+    def rebuild(self, home: Path, locations: Sequence[Path], kits: Sequence[Kit]) -> None:
+        """Rebuild a home."""
+        named = {path.name: f"file://{path}" for path in locations}
+        key_file = self.folder / "rebuilt.key"
+        with self.app.recovering(home, named, find_install, key_file) as (
+            tools,
+            registry,
+            copies,
+            listing,
+        ):
+            found = rebuild_custodians(tools, copies, listing, kits)
+            begin_recovered(tools, registry, copies, found, "demonstration")
+            with self.app.deployment(tools, registry) as deployment:
+                recover_clients(deployment, listing)

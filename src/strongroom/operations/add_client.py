@@ -1,0 +1,135 @@
+"""`client add`, `source add`: begin to keep somebody's data.
+
+A client gets a vault, a worker's keys (sealed), and one key pair at every custodian, made there.
+The client's row is written last; an interruption before it leaves unused keys and no client.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from strongroom.clients import Client, ClientSource, Keep
+from strongroom.clock import format_instant
+from strongroom.crypto.envelope import sign_envelope
+from strongroom.errors import Refused, UsageError
+from strongroom.ids import ClientId, SourceId, VaultId, new_id
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.placing import client_key_key, place_kit_entries
+from strongroom.vault import WorkerKeys
+
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class NewClient:
+    """What `client add` was asked for."""
+
+    name: str
+    vault_class: Literal["normal", "high"]
+    keep: Keep
+
+
+def add_client(deployment: Deployment, wanted: NewClient) -> Client:
+    """Add a client; needs every custodian, because each makes its own key for the client."""
+    tools = deployment.tools
+    Client.check_name(wanted.name)
+    if any(client.name == wanted.name for client in deployment.registry.clients()):
+        raise UsageError(f"there already is a client {wanted.name}", hint="Choose another name.")
+    for index, reason in deployment.absent_custodians.items():
+        raise Refused(
+            f"a client needs a key at every custodian, and custodian {index} is not there",
+            str(reason),
+            hint="Bring the custodian back first; backups of other clients go on meanwhile.",
+        )
+    client = Client(
+        ClientId(new_id(tools.token)),
+        wanted.name,
+        VaultId(new_id(tools.token)),
+        wanted.vault_class,
+        wanted.keep,
+        tools.clock.now(),
+    )
+    begin_worker(deployment, client)
+    deployment.registry.add_client(
+        client,
+        deployment.fact(
+            "client.added", client.id, vault=client.vault, vault_class=wanted.vault_class
+        ),
+    )
+    return client
+
+
+def begin_worker(deployment: Deployment, client: Client) -> None:
+    """Draw the worker's keys, enrol its writer at the custodians, place the vault's config."""
+    tools = deployment.tools
+    secret = tools.token(3 * KEY_BYTES)
+    keys = WorkerKeys(secret[:32], secret[32:64], secret[64:])
+    tools.secrets.write(f"worker-{client.id}", secret)
+    certificates: dict[int, bytes] = {}
+    for index, custodian in deployment.custodians.items():
+        certificate = custodian.enrol(
+            client.id, client.vault, client.vault_class, keys.writer_public
+        )
+        parsed = deployment.roster.check_client_key(certificate)
+        deployment.copies.put(
+            client_key_key(deployment.install, client.id, custodian.card().id, parsed.serial),
+            certificate.encode(),
+        )
+        certificates[index] = certificate.encode()
+    for embedded in deployment.embedded():
+        place_kit_entries(deployment.copies, embedded, client.id)
+    place_config(deployment, client, keys)
+    with tools.history(client.id) as history:
+        history.begin_writer(
+            keys.writer_public,
+            certificates,
+            deployment.fact("writer.enrolled", client.id, writer=keys.writer_public.hex()),
+        )
+
+
+def place_config(deployment: Deployment, client: Client, keys: WorkerKeys) -> None:
+    """Put the vault's config object (docs/formats/vault-v1.md) at the locations."""
+    config = sign_envelope(
+        keys.writer_seed,
+        "config",
+        {
+            "format": "vault-v1",
+            "install": deployment.install,
+            "client": client.id,
+            "vault": client.vault,
+            "class": client.vault_class,
+            "generation": 0,
+            "writer": keys.writer_id,
+            "created_at": format_instant(deployment.tools.clock.now()),
+            "copies": "full",
+            "parity": None,
+            "features": {"read": [], "write": [], "check": [], "prune": []},
+        },
+    )
+    key = f"{deployment.install}/vaults/{client.vault}/config/{keys.writer_id}-{0:08d}"
+    deployment.copies.put(key, config.encode())
+
+
+def add_source(
+    deployment: Deployment, client: Client, name: str, kind: str, url: str
+) -> ClientSource:
+    """Add a source to a client; the caller has sniffed its kind."""
+    tools = deployment.tools
+    source = ClientSource(SourceId(new_id(tools.token)), name, url, kind, tools.clock.now())
+    with tools.history(client.id) as history:
+        history.add_source(
+            source, deployment.fact("source.added", client.id, source=source.id, source_kind=kind)
+        )
+    return source
+
+
+def remove_source(deployment: Deployment, client: Client, name: str) -> ClientSource:
+    """Stop backing up a source; what was kept of it stays restorable."""
+    with deployment.tools.history(client.id) as history:
+        for source in history.sources():
+            if source.name == name:
+                history.remove_source(
+                    source, deployment.fact("source.removed", client.id, source=source.id)
+                )
+                return source
+        known = ", ".join(source.name for source in history.sources()) or "none"
+    raise UsageError(f"{client.name} has no source {name!r:.80}", f"it has: {known}")

@@ -1,0 +1,286 @@
+"""`backup`: read a client's sources and keep what is new, under keys nobody here can open again.
+
+Order: packs, keys objects, index, the snapshot's row at home, its record at the locations,
+receipts. Before the record nothing counts; after it nothing is lost. One failing source does not
+stop the others.
+"""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from strongroom.clients import Client, ClientSource, History, Snapshot
+from strongroom.crypto.envelope import Envelope, decode_envelope
+from strongroom.errors import Damaged, StrongroomError, UsageError
+from strongroom.ids import SessionId, new_id
+from strongroom.locations import LocationUnavailable
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.placing import session_key
+from strongroom.operations.receipts import complete, fetch_record, guard_against_rollback
+from strongroom.quorum import Dealing, SnapshotHeader
+from strongroom.vault import SessionKeys, Vault, WorkerKeys
+
+FIRST = "0" * 64
+UNREADABLE_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """What a backup did with one source."""
+
+    name: str
+    state: str
+    entries: int = 0
+    read_bytes: int = 0
+    stored_bytes: int = 0
+    unreadable: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BackupReport:
+    """What a backup did; `problems` is empty when all of it is done.
+
+    A custodian that did not sign is a warning while enough others have.
+    """
+
+    client: str
+    snapshot: str
+    state: str
+    read_bytes: int
+    stored_bytes: int
+    sent_bytes: int
+    elapsed_seconds: float
+    receipts: int
+    receipts_needed: int
+    receipts_of: int
+    sources: list[SourceReport]
+    warnings: list[str]
+    problems: list[str]
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one backup carries from step to step."""
+
+    deployment: Deployment
+    client: Client
+    history: History
+    vault: Vault
+    keys: WorkerKeys
+    progress: Callable[[Vault.Progress], None]
+    dealt: list[tuple[str, Envelope]] = field(default_factory=list)
+    reports: list[SourceReport] = field(default_factory=list)
+    commitments: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def back_up(
+    deployment: Deployment, client: Client, progress: Callable[[Vault.Progress], None]
+) -> BackupReport:
+    """Back up one client; raises when nothing could be kept."""
+    tools = deployment.tools
+    started = tools.clock.monotonic()
+    with (
+        tools.lock(client.vault),
+        tools.history(client.id) as history,
+        tools.index(client.id) as index,
+    ):
+        vault = deployment.vault(client, index)
+        run = _Run(deployment, client, history, vault, deployment.worker_keys(client), progress)
+        tools.sweep()
+        complete(deployment, client, history)
+        guard_against_rollback(deployment, client, history)
+        catch_up(deployment, client, history, vault)
+        body_totals = _write(run)
+        silent = complete(deployment, client, history)
+        catch_up(deployment, client, history, vault)
+        snapshot = history.snapshots()[-1]
+        unsigned = [f"custodian {index}: {why}" for index, why in silent.items()]
+        if snapshot.state != "good":
+            run.problems.extend(unsigned)
+        run.problems.extend(
+            f"location {name}: {err}"
+            for name, err in {**deployment.absent_locations, **deployment.copies.failures}.items()
+        )
+        receipts = len(history.receipts(snapshot))
+    return BackupReport(
+        client=client.name,
+        snapshot=snapshot.hash,
+        state=snapshot.state,
+        read_bytes=body_totals[0],
+        stored_bytes=body_totals[1],
+        sent_bytes=body_totals[2],
+        elapsed_seconds=round(tools.clock.monotonic() - started, 3),
+        receipts=receipts,
+        receipts_needed=deployment.roster.threshold,
+        receipts_of=len(deployment.roster.members),
+        sources=run.reports,
+        warnings=unsigned if snapshot.state == "good" else [],
+        problems=run.problems,
+    )
+
+
+def catch_up(deployment: Deployment, client: Client, history: History, vault: Vault) -> None:
+    """Make the chunks of every good snapshot usable that the index has not learnt yet."""
+    writer = deployment.worker_keys(client).writer_public
+    own = SnapshotHeader.writer_id(writer)
+    for snapshot in history.snapshots():
+        if snapshot.state == "good" and snapshot.writer == own and not vault.knows(snapshot.hash):
+            record = fetch_record(deployment, client, snapshot)
+            header = SnapshotHeader.parse(record.statement, writer)
+            vault.learn(snapshot.hash, record.body, writer, header.sequence, header.index)
+
+
+def _write(run: _Run) -> tuple[int, int, int]:
+    """Write one snapshot up to its record; returns bytes read, stored (one copy) and sent."""
+    sources = run.history.sources()
+    if not sources:
+        raise UsageError(
+            f"{run.client.name} has no source",
+            hint=f"Add one: `strongroom source add {run.client.name} URL`.",
+        )
+    own = [s for s in run.history.snapshots() if s.writer == run.keys.writer_id]
+    sequence = own[-1].sequence + 1 if own else 1
+    with run.vault.write(run.progress) as writer:
+        failures: list[StrongroomError] = []
+        for source in sources:
+            try:
+                _add_source(run, writer, source)
+            except LocationUnavailable:
+                # Not this source's fault: without enough locations nothing can be kept.
+                raise
+            except StrongroomError as err:
+                writer.carry(source.id, source.name, err.what)
+                failures.append(err)
+                run.reports.append(SourceReport(source.name, "failed", problem=str(err)))
+                run.problems.append(f"source {source.name}: {err}")
+        if len(failures) == len(sources):
+            raise failures[0]
+        writer.flush()
+        for session, keys in run.dealt:
+            key = session_key(run.deployment.install, run.client.vault, session)
+            run.deployment.copies.put(key, keys.encode())
+        header = SnapshotHeader(
+            install=run.deployment.install,
+            client=run.client.id,
+            vault=run.client.vault,
+            vault_class=run.client.vault_class,
+            writer=SnapshotHeader.writer_id(run.keys.writer_public),
+            sequence=sequence,
+            previous=own[-1].hash if own else FIRST,
+            created_at=run.deployment.tools.clock.now(),
+            generation=0,
+            roster=run.deployment.roster.id,
+            index=writer.place_index(sequence).hex(),
+            fresh=tuple((SessionId(s), keys.statement.hash.hex()) for s, keys in run.dealt),
+            sessions=tuple(SessionId(session) for session in writer.sessions),
+        )
+        record = header.sign(run.keys.writer_seed, writer.body(sequence, _card(run.client)))
+        totals = (writer.read_bytes, writer.stored_bytes, writer.sent_bytes)
+    _commit(run, header, record, totals)
+    return totals
+
+
+def _add_source(run: _Run, writer: Vault.Writer, source: ClientSource) -> None:
+    deployment, client = run.deployment, run.client
+    with closing(deployment.tools.source(source, location_urls(deployment))) as opened:
+        label = deployment.roster.label(
+            client.id,
+            client.vault,
+            SessionId(new_id(deployment.tools.token)),
+            source.id,
+            client.vault_class,
+            deployment.tools.clock.now(),
+        )
+        dealt = Dealing.deal(
+            label,
+            client_keys(deployment, client, run.history),
+            run.keys.writer_seed,
+            run.keys.structure,
+            deployment.tools.token,
+        )
+        keys = SessionKeys(label.session, dealt.inner, dealt.outer)
+        outcome = writer.add((source.id, source.name, source.url, source.kind), opened, keys)
+    run.dealt.append((label.session, dealt.keys_object))
+    run.commitments[source.id] = outcome.facts_commitment
+    run.problems.extend(
+        f"source {source.name}: {reason}" for _, reason in outcome.unreadable[:UNREADABLE_SHOWN]
+    )
+    run.reports.append(
+        SourceReport(
+            source.name,
+            "partly" if outcome.unreadable else "kept",
+            outcome.entries,
+            outcome.read_bytes,
+            outcome.stored_bytes,
+            len(outcome.unreadable),
+        )
+    )
+
+
+def location_urls(deployment: Deployment) -> list[str]:
+    """Return where the locations are."""
+    return [location.url for location in deployment.copies.locations.values()]
+
+
+def client_keys(deployment: Deployment, client: Client, history: History) -> list[bytes]:
+    """Return the custodians' public keys for a client in order of index, certificates checked."""
+    certificates = history.client_keys()
+    keys: list[bytes] = []
+    for member in deployment.roster.members:
+        data = certificates.get(member.index)
+        if data is None:
+            raise Damaged(f"custodian {member.index} has certified no key for {client.name}")
+        envelope = decode_envelope(data, f"the certificate of custodian {member.index}")
+        certified = deployment.roster.check_client_key(envelope)
+        if certified.client != client.id or certified.index != member.index:
+            raise Damaged(f"the certificate of {member} is for another client or custodian")
+        keys.append(certified.public)
+    return keys
+
+
+def _card(client: Client) -> dict[str, object]:
+    """Return what a recovered server needs to know of a client, to be sealed in the snapshot."""
+    keep = client.keep
+    return {
+        "name": client.name,
+        "class": client.vault_class,
+        "keep": {
+            "daily": keep.daily,
+            "weekly": keep.weekly,
+            "monthly": keep.monthly,
+            "floor": keep.floor,
+        },
+    }
+
+
+def _commit(
+    run: _Run, header: SnapshotHeader, record: Envelope, totals: tuple[int, int, int]
+) -> None:
+    """Make the row durable, then place the record: from here on it can only be completed."""
+    snapshot = Snapshot(
+        hash=record.statement.hash.hex(),
+        writer=header.writer,
+        sequence=header.sequence,
+        state="writing",
+        created_at=header.created_at,
+        received_at=None,
+        summary={
+            "read_bytes": totals[0],
+            "stored_bytes": totals[1],
+            "entries": sum(report.entries for report in run.reports),
+            "sources": sum(report.state != "failed" for report in run.reports),
+            "sources_failed": sum(report.state == "failed" for report in run.reports),
+        },
+    )
+    run.history.begin_snapshot(snapshot, record.encode())
+    run.history.record(
+        run.deployment.fact(
+            "backup.written",
+            run.client.id,
+            snapshot=snapshot.hash,
+            sessions=len(header.fresh),
+            facts=[f"{source} {digest}" for source, digest in sorted(run.commitments.items())],
+        )
+    )

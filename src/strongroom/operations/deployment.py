@@ -1,0 +1,111 @@
+"""A deployment: one home, opened, with everything an operation may use."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from strongroom.clients import Client, ClientSource, History, Registry
+from strongroom.clock import Clock
+from strongroom.database import Database
+from strongroom.errors import StrongroomError
+from strongroom.facts import Fact, FactValue
+from strongroom.ids import ClientId, InstallId, Token, VaultId
+from strongroom.locations import Copies, Location
+from strongroom.quorum import Custodian, LocalCustodian, Roster
+from strongroom.vault import Source, Target, Vault, WorkerKeys
+
+ACTOR_OPERATOR = "operator"
+
+Listing = Mapping[str, frozenset[str]]
+"""Keys of objects with the names of the locations that list each."""
+
+
+class Secrets(Protocol):
+    """Sealed secrets of this home, by name."""
+
+    def read(self, name: str) -> bytes:
+        """Return a secret."""
+        ...
+
+    def write(self, name: str, secret: bytes) -> None:
+        """Store a secret under a name that is not taken."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is one of this name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TargetOptions:
+    """How a restore treats what is already there, and what only root may set."""
+
+    overwrite: bool = False
+    """Replace what is there."""
+    privileged: bool = False
+    """Set owners and setuid bits too; for root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What touches the outside world, ready to use; made by `app.py`."""
+
+    clock: Clock
+    token: Token
+    threads: int
+    keep: str
+    key_file: Path
+    secrets: Secrets
+    history: Callable[[ClientId], AbstractContextManager[History]]
+    index: Callable[[ClientId], AbstractContextManager[Database]]
+    lock: Callable[[VaultId], AbstractContextManager[None]]
+    source: Callable[[ClientSource, Iterable[str]], Source]
+    """Open a source; the URLs of the locations are left out of it."""
+    target: Callable[[str, Path, TargetOptions], Target]
+    sweep: Callable[[], int]
+    """Remove what a killed backup left in the spool."""
+    location: Callable[[str, str, bool], Location]
+    """Open (or, with True, make) the location of this URL; the name finds its credential."""
+    custodian_home: Callable[[int, bool], tuple[Database, bytes]]
+    """Open (or, with True, make) an embedded custodian's database, with the key that seals it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One home, opened."""
+
+    tools: Tools
+    registry: Registry
+    install: InstallId
+    operator: str
+    roster: Roster
+    custodians: Mapping[int, Custodian]
+    absent_custodians: Mapping[int, StrongroomError]
+    copies: Copies
+    absent_locations: Mapping[str, StrongroomError]
+
+    def fact(self, kind: str, subject: str, **body: FactValue) -> Fact:
+        """Return a fact of now, by the operator."""
+        return Fact(kind, subject, ACTOR_OPERATOR, self.tools.clock.now(), body)
+
+    def embedded(self) -> list[LocalCustodian]:
+        """Return the custodians that run in this process."""
+        return [one for one in self.custodians.values() if isinstance(one, LocalCustodian)]
+
+    def vault(self, client: Client, index: Database) -> Vault:
+        """Open a client's vault with the worker's keys."""
+        return Vault(
+            Vault.Place(self.install, client.id, client.vault, client.vault_class),
+            self.copies,
+            index,
+            self.worker_keys(client),
+            self.tools.token,
+            self.tools.threads,
+        )
+
+    def worker_keys(self, client: Client) -> WorkerKeys:
+        """Unseal what the worker keeps for a client; it holds no content key."""
+        secret = self.tools.secrets.read(f"worker-{client.id}")
+        return WorkerKeys(secret[:32], secret[32:64], secret[64:96])

@@ -1,0 +1,79 @@
+"""Opening a snapshot's keys: the one path by which a content key comes back.
+
+Custodians release exactly the sessions that the snapshot's signed header lists, each after its
+own checks and its own journal row. What comes back lives in this process's memory only.
+"""
+
+from strongroom.clients import Client, History
+from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
+from strongroom.errors import Damaged, StrongroomError
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.placing import session_key
+from strongroom.quorum import Opening, SnapshotHeader
+from strongroom.vault import SessionKeys
+
+
+def verified_header(history: History, statement: Statement) -> tuple[SnapshotHeader, bytes]:
+    """Return the parsed header and the writer's key; the signature of a known writer is checked."""
+    for key, revoked_after in history.writers():
+        if SnapshotHeader.writer_id(key) == statement.fields("snapshot").get("writer"):
+            header = SnapshotHeader.parse(statement, key)
+            if revoked_after is not None and header.sequence > revoked_after:
+                raise Damaged(
+                    f"snapshot {statement.hash.hex()[:12]} is signed by a revoked writer",
+                    f"it counts up to sequence {revoked_after}, this is {header.sequence}",
+                )
+            return header, key
+    raise Damaged(
+        f"snapshot {statement.hash.hex()[:12]} is not signed by a writer of this client",
+        "the location holds a vault that somebody else made",
+    )
+
+
+def fetch_keys(
+    deployment: Deployment, client: Client, session: str, wanted: str | None = None
+) -> Envelope:
+    """Read one session's keys object; a copy with another hash than wanted is not taken."""
+    culprit = f"the keys object of session {session[:8]}"
+
+    def accept(data: bytes) -> None:
+        statement = decode_envelope(data, culprit).statement
+        statement.fields("keys")
+        if wanted is not None and statement.hash.hex() != wanted:
+            raise Damaged(f"{culprit} is not what was written", "its hash differs")
+
+    key = session_key(deployment.install, client.vault, session)
+    return decode_envelope(deployment.copies.get(key, accept), culprit)
+
+
+def open_keys(
+    deployment: Deployment, client: Client, history: History, statement: Statement
+) -> dict[str, SessionKeys]:
+    """Ask the custodians for a snapshot's sessions; raises naming every culprit below t."""
+    header, _ = verified_header(history, statement)
+    fresh = dict(header.fresh)
+    keys = [
+        fetch_keys(deployment, client, session, fresh.get(session)).statement
+        for session in header.sessions
+    ]
+    tools = deployment.tools
+    opening = Opening.begin(statement, keys, tools.token, tools.clock.now())
+    snapshot, request = statement.hash.hex(), opening.request.request
+    history.record(deployment.fact("keys.asked", client.id, snapshot=snapshot, request=request))
+    for index, reason in deployment.absent_custodians.items():
+        opening.miss(deployment.roster.member(index), reason)
+    for index, custodian in deployment.custodians.items():
+        if opening.enough:
+            break
+        member = deployment.roster.member(index)
+        try:
+            answer = custodian.release(opening.request)
+        except StrongroomError as err:
+            opening.miss(member, err)
+        else:
+            opening.take(member, answer)
+    opened = opening.complete()
+    history.record(deployment.fact("keys.opened", client.id, snapshot=snapshot, request=request))
+    return {
+        session: SessionKeys(session, inner, outer) for session, (inner, outer) in opened.items()
+    }

@@ -1,0 +1,153 @@
+"""Receipts: how a snapshot that lies at the locations becomes good.
+
+The same walk serves the end of every backup and the start of the next one: place the record if it
+is not placed yet, show each custodian whatever it has not signed for, and call the snapshot good
+when enough have. Recovery is the normal path.
+"""
+
+from strongroom.clients import Client, History, Snapshot
+from strongroom.crypto.envelope import Envelope, decode_envelope
+from strongroom.errors import Damaged, Stale, StrongroomError
+from strongroom.locations import ObjectMissing
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.open_keys import fetch_keys, verified_header
+from strongroom.operations.placing import receipt_key, snapshot_key
+from strongroom.quorum import Custodian, SnapshotHeader
+
+
+class OlderHome(Stale):
+    """A custodian knows of later snapshots than this home does."""
+
+    hint = (
+        "This home was put back from an older copy. Do not back up with it: rebuild it with "
+        "`strongroom recover` from the locations and the kits."
+    )
+
+
+class RolledBack(Stale):
+    """No location shows a snapshot that custodians have signed for."""
+
+    hint = (
+        "Every location shows an older state than was kept. Find out who put it there; look for "
+        "another copy. Older snapshots can still be restored by their id."
+    )
+
+
+def fetch_record(deployment: Deployment, client: Client, snapshot: Snapshot) -> Envelope:
+    """Read a snapshot's record; a copy whose hash is not the one we know is not taken.
+
+    Raises RolledBack when no location has it, Damaged when none has it unaltered.
+    """
+    culprit = f"snapshot {snapshot.hash[:12]}"
+
+    def accept(data: bytes) -> None:
+        if decode_envelope(data, culprit).statement.hash.hex() != snapshot.hash:
+            raise Damaged(f"{culprit} is not what was written", "its hash differs")
+
+    try:
+        data = deployment.copies.get(snapshot_key(deployment.install, client, snapshot), accept)
+    except ObjectMissing as err:
+        raise RolledBack(
+            f"the locations show an older state of {client.name} than was kept",
+            f"snapshot {snapshot.sequence} ({snapshot.hash[:12]}) was placed, no location has it",
+        ) from err
+    return decode_envelope(data, culprit)
+
+
+def guard_against_rollback(deployment: Deployment, client: Client, history: History) -> None:
+    """Raise RolledBack when no location has the newest good snapshot: dedup would build on sand."""
+    good = [snapshot for snapshot in history.snapshots() if snapshot.state == "good"]
+    if good:
+        fetch_record(deployment, client, good[-1])
+
+
+def complete(deployment: Deployment, client: Client, history: History) -> dict[int, str]:
+    """Carry every begun snapshot as far as it goes; returns why a custodian did not sign.
+
+    Raises OlderHome when a custodian has signed for more than this home knows.
+    """
+    for snapshot in history.snapshots():
+        record = history.record_of(snapshot) if snapshot.state == "writing" else None
+        if record is not None:
+            deployment.copies.put(snapshot_key(deployment.install, client, snapshot), record)
+            history.placed(snapshot)
+    writer = SnapshotHeader.writer_id(deployment.worker_keys(client).writer_public)
+    own = [snapshot for snapshot in history.snapshots() if snapshot.writer == writer]
+    silent = {index: str(err) for index, err in deployment.absent_custodians.items()}
+    for index, custodian in deployment.custodians.items():
+        try:
+            _collect_from(deployment, client, history, (index, custodian), own)
+        except OlderHome:
+            raise
+        except StrongroomError as err:
+            silent[index] = str(err)
+    for snapshot in own:
+        if snapshot.state != "good":
+            _make_good(deployment, client, history, snapshot)
+    return silent
+
+
+def _collect_from(
+    deployment: Deployment,
+    client: Client,
+    history: History,
+    custodian: tuple[int, Custodian],
+    own: list[Snapshot],
+) -> None:
+    index, signer = custodian
+    standing = signer.standing(client.vault)
+    known = {snapshot.sequence: snapshot for snapshot in own}
+    if standing.sequence > max(known, default=0):
+        raise OlderHome(
+            f"this home is older than what custodian {index} has signed for",
+            f"it knows {max(known, default=0)} snapshots of {client.name}, "
+            f"the custodian {standing.sequence}",
+        )
+    if standing.sequence and known[standing.sequence].hash != standing.hash:
+        raise Damaged(
+            f"custodian {index} signed for another snapshot {standing.sequence} of {client.name}",
+            "two histories were written by one writer",
+        )
+    for snapshot in own:
+        missing = index not in history.receipts(snapshot)
+        if snapshot.sequence > standing.sequence or (
+            missing and snapshot.sequence == standing.sequence
+        ):
+            _collect(deployment, client, history, custodian, snapshot)
+
+
+def _collect(
+    deployment: Deployment,
+    client: Client,
+    history: History,
+    custodian: tuple[int, Custodian],
+    snapshot: Snapshot,
+) -> None:
+    index, signer = custodian
+    statement = fetch_record(deployment, client, snapshot).statement
+    header, _ = verified_header(history, statement)
+    keys: list[Envelope] = []
+    for session, wanted in header.fresh:
+        keys.append(fetch_keys(deployment, client, session, wanted))
+    receipt = signer.ingest(statement, keys)
+    received_at = deployment.roster.check_receipt(receipt, statement).received_at
+    member = signer.card()
+    deployment.copies.put(
+        receipt_key(deployment.install, client, snapshot, member.id), receipt.encode()
+    )
+    history.add_receipt(snapshot, index, received_at)
+
+
+def _make_good(
+    deployment: Deployment, client: Client, history: History, snapshot: Snapshot
+) -> None:
+    receipts = history.receipts(snapshot)
+    if len(receipts) < deployment.roster.threshold:
+        return
+    times = sorted(receipts.values())
+    received_at = times[(len(times) - 1) // 2]
+    history.good(
+        snapshot,
+        received_at,
+        deployment.fact("snapshot.good", client.id, snapshot=snapshot.hash, receipts=len(receipts)),
+    )

@@ -1,0 +1,148 @@
+"""`init`: make an install: custodians, kits, roster, locations.
+
+The kits' words are in the result once and nowhere else in clear. The install's row is written
+last, so an `init` that was interrupted leaves a home that says so.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from strongroom.clients import Registry
+from strongroom.crypto import passphrase, sealing, signing
+from strongroom.errors import UsageError
+from strongroom.facts import Fact
+from strongroom.ids import InstallId
+from strongroom.locations import Copies, Location
+from strongroom.operations.deployment import ACTOR_OPERATOR, Tools
+from strongroom.operations.placing import place_kit_entries, roster_key
+from strongroom.quorum import Kit, LocalCustodian, Roster
+
+CUSTODIANS_MAX = 32
+KIT_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class InstallPlan:
+    """What `init` was asked for; `locations` maps names to URLs."""
+
+    install: InstallId
+    operator: str
+    custodians: int
+    threshold: int
+    locations: Mapping[str, str]
+    passphrase: str | None = field(default=None, repr=False)
+
+    def check(self) -> None:
+        """Raise UsageError for numbers that cannot work."""
+        if not 1 <= self.custodians <= CUSTODIANS_MAX:
+            raise UsageError(f"{self.custodians} custodians cannot be", f"1 to {CUSTODIANS_MAX}")
+        if not 1 <= self.threshold <= self.custodians:
+            raise UsageError(
+                f"a threshold of {self.threshold} cannot be reached",
+                f"there are {self.custodians} custodians",
+            )
+        if self.custodians > 1 and self.threshold < 2:
+            raise UsageError(
+                "a threshold of 1 would give the whole key to every custodian",
+                "each single one could then open all backups",
+                hint="Use --threshold 2 or more, or --custodians 1.",
+            )
+        if not self.locations:
+            raise UsageError("no location is given", "backups need at least one place to go")
+
+
+@dataclass(frozen=True, slots=True)
+class NewKit:
+    """A recovery kit, shown once."""
+
+    custodian: str
+    words: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """What `init` made."""
+
+    install: InstallId
+    roster_id: str
+    kits: list[NewKit]
+    locations: Mapping[str, str]
+
+
+def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
+    """Make the install; durable when this returns."""
+    plan.check()
+    places = {name: tools.location(url, name, True) for name, url in plan.locations.items()}
+    operator_seed = tools.token(signing.SEED_BYTES)
+    tools.secrets.write("operator", seal_operator_seed(tools, plan.passphrase, operator_seed))
+    custodians, kits = _make_custodians(tools, plan)
+    now = tools.clock.now()
+    roster = Roster.sign(
+        operator_seed,
+        install=plan.install,
+        threshold=plan.threshold,
+        members=[custodian.card() for custodian in custodians],
+        version=1,
+        created_at=now,
+    )
+    for custodian in custodians:
+        custodian.adopt_roster(roster)
+    _place(plan, places, roster.encode(), custodians)
+    for name, url in plan.locations.items():
+        registry.add_location(
+            Registry.Place(name, places[name].url, "", "", False, now),
+            Fact("location.added", name, ACTOR_OPERATOR, now, {"url": url}),
+        )
+    registry.begin(
+        Registry.Install(
+            plan.install, plan.operator, signing.public_key(operator_seed), roster.encode(), now
+        ),
+        Fact(
+            "install.begun",
+            plan.install,
+            ACTOR_OPERATOR,
+            now,
+            {"custodians": plan.custodians, "threshold": plan.threshold},
+        ),
+    )
+    parsed = Roster.parse(roster, signing.public_key(operator_seed))
+    return SetUp(plan.install, parsed.id, kits, dict(plan.locations))
+
+
+def seal_operator_seed(tools: Tools, words: str | None, seed: bytes) -> bytes:
+    """Return the bytes of the secret `operator` (docs/formats/home-v1.md)."""
+    if words is None:
+        return b"K" + seed
+    salt = tools.token(passphrase.SALT_BYTES)
+    seal_salt = tools.token(sealing.SALT_BYTES)
+    key = passphrase.stretch(words, salt)
+    return b"P" + salt + seal_salt + sealing.seal(key, "operator", seal_salt, b"", seed)
+
+
+def _make_custodians(tools: Tools, plan: InstallPlan) -> tuple[list[LocalCustodian], list[NewKit]]:
+    custodians: list[LocalCustodian] = []
+    kits: list[NewKit] = []
+    for index in range(1, plan.custodians + 1):
+        name = f"custodian-{index}"
+        kit = Kit(tools.token(KIT_BYTES))
+        database, kek = tools.custodian_home(index, True)
+        seat = (plan.install, index, name)
+        custodians.append(
+            LocalCustodian.create(database, kek, seat, kit.secret, tools.clock, tools.token)
+        )
+        kits.append(NewKit(name, " ".join(kit.words)))
+    return custodians, kits
+
+
+def _place(
+    plan: InstallPlan,
+    places: Mapping[str, Location],
+    roster: bytes,
+    custodians: list[LocalCustodian],
+) -> None:
+    with Copies(places) as copies:
+        copies.put(roster_key(plan.install, 1), roster)
+        for custodian in custodians:
+            place_kit_entries(copies, custodian)
+        for name, err in copies.failures.items():
+            raise UsageError(f"the location {name} cannot be used", str(err)) from err

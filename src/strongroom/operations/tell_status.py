@@ -1,0 +1,135 @@
+"""`status`: what is kept, what is missing, who can read. Unknown is never shown as fine."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from strongroom.clients import Client, Snapshot
+from strongroom.operations.add_location import describe_locations
+from strongroom.operations.deployment import Deployment
+
+FRESH = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStatus:
+    """A client's newest good snapshot and what is unfinished."""
+
+    name: str
+    vault_class: str
+    sources: int
+    good: int
+    pending: int
+    newest_good_at: datetime | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of a deployment; `warnings` are whole sentences, worst first."""
+
+    install: str
+    clients: list[ClientStatus]
+    locations: dict[str, str]
+    custodians: dict[str, str]
+    kits_confirmed: int
+    kits_needed: int
+    who_can_read: str
+    warnings: list[str]
+
+
+def tell_status(deployment: Deployment) -> Status:
+    """Look at everything and say what is."""
+    now = deployment.tools.clock.now()
+    clients = [_client_status(deployment, client, now) for client in deployment.registry.clients()]
+    locations = {row.name: row.state for row in describe_locations(deployment)}
+    custodians = {
+        member.name: str(deployment.absent_custodians.get(member.index, "answers"))
+        for member in deployment.roster.members
+    }
+    confirmed = sum(custodian.kit_confirmed for custodian in deployment.embedded())
+    threshold = deployment.roster.threshold
+    embedded = len(deployment.embedded())
+    return Status(
+        install=deployment.install,
+        clients=clients,
+        locations=locations,
+        custodians=custodians,
+        kits_confirmed=confirmed,
+        kits_needed=threshold,
+        who_can_read=_who_can_read(deployment, embedded),
+        warnings=_warnings(deployment, confirmed, locations, clients),
+    )
+
+
+def _client_status(deployment: Deployment, client: Client, now: datetime) -> ClientStatus:
+    with deployment.tools.history(client.id) as history:
+        snapshots: list[Snapshot] = history.snapshots()
+        sources = len(history.sources())
+    good = [one for one in snapshots if one.state == "good"]
+    newest = good[-1].received_at if good else None
+    if newest is None:
+        state = "NEVER BACKED UP"
+    elif now - newest > FRESH:
+        state = "TOO OLD"
+    else:
+        state = "backed up"
+    return ClientStatus(
+        client.name,
+        client.vault_class,
+        sources,
+        len(good),
+        len(snapshots) - len(good),
+        newest,
+        state,
+    )
+
+
+def _who_can_read(deployment: Deployment, embedded: int) -> str:
+    threshold = deployment.roster.threshold
+    if embedded >= threshold:
+        return (
+            f"Whoever has this home and its key file can read every backup: {embedded} custodians "
+            f"run here and {threshold} are enough. The home alone, or a location alone, opens "
+            "nothing."
+        )
+    return (
+        f"Whoever has this home and its key file has {embedded} of the {threshold} pieces needed."
+    )
+
+
+def _warnings(
+    deployment: Deployment,
+    confirmed: int,
+    locations: dict[str, str],
+    clients: list[ClientStatus],
+) -> list[str]:
+    threshold = deployment.roster.threshold
+    found: list[str] = []
+    if confirmed < threshold:
+        found.append(
+            f"NOT RECOVERABLE IF THIS MACHINE IS LOST: {confirmed} of {threshold} kits are "
+            "confirmed. Run `strongroom kit confirm CUSTODIAN`."
+        )
+    found += [
+        f"location {name}: {state}" for name, state in locations.items() if state != "answers"
+    ]
+    found += [f"custodian {index}: {err}" for index, err in deployment.absent_custodians.items()]
+    found += [
+        f"client {client.name}: {client.state.lower()}"
+        for client in clients
+        if client.state != "backed up"
+    ]
+    found += [
+        f"client {client.name}: {client.pending} snapshots are pending; the next backup goes on"
+        for client in clients
+        if client.pending
+    ]
+    if len(locations) == 1:
+        found.append("DEGRADED: one location; when it is gone, every backup is gone")
+    found.append("DEGRADED: the custodians run on this machine; pieces on one machine are together")
+    found.append("DEGRADED: a key file opens the worker's and the custodians' secrets")
+    if not deployment.tools.secrets.has("operator"):
+        found.append("DEGRADED: the operator's key was lost with the old home; the roster is fixed")
+    elif deployment.tools.secrets.read("operator")[:1] == b"K":
+        found.append("DEGRADED: the operator's key has no passphrase, the key file opens it")
+    return found
