@@ -1,0 +1,466 @@
+"""A custodian: keeps one share of every key and decides alone when to give it.
+
+`Custodian` is what the rest of the house may ask; `LocalCustodian` is the one that lives in this
+process with a database of its own. The decisions are in `rules`, pure, so that a remote custodian
+enforces the same. Every release is journalled, durably, before its answer leaves.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol, TypeAlias
+
+from strongroom.clock import Clock
+from strongroom.crypto import public_sealing, signing
+from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
+from strongroom.database import Database, Transaction
+from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
+from strongroom.facts import Fact, FactValue, record
+from strongroom.ids import ClientId, CustodianId, InstallId, Token, VaultId, WriterId, new_id
+from strongroom.quorum import rules, store
+from strongroom.quorum.header import SnapshotHeader
+from strongroom.quorum.key_table import (
+    ClientEntry,
+    ClientPin,
+    IdentityEntry,
+    PinnedWriter,
+    client_name,
+    identity_name,
+    newest,
+    read_table,
+)
+from strongroom.quorum.kit import EntryPlace, Kit, find_custodian
+from strongroom.quorum.receipt import Receipt
+from strongroom.quorum.release import Release, ReleaseRequest
+from strongroom.quorum.roster import Member, Roster
+from strongroom.quorum.rules import Asked, Standing
+
+Seat = tuple[InstallId, int, str]
+"""Where a new custodian sits: its install, its index in the roster from 1, and its name."""
+
+
+class Custodian(Protocol):
+    """What may be asked of a custodian, in this process or on another machine."""
+
+    def card(self) -> Member:
+        """Return the index, id, name and identity key."""
+        ...
+
+    def enrol(
+        self,
+        client: ClientId,
+        vault: VaultId,
+        vault_class: Literal["normal", "high"],
+        writer: bytes,
+    ) -> Envelope:
+        """Pin a client's vault and writer key; return the certificate, always the same."""
+        ...
+
+    def ingest(self, snapshot: Statement, keys: Sequence[Envelope]) -> Envelope:
+        """Check a snapshot and its fresh keys objects; return the receipt, always the same."""
+        ...
+
+    def release(self, request: ReleaseRequest) -> Envelope:
+        """Journal the request, then return this custodian's shares sealed to the recipient."""
+        ...
+
+    def standing(self, vault: VaultId) -> Standing:
+        """Return the highest snapshot receipted for the vault's current writer."""
+        ...
+
+
+class LocalCustodian:
+    """A custodian in this process; safe to share between threads, which take turns."""
+
+    Pin: TypeAlias = ClientPin
+
+    def __init__(self, database: Database, kek: bytes, clock: Clock, token: Token) -> None:
+        """Take over a database that holds a custodian; `create`, `open` and `restore` call this."""
+        self._database = database
+        self._clock = clock
+        self._token = token
+        with database.reading() as transaction:
+            row = store.read_self(transaction)
+        if row is None:
+            raise StrongroomError("the database holds no custodian", "it was never created")
+        self._install = row.install
+        self._member = row.member
+        self._created_at = row.created_at
+        self._safe = store.RowSeal(kek, row.install, row.member.id)
+        self._identity_seed = self._safe.open("identity", row.identity_sealed)
+        self._kit_key = self._safe.open("kit-key", row.kit_key_sealed)
+        if signing.public_key(self._identity_seed) != row.member.identity:
+            raise Damaged(f"{row.member} does not serve", "its identity key is another one")
+
+    @classmethod
+    def create(
+        cls,
+        database: Database,
+        kek: bytes,
+        seat: Seat,
+        kit_secret: bytes,
+        clock: Clock,
+        token: Token,
+    ) -> "LocalCustodian":
+        """Make a custodian in an empty database; its kit stays unconfirmed until `confirm_kit`."""
+        install, index, name = seat
+        seed = token(signing.SEED_BYTES)
+        member = Member(index, CustodianId(new_id(token)), name, signing.public_key(seed))
+        safe = store.RowSeal(kek, install, member.id)
+        row = store.SelfRow(
+            install=install,
+            member=member,
+            identity_sealed=safe.close("identity", seed, token),
+            kit_key_sealed=safe.close("kit-key", Kit(kit_secret).key(install), token),
+            kit_secret_sealed=safe.close("kit-secret", kit_secret, token),
+            roster_id=None,
+            created_at=clock.now(),
+        )
+        database.migrate(store.MIGRATIONS)
+        with database.transaction() as transaction:
+            _refuse_second(transaction)
+            store.write_self(transaction, row)
+        return cls(database, kek, clock, token)
+
+    @classmethod
+    def open(cls, database: Database, kek: bytes, clock: Clock, token: Token) -> "LocalCustodian":
+        """Take up an existing custodian; refuse to serve when its secrets do not fit."""
+        database.migrate(store.MIGRATIONS)
+        return cls(database, kek, clock, token)
+
+    @staticmethod
+    def find(kit: Kit, entries: Sequence[tuple[str, bytes]]) -> CustodianId:
+        """Return whose kit this is among entries by path; raise Damaged when it is nobody's."""
+        return find_custodian(kit, _placed(entries))[1]
+
+    @classmethod
+    def restore(
+        cls,
+        database: Database,
+        kek: bytes,
+        entries: Sequence[tuple[str, bytes]],
+        kit: Kit,
+        clock: Clock,
+        token: Token,
+    ) -> "LocalCustodian":
+        """Rebuild a custodian in an empty database from its kit and the entries at the locations.
+
+        `entries` are full keys and bytes and may hold those of every custodian; the kit finds its
+        own. An entry of its own that does not open is named (Damaged). Its roster and, where
+        they exist, its receipts are handed in afterwards: `adopt_roster`, `resume`.
+        """
+        placed = _placed(entries)
+        install, custodian = find_custodian(kit, placed)
+        own = [one for one in placed if (one[0].install, one[0].custodian) == (install, custodian)]
+        identity, clients, kept = read_table(own, kit.key(install))
+        safe = store.RowSeal(kek, install, custodian)
+        row = store.SelfRow(
+            install=install,
+            member=identity.member,
+            identity_sealed=safe.close("identity", identity.seed, token),
+            kit_key_sealed=safe.close("kit-key", kit.key(install), token),
+            kit_secret_sealed=None,
+            roster_id=identity.roster,
+            created_at=identity.created_at,
+        )
+        database.migrate(store.MIGRATIONS)
+        with database.transaction() as transaction:
+            _refuse_second(transaction)
+            store.write_self(transaction, row)
+            store.write_kit_entries(transaction, kept)
+            for entry in clients:
+                sealed = safe.close(f"client/{entry.pin.client}", entry.seed, token)
+                store.write_client(transaction, entry.pin, sealed)
+        return cls(database, kek, clock, token)
+
+    def card(self) -> Member:
+        """Return the index, id, name and identity key."""
+        return self._member
+
+    def pins(self) -> list[ClientPin]:
+        """Return what is pinned for every client, in order of their ids."""
+        with self._database.reading() as transaction:
+            return store.read_pins(transaction)
+
+    def adopt_roster(self, envelope: Envelope) -> Roster:
+        """Pin a roster; the same one again changes nothing, the threshold never changes."""
+        with self._database.transaction() as transaction:
+            pinned = self._pinned_roster(transaction)
+            row = store.read_self(transaction)
+            roster = Roster.parse(envelope, None)
+            rules.check_roster(self._member, self._install, pinned, roster)
+            restored_id = None if row is None else row.roster_id
+            if pinned is None and restored_id not in (None, roster.id):
+                raise Refused(
+                    f"{self._member} refuses roster version {roster.version}",
+                    "its kit names another roster",
+                )
+            if pinned is not None and pinned.id == roster.id:
+                return roster
+            if restored_id != roster.id:
+                self._write_identity_entry(transaction, roster.id)
+            store.write_roster(transaction, roster.version, roster.id, envelope.encode())
+            self._record(transaction, "roster.adopted", roster.id, {"version": roster.version})
+            return roster
+
+    def enrol(
+        self,
+        client: ClientId,
+        vault: VaultId,
+        vault_class: Literal["normal", "high"],
+        writer: bytes,
+    ) -> Envelope:
+        """Pin a client's vault and writer key; return the certificate, always the same."""
+        with self._database.transaction() as transaction:
+            pin = store.read_pin(transaction, client)
+            if pin is not None:
+                rules.check_enrolment(self._member, pin, vault, vault_class, writer)
+                return self._certificate(pin)
+            if store.read_current_writer(transaction, vault) is not None:
+                raise Refused(f"{self._member} refuses client {client[:8]}", "its vault is taken")
+            self._refuse_shared_writer(transaction, writer)
+            seed = self._token(public_sealing.SEED_BYTES)
+            pin = ClientPin(
+                client=client,
+                vault=vault,
+                vault_class=vault_class,
+                serial=1,
+                public=public_sealing.public_key(seed),
+                created_at=self._clock.now(),
+                writers=(PinnedWriter(writer),),
+            )
+            self._write_client(transaction, ClientEntry(pin, seed))
+            self._record(transaction, "client.enrolled", client, {"vault": vault})
+            return self._certificate(pin)
+
+    def succeed(
+        self, client: ClientId, new_writer: bytes, revoked_after: Mapping[WriterId, int]
+    ) -> Envelope:
+        """Pin a new writer and revoke each old one after the sequence given; return a certificate.
+
+        For a recovery only. The certificate has the next serial and the same public key. Asked
+        again with the writer that is current already, it changes nothing.
+        """
+        with self._database.transaction() as transaction:
+            entry = self._entry(transaction, client)
+            pin = entry.pin
+            if pin.current is not None and pin.current.key == new_writer:
+                return self._certificate(pin)
+            highest = {
+                writer.id: store.read_standing(transaction, writer.id).sequence
+                for writer in pin.writers
+            }
+            writers = rules.succession(pin, new_writer, revoked_after, highest)
+            self._refuse_shared_writer(transaction, new_writer)
+            newer = ClientPin(
+                client=client,
+                vault=pin.vault,
+                vault_class=pin.vault_class,
+                serial=pin.serial + 1,
+                public=pin.public,
+                created_at=self._clock.now(),
+                writers=writers,
+            )
+            self._write_client(transaction, ClientEntry(newer, entry.seed))
+            writer_id = SnapshotHeader.writer_id(new_writer)
+            self._record(transaction, "writer.succeeded", client, {"writer": writer_id})
+            return self._certificate(newer)
+
+    def ingest(self, snapshot: Statement, keys: Sequence[Envelope]) -> Envelope:
+        """Check a snapshot and its fresh keys objects; return the receipt, always the same."""
+        header = SnapshotHeader.read(snapshot)
+        asked = Asked(self._member, self._install, header)
+        snapshot_hash = snapshot.hash.hex()
+        with self._database.transaction() as transaction:
+            entry = self._entry(transaction, header.client)
+            writer = rules.check_author(asked, entry.pin, snapshot, receiving=True)
+            roster = self._pinned_roster(transaction)
+            if roster is None:
+                raise asked.refuse("it has adopted no roster yet")
+            stored = store.read_receipt(transaction, writer.id, header.sequence)
+            if stored is not None:
+                rules.check_not_forked(asked, snapshot_hash, stored[0])
+                return decode_envelope(stored[1], "a stored receipt")
+            standing = store.read_standing(transaction, writer.id)
+            rules.check_sequence(asked, snapshot_hash, standing)
+            dealings = rules.check_fresh(asked, roster, writer, keys)
+            receipt = Receipt(
+                install=self._install,
+                client=header.client,
+                vault=header.vault,
+                writer=header.writer,
+                sequence=header.sequence,
+                snapshot=snapshot_hash,
+                custodian=self._member.id,
+                index=self._member.index,
+                roster=roster.id,
+                received_at=self._clock.now(),
+                shares=rules.hold_shares(asked, dealings, entry.seed),
+            ).sign(self._identity_seed)
+            reached = Standing(header.sequence, snapshot_hash)
+            store.write_receipt(transaction, writer.id, reached, receipt.encode())
+            body: dict[str, FactValue] = {"vault": header.vault, "sequence": header.sequence}
+            self._record(transaction, "snapshot.receipted", snapshot_hash, body)
+            return receipt
+
+    def release(self, request: ReleaseRequest) -> Envelope:
+        """Journal the request, then return this custodian's shares sealed to the recipient.
+
+        The answer leaves only once its row is durable. Asked again by the same recipient, the
+        stored answer is given, byte for byte; another recipient is refused.
+        """
+        request.check_limits()
+        with self._database.transaction() as transaction:
+            used = store.read_release(transaction, request.request)
+            if used is not None:
+                recipient, snapshot_hash, answered = used
+                rules.check_reuse(self._member, request, recipient, snapshot_hash)
+                return decode_envelope(answered, "a stored answer")
+            header = SnapshotHeader.read(request.snapshot)
+            asked = Asked(self._member, self._install, header)
+            entry = self._entry(transaction, header.client)
+            writer = rules.check_author(asked, entry.pin, request.snapshot, receiving=False)
+            stored = store.read_receipt(transaction, writer.id, header.sequence)
+            snapshot_hash = request.snapshot.hash.hex()
+            rules.check_not_forked(asked, snapshot_hash, stored[0] if stored else None)
+            dealings = rules.check_release_keys(asked, entry.pin, request)
+            opened = [
+                dealing.open_own(number, self._member.index, entry.seed, str(self._member))
+                for dealing in dealings
+                for number in range(1, len(dealing.parts) + 1)
+            ]
+            release = Release(
+                request=request.request,
+                custodian=self._member.id,
+                index=self._member.index,
+                snapshot=snapshot_hash,
+                sessions=header.sessions,
+                released_at=self._clock.now(),
+            )
+            answer = release.sign(self._identity_seed, request.recipient, opened)
+            store.write_release(transaction, request, header.client, release, answer.encode())
+            body: dict[str, FactValue] = {
+                "snapshot": snapshot_hash,
+                "sessions": len(header.sessions),
+            }
+            self._record(transaction, "share.released", request.request, body)
+        # Point of no return: the journal row is on disk, so the answer may leave.
+        return answer
+
+    def standing(self, vault: VaultId) -> Standing:
+        """Return the highest snapshot receipted for the vault's current writer."""
+        with self._database.reading() as transaction:
+            writer = store.read_current_writer(transaction, vault)
+            if writer is None:
+                raise Refused(f"{self._member} does not know vault {vault[:8]}", "never enrolled")
+            return store.read_standing(transaction, writer)
+
+    def resume(self, receipts: Sequence[Envelope]) -> None:
+        """Take up receipts this custodian signed before it was rebuilt from its kit.
+
+        They only ever raise what it has receipted. A location that hides the newest of them
+        weakens the anchor against rollback: read every location.
+        """
+        parsed = [(Receipt.parse(one, self._member.identity), one) for one in receipts]
+        with self._database.transaction() as transaction:
+            for receipt, envelope in parsed:
+                if receipt.custodian != self._member.id or receipt.install != self._install:
+                    raise Damaged(f"a receipt is not one of {self._member}", "it names another")
+                if not store.has_writer(transaction, receipt.writer):
+                    raise Refused(
+                        f"{self._member} refuses its receipt {receipt.sequence}",
+                        f"writer {receipt.writer[:8]} is not pinned",
+                    )
+                if store.read_receipt(transaction, receipt.writer, receipt.sequence) is None:
+                    reached = Standing(receipt.sequence, receipt.snapshot)
+                    store.write_receipt(transaction, receipt.writer, reached, envelope.encode())
+
+    @property
+    def kit_confirmed(self) -> bool:
+        """Return whether somebody has typed words of the kit, or restored from it."""
+        return self._kit_secret() is None
+
+    def kit(self) -> Kit:
+        """Return the kit, to be shown, while it is unconfirmed; refuse afterwards."""
+        secret = self._kit_secret()
+        if secret is None:
+            raise Refused(
+                f"the kit of {self._member} cannot be shown again",
+                "it was confirmed, and its words were wiped",
+            )
+        return Kit(secret)
+
+    def confirm_kit(self, words: Mapping[int, str]) -> None:
+        """Wipe the recovery key once two words or more, by position from 1, are right."""
+        self.kit().check_words(words)
+        with self._database.transaction() as transaction:
+            store.forget_kit_secret(transaction)
+            self._record(transaction, "kit.confirmed", self._member.id, {})
+
+    def kit_entries(self) -> list[tuple[str, bytes]]:
+        """Return path and bytes of every entry of the key table, the same bytes each time."""
+        with self._database.reading() as transaction:
+            return store.read_kit_entries(transaction)
+
+    def _kit_secret(self) -> bytes | None:
+        with self._database.reading() as transaction:
+            row = store.read_self(transaction)
+        if row is None or row.kit_secret_sealed is None:
+            return None
+        return self._safe.open("kit-secret", row.kit_secret_sealed)
+
+    def _entry(self, transaction: Transaction, client: ClientId) -> ClientEntry:
+        entry = store.read_entry(transaction, client, self._safe)
+        if entry is None:
+            raise Refused(
+                f"{self._member} does not know client {client[:8]}", "it was never enrolled there"
+            )
+        return entry
+
+    def _certificate(self, pin: ClientPin) -> Envelope:
+        return pin.certificate(self._install, self._member).sign(self._identity_seed)
+
+    def _refuse_shared_writer(self, transaction: Transaction, writer: bytes) -> None:
+        if len(writer) != signing.PUBLIC_KEY_BYTES:
+            raise UsageError("a writer key is malformed", f"{len(writer)} bytes")
+        if store.has_writer(transaction, SnapshotHeader.writer_id(writer)):
+            raise Refused(f"{self._member} refuses a writer key", "another client has it")
+
+    def _pinned_roster(self, transaction: Transaction) -> Roster | None:
+        data = store.read_roster(transaction)
+        return None if data is None else Roster.parse(decode_envelope(data, "the roster"), None)
+
+    def _write_client(self, transaction: Transaction, entry: ClientEntry) -> None:
+        pin = entry.pin
+        sealed = self._safe.close(f"client/{pin.client}", entry.seed, self._token)
+        store.write_client(transaction, pin, sealed)
+        place = self._place(client_name(pin.client, pin.serial))
+        fields = entry.to_json(self._install, self._member.id)
+        data = place.seal(self._kit_key, fields, self._token)
+        store.write_kit_entries(transaction, [(place.path, data)])
+
+    def _write_identity_entry(self, transaction: Transaction, roster_id: str) -> None:
+        places = [EntryPlace.parse(path) for path, _ in store.read_kit_entries(transaction)]
+        found = newest(places).get("identity")
+        serial = 1 if found is None else found[0] + 1
+        entry = IdentityEntry(
+            self._install, self._member, roster_id, self._identity_seed, self._created_at
+        )
+        place = self._place(identity_name(serial))
+        data = place.seal(self._kit_key, entry.to_json(), self._token)
+        store.write_kit_entries(transaction, [(place.path, data)])
+
+    def _place(self, name: str) -> EntryPlace:
+        return EntryPlace(self._install, self._member.id, name)
+
+    def _record(
+        self, transaction: Transaction, kind: str, subject: str, body: Mapping[str, FactValue]
+    ) -> None:
+        record(transaction, Fact(kind, subject, self._member.id, self._clock.now(), body))
+
+
+def _placed(entries: Sequence[tuple[str, bytes]]) -> list[tuple[EntryPlace, bytes]]:
+    return [(EntryPlace.parse(path), data) for path, data in entries]
+
+
+def _refuse_second(transaction: Transaction) -> None:
+    if store.read_self(transaction) is not None:
+        raise StrongroomError("the database holds a custodian already", "nothing was changed")

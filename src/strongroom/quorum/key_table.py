@@ -1,0 +1,211 @@
+"""The entries of a custodian's key table: what its recovery kit gives back.
+
+One identity entry per adopted roster and one client entry per change of a client's writers; the
+highest serial of a name counts. Entries travel sealed to the kit only (`kit.EntryPlace`).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from strongroom.clock import format_instant
+from strongroom.crypto import public_sealing, signing
+from strongroom.errors import Damaged
+from strongroom.ids import ClientId, CustodianId, InstallId, VaultId, WriterId
+from strongroom.quorum.client_key import SERIAL_MAX, ClientKey
+from strongroom.quorum.fields import Fields, to_base64
+from strongroom.quorum.header import SnapshotHeader
+from strongroom.quorum.kit import EntryPlace
+from strongroom.quorum.label import FORMAT, VaultClass, take_class
+from strongroom.quorum.roster import Member
+from strongroom.quorum.shares import COUNT_MAX
+
+WRITERS_MAX = 1_000
+_NAME = re.compile(r"(identity|[0-9a-f]{32})-([0-9]{8})")
+
+
+class PinnedWriter(NamedTuple):
+    """A writer key of a client; `revoked_after` is the last sequence of it that counts."""
+
+    key: bytes
+    revoked_after: int | None = None
+
+    @property
+    def id(self) -> WriterId:
+        """Return the writer's id."""
+        return SnapshotHeader.writer_id(self.key)
+
+    def may_have_written(self, sequence: int) -> bool:
+        """Return whether a snapshot of that sequence counts as this writer's."""
+        return self.revoked_after is None or sequence <= self.revoked_after
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityEntry:
+    """Who a custodian is: everything but its client keys."""
+
+    install: InstallId
+    member: Member
+    roster: str
+    seed: bytes = field(repr=False)
+    created_at: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the inside of the entry."""
+        return {
+            "format": FORMAT,
+            "install": self.install,
+            "custodian": self.member.id,
+            "index": self.member.index,
+            "name": self.member.name,
+            "roster": self.roster,
+            "seed": to_base64(self.seed),
+            "created_at": format_instant(self.created_at),
+        }
+
+    @classmethod
+    def parse(cls, raw: object, place: EntryPlace) -> "IdentityEntry":
+        """Read an opened entry found at this place."""
+        fields = Fields(raw, f"the kit entry {place.path}")
+        fields.exact("format", FORMAT)
+        fields.exact("install", place.install)
+        fields.exact("custodian", place.custodian)
+        index = fields.number("index", 1, COUNT_MAX)
+        name = fields.text("name")
+        roster = fields.hash("roster")
+        seed = fields.bytes("seed", signing.SEED_BYTES)
+        created_at = fields.instant("created_at")
+        fields.done()
+        member = Member(index, place.custodian, name, signing.public_key(seed))
+        return cls(place.install, member, roster, seed, created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientPin:
+    """What a custodian has pinned for a client, without the secret: its vault and its writers."""
+
+    client: ClientId
+    vault: VaultId
+    vault_class: VaultClass
+    serial: int
+    public: bytes = field(repr=False)
+    created_at: datetime
+    writers: tuple[PinnedWriter, ...]
+
+    @property
+    def current(self) -> PinnedWriter | None:
+        """Return the writer that is not revoked; there is one at most."""
+        return next((one for one in self.writers if one.revoked_after is None), None)
+
+    def certificate(self, install: InstallId, member: Member) -> ClientKey:
+        """Return the client key certificate of this serial; the same each time it is made."""
+        return ClientKey(
+            install, self.client, member.id, member.index, self.serial, self.public, self.created_at
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClientEntry:
+    """A client's pin together with the seed of its X-Wing key."""
+
+    pin: ClientPin
+    seed: bytes = field(repr=False)
+
+    def to_json(self, install: InstallId, custodian: CustodianId) -> dict[str, Any]:
+        """Return the inside of the entry."""
+        return {
+            "format": FORMAT,
+            "install": install,
+            "client": self.pin.client,
+            "vault": self.pin.vault,
+            "class": self.pin.vault_class,
+            "custodian": custodian,
+            "serial": self.pin.serial,
+            "seed": to_base64(self.seed),
+            "writers": [
+                {"key": writer.key.hex(), "revoked_after": writer.revoked_after}
+                for writer in self.pin.writers
+            ],
+            "created_at": format_instant(self.pin.created_at),
+        }
+
+    @classmethod
+    def parse(cls, raw: object, place: EntryPlace) -> "ClientEntry":
+        """Read an opened entry found at this place."""
+        fields = Fields(raw, f"the kit entry {place.path}")
+        fields.exact("format", FORMAT)
+        fields.exact("install", place.install)
+        fields.exact("custodian", place.custodian)
+        seed = fields.bytes("seed", public_sealing.SEED_BYTES)
+        pin = ClientPin(
+            client=ClientId(fields.id("client")),
+            vault=VaultId(fields.id("vault")),
+            vault_class=take_class(fields),
+            serial=fields.number("serial", 1, SERIAL_MAX),
+            public=public_sealing.public_key(seed),
+            created_at=fields.instant("created_at"),
+            writers=tuple(_parse_writer(one) for one in fields.list("writers", WRITERS_MAX)),
+        )
+        fields.done()
+        if client_name(pin.client, pin.serial) != place.name:
+            raise fields.refuse("its name is not that of its client and serial")
+        return cls(pin, seed)
+
+
+def identity_name(serial: int) -> str:
+    """Return the name of an identity entry."""
+    return f"identity-{serial:08d}"
+
+
+def client_name(client: ClientId, serial: int) -> str:
+    """Return the name of a client's entry."""
+    return f"{client}-{serial:08d}"
+
+
+def newest(places: Sequence[EntryPlace]) -> dict[str, tuple[int, EntryPlace]]:
+    """Return, for each subject (a client or `identity`), its highest serial and that place."""
+    found: dict[str, tuple[int, EntryPlace]] = {}
+    for place in places:
+        match = _NAME.fullmatch(place.name)
+        if match is None or int(match[2]) < 1:
+            raise Damaged(f"the kit entry {place.path} has a name that no custodian gives")
+        serial = int(match[2])
+        if serial > found.get(match[1], (0, place))[0]:
+            found[match[1]] = (serial, place)
+    return found
+
+
+def read_table(
+    own: Sequence[tuple[EntryPlace, bytes]], kit_key: bytes
+) -> tuple[IdentityEntry, list[ClientEntry], list[tuple[str, bytes]]]:
+    """Return the newest identity, the newest entry of each client, and all entries' bytes.
+
+    Every entry must open under the kit key; the first that does not is named.
+    """
+    opened: dict[EntryPlace, IdentityEntry | ClientEntry] = {}
+    kept: dict[str, bytes] = {}
+    for place, data in own:
+        raw = place.open(kit_key, data)
+        if kept.setdefault(place.path, data) != data:
+            raise Damaged(f"the kit entry {place.path} exists twice", "with different bytes")
+        is_identity = place.name.startswith("identity-")
+        parse = IdentityEntry.parse if is_identity else ClientEntry.parse
+        opened[place] = parse(raw, place)
+    latest = [opened[place] for _, place in newest(list(opened)).values()]
+    clients = [entry for entry in latest if isinstance(entry, ClientEntry)]
+    identities = [entry for entry in latest if isinstance(entry, IdentityEntry)]
+    if not identities:
+        raise Damaged("a key table has no identity entry", f"{len(kept)} entries were found")
+    return identities[0], clients, sorted(kept.items())
+
+
+def _parse_writer(raw: object) -> PinnedWriter:
+    fields = Fields(raw, "a writer of a kit entry")
+    key = fields.key("key")
+    revoked_after = fields.take("revoked_after")
+    fields.done()
+    if revoked_after is not None and (type(revoked_after) is not int or revoked_after < 0):
+        raise fields.refuse("revoked_after must be null or a sequence")
+    return PinnedWriter(key, revoked_after)

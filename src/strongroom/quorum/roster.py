@@ -1,0 +1,193 @@
+"""The roster: who the custodians are and how many of them open a key, signed by the operator.
+
+The threshold comes from here and from nowhere else. Whatever a custodian signed is checked
+through its roster, which finds the identity key by index and refuses a borrowed name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from strongroom.clock import format_instant
+from strongroom.crypto import signing
+from strongroom.crypto.envelope import Envelope, Statement, sign_envelope
+from strongroom.errors import Damaged
+from strongroom.ids import ClientId, CustodianId, InstallId, SessionId, SourceId, VaultId
+from strongroom.quorum.client_key import SERIAL_MAX, ClientKey
+from strongroom.quorum.fields import Fields
+from strongroom.quorum.header import SnapshotHeader
+from strongroom.quorum.label import FORMAT, Label, VaultClass
+from strongroom.quorum.receipt import Receipt, median_received_at
+from strongroom.quorum.shares import COUNT_MAX, check_threshold
+
+KIND = "roster"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One custodian; its text names it in every error."""
+
+    index: int
+    id: CustodianId
+    name: str
+    identity: bytes
+
+    def __str__(self) -> str:
+        """Return the index and the name."""
+        return f"custodian {self.index} ({self.name})"
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """A signed roster; `id` is its object hash in hexadecimal."""
+
+    id: str
+    install: InstallId
+    version: int
+    threshold: int
+    operator: bytes
+    created_at: datetime
+    members: tuple[Member, ...]
+
+    @staticmethod
+    def sign(
+        operator_seed: bytes,
+        install: InstallId,
+        threshold: int,
+        members: Sequence[Member],
+        version: int,
+        created_at: datetime,
+    ) -> Envelope:
+        """Return the roster as a signed object; what it says is read back before it leaves."""
+        operator = signing.public_key(operator_seed)
+        envelope = sign_envelope(
+            operator_seed,
+            KIND,
+            {
+                "format": FORMAT,
+                "install": install,
+                "version": version,
+                "threshold": threshold,
+                "operator": operator.hex(),
+                "created_at": format_instant(created_at),
+                "members": [
+                    {
+                        "index": member.index,
+                        "id": member.id,
+                        "name": member.name,
+                        "identity": member.identity.hex(),
+                    }
+                    for member in members
+                ],
+            },
+        )
+        Roster.parse(envelope, operator)
+        return envelope
+
+    @classmethod
+    def parse(cls, envelope: Envelope, operator_public: bytes | None) -> "Roster":
+        """Return the roster after checking its signature.
+
+        None takes the operator's key from the roster itself: right only where somebody compares
+        the id with the recovery sheet, or on the very first meeting.
+        """
+        fields = Fields(envelope.statement.fields(KIND), "a roster")
+        fields.exact("format", FORMAT)
+        roster = cls(
+            id=envelope.statement.hash.hex(),
+            install=InstallId(fields.id("install")),
+            version=fields.number("version", 1, SERIAL_MAX),
+            threshold=fields.number("threshold", 1, COUNT_MAX),
+            operator=fields.key("operator"),
+            created_at=fields.instant("created_at"),
+            members=tuple(_parse_member(item) for item in fields.list("members", COUNT_MAX)),
+        )
+        fields.done()
+        _check_members(roster)
+        if envelope.body:
+            raise fields.refuse("it has a body")
+        if operator_public is not None and operator_public != roster.operator:
+            raise Damaged("a roster is not our operator's", "it names another operator key")
+        envelope.statement.verify(roster.operator, "the roster")
+        return roster
+
+    def member(self, index: int) -> Member:
+        """Return the member of this index; raise Damaged when there is none."""
+        if not 1 <= index <= len(self.members):
+            raise Damaged(
+                f"custodian {index} is not in the roster", f"it has {len(self.members)} members"
+            )
+        return self.members[index - 1]
+
+    def label(
+        self,
+        client: ClientId,
+        vault: VaultId,
+        session: SessionId,
+        source: SourceId,
+        vault_class: VaultClass,
+        created_at: datetime,
+    ) -> Label:
+        """Return the label of a session dealt to this roster."""
+        return Label(
+            install=self.install,
+            client=client,
+            vault=vault,
+            session=session,
+            source=source,
+            vault_class=vault_class,
+            roster_id=self.id,
+            threshold=self.threshold,
+            members=len(self.members),
+            created_at=created_at,
+        )
+
+    def check_client_key(self, envelope: Envelope) -> ClientKey:
+        """Return a client key certificate signed by the member it names."""
+        key = ClientKey.read(envelope)
+        member = self._signer(key.index, key.custodian, key.install)
+        return ClientKey.parse(envelope, member.identity)
+
+    def check_receipt(self, envelope: Envelope, snapshot: Statement | None = None) -> Receipt:
+        """Return a receipt signed by the member it names and, where given, for that snapshot."""
+        receipt = Receipt.read(envelope)
+        member = self._signer(receipt.index, receipt.custodian, receipt.install)
+        Receipt.parse(envelope, member.identity)
+        if snapshot is not None:
+            receipt.check_covers(SnapshotHeader.read(snapshot), snapshot.hash.hex())
+        return receipt
+
+    @staticmethod
+    def received_at(receipts: Sequence[Receipt]) -> datetime:
+        """Return the median of the receipts' times; there must be one at least."""
+        return median_received_at(receipts)
+
+    def _signer(self, index: int, custodian: CustodianId, install: InstallId) -> Member:
+        member = self.member(index)
+        if member.id != custodian or self.install != install:
+            raise Damaged(f"{member} did not make this object", "it names another custodian")
+        return member
+
+
+def _parse_member(raw: object) -> Member:
+    fields = Fields(raw, "a member of a roster")
+    member = Member(
+        index=fields.number("index", 1, COUNT_MAX),
+        id=CustodianId(fields.id("id")),
+        name=fields.text("name"),
+        identity=fields.key("identity"),
+    )
+    fields.done()
+    return member
+
+
+def _check_members(roster: Roster) -> None:
+    count = len(roster.members)
+    check_threshold(roster.threshold, count, "a roster")
+    if [member.index for member in roster.members] != list(range(1, count + 1)):
+        raise Damaged("a roster is malformed", "its indices are not 1 to n in order")
+    ids = {member.id for member in roster.members}
+    identities = {member.identity for member in roster.members}
+    names = {member.name for member in roster.members}
+    if min(len(ids), len(identities), len(names)) < count:
+        raise Damaged("a roster is malformed", "two members share an id, a name or a key")

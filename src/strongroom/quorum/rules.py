@@ -1,0 +1,273 @@
+"""What a custodian decides, without a database: whom it believes and what it refuses.
+
+A custodian decides alone. Each function takes what was pinned and what was asked, and raises an
+error that names the snapshot and the custodian; the order of the checks is that of
+docs/formats/share-v1.md. A remote custodian runs these same rules.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from strongroom.crypto.envelope import Envelope, Statement
+from strongroom.errors import Damaged, Refused, Stale, UsageError
+from strongroom.ids import InstallId, VaultId, WriterId
+from strongroom.quorum.dealing import Dealing
+from strongroom.quorum.header import NO_HASH, SnapshotHeader
+from strongroom.quorum.key_table import ClientPin, PinnedWriter
+from strongroom.quorum.label import VaultClass
+from strongroom.quorum.receipt import ReceiptedShare
+from strongroom.quorum.release import ReleaseRequest, match_keys
+from strongroom.quorum.roster import Member, Roster
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The highest snapshot receipted for a vault's current writer; 0 and zeros at first."""
+
+    sequence: int = 0
+    hash: str = NO_HASH
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who is asked for what: the same for every check of one snapshot."""
+
+    member: Member
+    install: InstallId
+    header: SnapshotHeader
+
+    def refuse(self, why: str, hint: str | None = None) -> Refused:
+        """Return the refusal that names the custodian and the snapshot."""
+        header = self.header
+        what = f"{self.member} refuses snapshot {header.sequence} of vault {header.vault[:8]}"
+        return Refused(what, why, hint)
+
+
+def check_roster(member: Member, install: InstallId, pinned: Roster | None, new: Roster) -> None:
+    """Raise Refused unless this custodian may follow the new roster after the pinned one."""
+
+    def refuse(why: str) -> Refused:
+        return Refused(f"{member} refuses roster version {new.version}", why)
+
+    if new.install != install:
+        raise refuse("it is of another install")
+    if member not in new.members:
+        raise refuse("it does not list this custodian with this index, name and identity key")
+    if pinned is None or new.id == pinned.id:
+        return
+    if new.version <= pinned.version:
+        raise refuse(f"version {pinned.version} is pinned, and this is not it")
+    if new.operator != pinned.operator:
+        raise refuse("another operator signed it")
+    if new.threshold != pinned.threshold:
+        raise refuse(
+            f"the threshold is {pinned.threshold} for ever; this roster says {new.threshold}"
+        )
+
+
+def check_enrolment(
+    member: Member, pin: ClientPin, vault: VaultId, vault_class: VaultClass, writer: bytes
+) -> None:
+    """Raise Refused unless a client that is known already is enrolled again the same way."""
+    if (pin.vault, pin.vault_class) != (vault, vault_class):
+        raise Refused(
+            f"{member} refuses to enrol client {pin.client[:8]} again",
+            f"it has vault {pin.vault[:8]} of class {pin.vault_class}",
+        )
+    if pin.current is None or pin.current.key != writer:
+        raise Refused(
+            f"{member} refuses another writer for client {pin.client[:8]}",
+            "a writer key is pinned; only a recovery replaces it and revokes the old one",
+        )
+
+
+def succession(
+    pin: ClientPin,
+    new_writer: bytes,
+    revoked_after: Mapping[WriterId, int],
+    highest: Mapping[WriterId, int],
+) -> tuple[PinnedWriter, ...]:
+    """Return the client's writers once the new one has replaced every old one.
+
+    Raises UsageError when a writer is unnamed or unknown, and Refused when a revocation would
+    disown a snapshot that this custodian has receipted.
+    """
+    known = {writer.id for writer in pin.writers}
+    open_ones = {writer.id for writer in pin.writers if writer.revoked_after is None}
+    if not open_ones <= set(revoked_after) <= known:
+        raise UsageError(
+            f"the writers to revoke are not those of client {pin.client[:8]}",
+            f"every one of {len(open_ones)} not revoked yet must be named, and none unknown",
+        )
+    if new_writer in {writer.key for writer in pin.writers}:
+        raise UsageError("the new writer is an old one", "a new writer needs a new key")
+    writers: list[PinnedWriter] = []
+    for writer in pin.writers:
+        last = revoked_after.get(writer.id, writer.revoked_after)
+        if writer.id in open_ones:
+            if last is None or last < highest.get(writer.id, 0):
+                raise Refused(
+                    f"writer {writer.id[:8]} cannot be revoked after snapshot {last}",
+                    f"snapshot {highest.get(writer.id, 0)} has a receipt",
+                )
+            writers.append(writer._replace(revoked_after=last))
+        else:
+            writers.append(writer)
+    return (*writers, PinnedWriter(new_writer))
+
+
+def check_author(
+    asked: Asked, pin: ClientPin, snapshot: Statement, *, receiving: bool
+) -> PinnedWriter:
+    """Return the pinned writer that signed the snapshot, of this install, vault and class.
+
+    Receiving, a revoked writer is refused; releasing, its snapshots up to the revocation count.
+    """
+    header = asked.header
+    writer = next((one for one in pin.writers if one.id == header.writer), None)
+    if writer is None:
+        raise asked.refuse(f"writer {header.writer[:8]} is not pinned for this client")
+    if not writer.may_have_written(header.sequence) or (
+        receiving and writer.revoked_after is not None
+    ):
+        raise asked.refuse(
+            f"writer {header.writer[:8]} is revoked after snapshot {writer.revoked_after}"
+        )
+    SnapshotHeader.parse(snapshot, writer.key)
+    if header.install != asked.install:
+        raise asked.refuse("it is of another install")
+    if header.vault != pin.vault:
+        raise asked.refuse(f"this client's vault is {pin.vault[:8]}")
+    if header.vault_class != pin.vault_class:
+        raise asked.refuse(f"this client's class is {pin.vault_class}")
+    return writer
+
+
+def check_sequence(asked: Asked, snapshot_hash: str, standing: Standing) -> None:
+    """Raise unless the snapshot is the next one after what was last receipted."""
+    header = asked.header
+    if header.sequence <= standing.sequence:
+        raise _rolled_back(asked, f"it has receipted {standing.sequence} already")
+    if header.sequence != standing.sequence + 1:
+        raise asked.refuse(
+            f"it has receipted up to {standing.sequence}; {standing.sequence + 1} is next",
+            "Send the snapshots it has missed first, in order.",
+        )
+    if header.previous != standing.hash:
+        raise _rolled_back(
+            asked, f"{snapshot_hash[:8]} does not follow {standing.hash[:8]}, which it receipted"
+        )
+
+
+def check_not_forked(asked: Asked, snapshot_hash: str, receipted: str | None) -> None:
+    """Raise Stale when this custodian receipted another snapshot of that writer and sequence."""
+    if receipted is not None and receipted != snapshot_hash:
+        raise _rolled_back(asked, f"it has receipted {receipted[:8]} under this number")
+
+
+def _rolled_back(asked: Asked, why: str) -> Stale:
+    header = asked.header
+    return Stale(
+        f"{asked.member} holds another history of vault {header.vault[:8]}",
+        f"snapshot {header.sequence} of writer {header.writer[:8]}: {why}",
+        "The home or a location was rolled back, or somebody forges it; do not go on with it.",
+    )
+
+
+def check_fresh(
+    asked: Asked, roster: Roster, writer: PinnedWriter, keys: Sequence[Envelope]
+) -> tuple[Dealing, ...]:
+    """Return the dealings of exactly the fresh sessions, in the header's order, each checked."""
+    header = asked.header
+    if header.roster != roster.id:
+        raise asked.refuse(f"it was dealt to another roster than {roster.id[:8]}")
+    by_hash = {envelope.statement.hash.hex(): envelope for envelope in keys}
+    if sorted(by_hash) != sorted(wanted for _, wanted in header.fresh) or len(by_hash) < len(keys):
+        raise asked.refuse(
+            f"{len(header.fresh)} fresh keys objects are named by hash, and {len(keys)} came "
+            "that are not just these"
+        )
+    return tuple(
+        _checked_dealing(asked, roster, writer, by_hash[wanted], session)
+        for session, wanted in header.fresh
+    )
+
+
+def _checked_dealing(
+    asked: Asked, roster: Roster, writer: PinnedWriter, envelope: Envelope, session: str
+) -> Dealing:
+    header = asked.header
+    envelope.statement.verify(writer.key, f"the keys object of session {session}")
+    dealing = Dealing.parse(envelope.statement)
+    label = dealing.label
+    found = (label.install, label.client, label.vault, label.session, label.vault_class)
+    wanted = (header.install, header.client, header.vault, session, header.vault_class)
+    of_roster = (label.roster_id, label.threshold, label.members)
+    if found != wanted or of_roster != (roster.id, roster.threshold, len(roster.members)):
+        raise asked.refuse(f"the label of session {session} is not that of the header and roster")
+    return dealing
+
+
+def hold_shares(
+    asked: Asked, dealings: Sequence[Dealing], client_seed: bytes
+) -> tuple[ReceiptedShare, ...]:
+    """Open this custodian's share of every dealing and return what its receipt says of them."""
+    held: list[ReceiptedShare] = []
+    index = asked.member.index
+    for dealing in dealings:
+        for number, part in enumerate(dealing.parts, 1):
+            dealing.open_own(number, index, client_seed, str(asked.member))
+            held.append(
+                ReceiptedShare(
+                    session=dealing.label.session,
+                    dealing=number,
+                    label=dealing.label.hash.hex(),
+                    commitment=part.commitments[index - 1].hex(),
+                    sealed=hashlib.sha256(part.shares[index - 1]).hexdigest(),
+                )
+            )
+    return tuple(held)
+
+
+def check_release_keys(
+    asked: Asked, pin: ClientPin, request: ReleaseRequest
+) -> tuple[Dealing, ...]:
+    """Return the dealings to open, in the header's order, each signed by a pinned writer."""
+    matched = match_keys(asked.header, request.keys)
+    dealings: list[Dealing] = []
+    for session in asked.header.sessions:
+        statement, dealing = matched[session]
+        if not any(_signed_by(statement, writer.key) for writer in pin.writers):
+            raise Damaged(
+                f"the keys object of session {session} carries a wrong signature",
+                f"no writer pinned by {asked.member} signed it: forged, or altered since",
+            )
+        if asked.member.index > dealing.label.members:
+            raise asked.refuse(f"session {session} was dealt before it was a custodian")
+        dealings.append(dealing)
+    return tuple(dealings)
+
+
+def check_reuse(
+    member: Member, request: ReleaseRequest, recipient: bytes, snapshot_hash: str
+) -> None:
+    """Raise Refused unless a used id comes again from the same recipient for that snapshot."""
+    if request.recipient != recipient:
+        raise Refused(
+            f"{member} refuses request {request.request[:8]}",
+            "it was answered already, to another recipient",
+        )
+    if request.snapshot.hash.hex() != snapshot_hash:
+        raise Refused(
+            f"{member} refuses request {request.request[:8]}",
+            "it was answered already, for another snapshot",
+        )
+
+
+def _signed_by(statement: Statement, key: bytes) -> bool:
+    try:
+        statement.verify(key, "a keys object")
+    except Damaged:
+        return False
+    return True

@@ -1,0 +1,324 @@
+"""A custodian's tables: who it is, whom it has pinned, what it has receipted and released.
+
+Secrets lie in rows only sealed under the custodian's KEK, each bound to its custodian and its
+purpose, so that a row copied elsewhere does not open. The release table is the journal: a row is
+durable before an answer leaves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from strongroom.clock import format_instant, parse_instant
+from strongroom.crypto.framing import frame
+from strongroom.crypto.sealing import SALT_BYTES, open_sealed, seal
+from strongroom.database import Transaction
+from strongroom.facts import FACT_TABLE
+from strongroom.ids import ClientId, CustodianId, InstallId, Token, VaultId, WriterId
+from strongroom.quorum.key_table import ClientEntry, ClientPin, PinnedWriter
+from strongroom.quorum.release import Release, ReleaseRequest
+from strongroom.quorum.roster import Member
+from strongroom.quorum.rules import Standing
+
+ROW_KIND = "custodian-row"
+
+MIGRATIONS = (
+    """
+CREATE TABLE custodian (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  install TEXT NOT NULL,
+  id TEXT NOT NULL,
+  member_index INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  identity BLOB NOT NULL,
+  identity_sealed BLOB NOT NULL,
+  kit_key_sealed BLOB NOT NULL,
+  kit_secret_sealed BLOB,
+  roster_id TEXT,
+  created_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE roster (
+  version INTEGER PRIMARY KEY,
+  envelope BLOB NOT NULL
+) STRICT;
+CREATE TABLE client (
+  client TEXT PRIMARY KEY,
+  vault TEXT NOT NULL UNIQUE,
+  class TEXT NOT NULL,
+  serial INTEGER NOT NULL,
+  public BLOB NOT NULL,
+  seed_sealed BLOB NOT NULL,
+  created_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE writer (
+  number INTEGER PRIMARY KEY,
+  client TEXT NOT NULL REFERENCES client (client),
+  writer TEXT NOT NULL UNIQUE,
+  key BLOB NOT NULL,
+  revoked_after INTEGER
+) STRICT;
+CREATE TABLE receipt (
+  writer TEXT NOT NULL REFERENCES writer (writer),
+  sequence INTEGER NOT NULL,
+  snapshot TEXT NOT NULL,
+  envelope BLOB NOT NULL,
+  PRIMARY KEY (writer, sequence)
+) STRICT;
+CREATE TABLE release (
+  request TEXT PRIMARY KEY,
+  client TEXT NOT NULL,
+  snapshot TEXT NOT NULL,
+  sessions INTEGER NOT NULL,
+  recipient BLOB NOT NULL,
+  requested_at TEXT NOT NULL,
+  released_at TEXT NOT NULL,
+  answer BLOB NOT NULL
+) STRICT;
+CREATE TABLE kit_entry (
+  path TEXT PRIMARY KEY,
+  bytes BLOB NOT NULL
+) STRICT;
+""",
+    FACT_TABLE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RowSeal:
+    """The KEK at work: seals and opens the secrets of one custodian's rows."""
+
+    kek: bytes = field(repr=False)
+    install: InstallId
+    custodian: CustodianId
+
+    def close(self, purpose: str, secret: bytes, token: Token) -> bytes:
+        """Return what goes into the row."""
+        salt = token(SALT_BYTES)
+        return salt + seal(self.kek, ROW_KIND, salt, self._context(purpose), secret)
+
+    def open(self, purpose: str, stored: bytes) -> bytes:
+        """Return the secret; raise Damaged under another KEK or for another row's bytes."""
+        salt, sealed = stored[:SALT_BYTES], stored[SALT_BYTES:]
+        return open_sealed(self.kek, ROW_KIND, salt, self._context(purpose), sealed)
+
+    def _context(self, purpose: str) -> bytes:
+        return frame(bytes.fromhex(self.install), bytes.fromhex(self.custodian), purpose.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class SelfRow:
+    """The one row of the table `custodian`; sealed columns as they are stored."""
+
+    install: InstallId
+    member: Member
+    identity_sealed: bytes = field(repr=False)
+    kit_key_sealed: bytes = field(repr=False)
+    kit_secret_sealed: bytes | None = field(repr=False)
+    roster_id: str | None
+    created_at: datetime
+
+
+def write_self(transaction: Transaction, row: SelfRow) -> None:
+    """Write who this custodian is; there is one per database."""
+    member = row.member
+    transaction.run(
+        "INSERT INTO custodian VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            row.install,
+            member.id,
+            member.index,
+            member.name,
+            member.identity,
+            row.identity_sealed,
+            row.kit_key_sealed,
+            row.kit_secret_sealed,
+            row.roster_id,
+            format_instant(row.created_at),
+        ),
+    )
+
+
+def read_self(transaction: Transaction) -> SelfRow | None:
+    """Return who this custodian is, or None in an empty database."""
+    row = transaction.row(
+        "SELECT install, id, member_index, name, identity, identity_sealed, kit_key_sealed, "
+        "kit_secret_sealed, roster_id, created_at FROM custodian"
+    )
+    if row is None:
+        return None
+    install, custodian, index, name, identity, *sealed, roster_id, created_at = row
+    return SelfRow(
+        install=InstallId(install),
+        member=Member(index, CustodianId(custodian), name, identity),
+        identity_sealed=sealed[0],
+        kit_key_sealed=sealed[1],
+        kit_secret_sealed=sealed[2],
+        roster_id=roster_id,
+        created_at=parse_instant(created_at),
+    )
+
+
+def forget_kit_secret(transaction: Transaction) -> None:
+    """Wipe the recovery key."""
+    transaction.run("UPDATE custodian SET kit_secret_sealed = NULL")
+
+
+def write_roster(transaction: Transaction, version: int, roster_id: str, envelope: bytes) -> None:
+    """Keep a roster and pin it."""
+    transaction.run("INSERT INTO roster VALUES (?, ?)", (version, envelope))
+    transaction.run("UPDATE custodian SET roster_id = ?", (roster_id,))
+
+
+def read_roster(transaction: Transaction) -> bytes | None:
+    """Return the newest roster's bytes, or None before the first."""
+    row = transaction.row("SELECT envelope FROM roster ORDER BY version DESC LIMIT 1")
+    return None if row is None else row[0]
+
+
+def write_client(transaction: Transaction, pin: ClientPin, seed_sealed: bytes) -> None:
+    """Write a client's pin, or the newer state of it."""
+    transaction.run(
+        "INSERT INTO client VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (client) DO UPDATE SET "
+        "serial = excluded.serial, created_at = excluded.created_at",
+        (
+            pin.client,
+            pin.vault,
+            pin.vault_class,
+            pin.serial,
+            pin.public,
+            seed_sealed,
+            format_instant(pin.created_at),
+        ),
+    )
+    transaction.run_many(
+        "INSERT INTO writer (client, writer, key, revoked_after) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (writer) DO UPDATE SET revoked_after = excluded.revoked_after",
+        [(pin.client, writer.id, writer.key, writer.revoked_after) for writer in pin.writers],
+    )
+
+
+def read_pin(transaction: Transaction, client: ClientId) -> ClientPin | None:
+    """Return what is pinned for a client, or None."""
+    row = transaction.row(
+        "SELECT vault, class, serial, public, created_at FROM client WHERE client = ?", (client,)
+    )
+    if row is None:
+        return None
+    vault, vault_class, serial, public, created_at = row
+    writers = transaction.rows(
+        "SELECT key, revoked_after FROM writer WHERE client = ? ORDER BY number", (client,)
+    )
+    return ClientPin(
+        client,
+        VaultId(vault),
+        vault_class,
+        serial,
+        public,
+        parse_instant(created_at),
+        tuple(PinnedWriter(key, revoked_after) for key, revoked_after in writers),
+    )
+
+
+def read_pins(transaction: Transaction) -> list[ClientPin]:
+    """Return the pin of every client, in order of their ids."""
+    clients = transaction.rows("SELECT client FROM client ORDER BY client")
+    pins = [read_pin(transaction, ClientId(client)) for (client,) in clients]
+    return [pin for pin in pins if pin is not None]
+
+
+def read_current_writer(transaction: Transaction, vault: VaultId) -> WriterId | None:
+    """Return the writer of a vault that is not revoked, or None when the vault is unknown."""
+    row = transaction.row(
+        "SELECT writer FROM writer JOIN client USING (client) "
+        "WHERE vault = ? AND revoked_after IS NULL",
+        (vault,),
+    )
+    return None if row is None else WriterId(row[0])
+
+
+def has_writer(transaction: Transaction, writer: WriterId) -> bool:
+    """Return whether a writer is pinned for any client."""
+    return transaction.row("SELECT 1 FROM writer WHERE writer = ?", (writer,)) is not None
+
+
+def read_entry(transaction: Transaction, client: ClientId, safe: RowSeal) -> ClientEntry | None:
+    """Return a client's pin and seed, or None."""
+    pin = read_pin(transaction, client)
+    row = transaction.row("SELECT seed_sealed FROM client WHERE client = ?", (client,))
+    if pin is None or row is None:
+        return None
+    return ClientEntry(pin, safe.open(f"client/{client}", row[0]))
+
+
+def write_receipt(
+    transaction: Transaction, writer: WriterId, standing: Standing, envelope: bytes
+) -> None:
+    """Keep a receipt that was signed."""
+    transaction.run(
+        "INSERT INTO receipt VALUES (?, ?, ?, ?)",
+        (writer, standing.sequence, standing.hash, envelope),
+    )
+
+
+def read_receipt(
+    transaction: Transaction, writer: WriterId, sequence: int
+) -> tuple[str, bytes] | None:
+    """Return the snapshot's hash and the receipt's bytes, or None."""
+    row = transaction.row(
+        "SELECT snapshot, envelope FROM receipt WHERE writer = ? AND sequence = ?",
+        (writer, sequence),
+    )
+    return None if row is None else (row[0], row[1])
+
+
+def read_standing(transaction: Transaction, writer: WriterId) -> Standing:
+    """Return the highest snapshot of a writer that has a receipt."""
+    row = transaction.row(
+        "SELECT sequence, snapshot FROM receipt WHERE writer = ? ORDER BY sequence DESC LIMIT 1",
+        (writer,),
+    )
+    return Standing() if row is None else Standing(row[0], row[1])
+
+
+def write_release(
+    transaction: Transaction,
+    request: ReleaseRequest,
+    client: ClientId,
+    release: Release,
+    answer: bytes,
+) -> None:
+    """Journal a release together with the answer that will be given."""
+    transaction.run(
+        "INSERT INTO release VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            request.request,
+            client,
+            release.snapshot,
+            len(release.sessions),
+            request.recipient,
+            format_instant(request.requested_at),
+            format_instant(release.released_at),
+            answer,
+        ),
+    )
+
+
+def read_release(transaction: Transaction, request: str) -> tuple[bytes, str, bytes] | None:
+    """Return the recipient, the snapshot's hash and the answer given to a request, or None."""
+    row = transaction.row(
+        "SELECT recipient, snapshot, answer FROM release WHERE request = ?", (request,)
+    )
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def write_kit_entries(transaction: Transaction, entries: Sequence[tuple[str, bytes]]) -> None:
+    """Keep entries of the key table for good."""
+    transaction.run_many("INSERT INTO kit_entry VALUES (?, ?)", entries)
+
+
+def read_kit_entries(transaction: Transaction) -> list[tuple[str, bytes]]:
+    """Return every entry of the key table, the same bytes each time."""
+    return [
+        (path, data)
+        for path, data in transaction.rows("SELECT path, bytes FROM kit_entry ORDER BY path")
+    ]

@@ -1,0 +1,270 @@
+"""Recovery kits: the words, the sealed key table, and a custodian rebuilt from both."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strongroom.adapters.database.sqlite import open_sqlite
+from strongroom.crypto import signing
+from strongroom.crypto.sealing import seal
+from strongroom.database import Database
+from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
+from strongroom.ids import CustodianId, InstallId, WriterId
+from strongroom.quorum import Kit, LocalCustodian, SnapshotHeader
+from strongroom.quorum.key_table import ClientEntry, IdentityEntry, newest, read_table
+from strongroom.quorum.kit import ENTRY_KIND, MAGIC, EntryPlace
+from tests.quorum.world import KEK, World, resigned, seeded
+
+PLACE = EntryPlace(InstallId("1" * 32), CustodianId("2" * 32), "identity-00000001")
+
+
+@pytest.fixture
+def empty() -> Iterator[Database]:
+    database = open_sqlite(None)
+    yield database
+    database.close()
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_words_round_trip(secret: bytes) -> None:
+    words = Kit(secret).words
+    assert len(words) == 24
+    assert Kit.from_words("  " + "\n".join(words).upper() + " ") == Kit(secret)
+
+
+def test_words_of_bip_39() -> None:
+    """The vectors of BIP-39 for 256 bits of zeros and of ones."""
+    assert Kit(bytes(32)).words == ("abandon",) * 23 + ("art",)
+    assert Kit(b"\xff" * 32).words == ("zoo",) * 23 + ("vote",)
+    with pytest.raises(ValueError, match="32 bytes"):
+        Kit(bytes(31))
+
+
+def test_a_wrong_word_is_named_by_its_place_and_never_repeated() -> None:
+    words = list(Kit(bytes(range(32))).words)
+    with pytest.raises(UsageError, match="23 were given"):
+        Kit.from_words(" ".join(words[1:]))
+    wrong = [*words]
+    wrong[6] = "zzsecretzz"
+    with pytest.raises(UsageError, match="word 7 is not in the list") as caught:
+        Kit.from_words(" ".join(wrong))
+    assert "zzsecretzz" not in repr(caught.value) + str(caught.value) + caught.value.hint
+    wrong[2] = "yysecretyy"
+    with pytest.raises(UsageError, match="words 3, 7 are not in the list"):
+        Kit.from_words(" ".join(wrong))
+    swapped = [words[1], words[0], *words[2:]]
+    with pytest.raises(UsageError, match="the checksum fails") as caught:
+        Kit.from_words(" ".join(swapped))
+    assert not any(f"{word} " in str(caught.value) for word in words if len(word) > 5)
+    assert bytes(range(32)).hex() not in repr(Kit(bytes(range(32))))
+
+
+def test_confirming_wipes_the_words(world: World) -> None:
+    custodian = world.custodians[0]
+    assert not custodian.kit_confirmed
+    assert custodian.kit() == Kit(world.kit_secrets[0])
+    words = custodian.kit().words
+    for wrong in ({3: words[2]}, {}, {0: words[0], 1: words[0]}, {24: words[23], 25: "x"}):
+        with pytest.raises(UsageError, match="two of its words"):
+            custodian.confirm_kit(wrong)
+    for wrong in ({3: words[3], 9: words[8]}, {3: words[2], 9: ""}, {3: "x", 9: "é" * 99}):
+        with pytest.raises(UsageError, match="not those at positions 3, 9"):
+            custodian.confirm_kit(wrong)
+    assert not custodian.kit_confirmed
+    custodian.confirm_kit({3: words[2].upper() + " ", 17: words[16]})
+    confirmed: bool = custodian.kit_confirmed
+    assert confirmed
+    with pytest.raises(Refused, match="cannot be shown again"):
+        custodian.confirm_kit({3: words[2], 17: words[16]})
+    again = LocalCustodian.open(world.databases[0], KEK, world.clock, world.token)
+    assert again.kit_confirmed
+    with world.databases[0].reading() as transaction:
+        assert transaction.rows("SELECT kit_secret_sealed FROM custodian") == [(None,)]
+
+
+def test_entries_are_the_same_bytes_each_time_and_hold_no_secret(world: World) -> None:
+    custodian = world.custodians[0]
+    entries = custodian.kit_entries()
+    assert entries == custodian.kit_entries()
+    assert {path for path, _ in entries} == {
+        f"{world.install}/kits/{custodian.card().id}/{name}"
+        for name in ("identity-00000001", f"{world.client}-00000001")
+    }
+    for _, data in entries:
+        assert data.startswith(b"SRKIT\x01")
+        assert custodian._identity_seed not in data
+    # A certificate made anew or a roster adopted again adds nothing.
+    custodian.enrol(world.client, world.vault, "normal", world.writer)
+    custodian.adopt_roster(world.roster_envelope)
+    assert custodian.kit_entries() == entries
+
+
+def _all_entries(world: World) -> list[tuple[str, bytes]]:
+    return [entry for custodian in world.custodians for entry in custodian.kit_entries()]
+
+
+def _restored(world: World, database: Database, at: int = 0) -> LocalCustodian:
+    kit = Kit.from_words(" ".join(Kit(world.kit_secrets[at]).words))
+    return LocalCustodian.restore(
+        database, KEK[::-1], _all_entries(world), kit, world.clock, world.token
+    )
+
+
+def test_a_custodian_comes_back_from_its_kit(world: World, empty: Database) -> None:
+    statement, dealt = world.backed_up()
+    kit = Kit(world.kit_secrets[1])
+    assert LocalCustodian.find(kit, _all_entries(world)) == world.custodians[1].card().id
+    restored = _restored(world, empty, 1)
+    original = world.custodians[1]
+    assert restored.card() == original.card()
+    assert restored.kit_entries() == original.kit_entries()
+    assert restored.kit_confirmed
+    assert restored.pins() == original.pins()
+    opening = world.opening(statement)
+    for custodian in (restored, world.custodians[2]):
+        opening.take(custodian.card(), custodian.release(opening.request))
+    assert [inner for inner, _ in opening.complete().values()] == [dealt[0].inner]
+    assert restored.adopt_roster(world.roster_envelope) == world.roster
+    assert restored.kit_entries() == original.kit_entries()
+    certificate = original.enrol(world.client, world.vault, "normal", world.writer)
+    assert restored.enrol(world.client, world.vault, "normal", world.writer) == certificate
+    with pytest.raises(StrongroomError, match="holds a custodian already"):
+        _restored(world, empty, 1)
+
+
+def test_the_highest_serial_counts(world: World, empty: Database) -> None:
+    old = SnapshotHeader.writer_id(world.writer)
+    new = signing.public_key(world.token(32))
+    world.custodians[0].succeed(world.client, new, {old: 4})
+    second = world.sign_roster(version=2)
+    world.custodians[0].adopt_roster(second)
+    restored = _restored(world, empty)
+    assert [(one.key, one.revoked_after) for one in restored.pins()[0].writers] == [
+        (world.writer, 4),
+        (new, None),
+    ]
+    with pytest.raises(Refused, match="its kit names another roster"):
+        restored.adopt_roster(world.roster_envelope)
+    assert restored.adopt_roster(second).version == 2
+    third = world.sign_roster(version=3)
+    restored.adopt_roster(third)
+    assert restored.kit_entries()[-1][0].endswith("identity-00000003") or any(
+        path.endswith("identity-00000003") for path, _ in restored.kit_entries()
+    )
+
+
+def test_a_forged_entry_is_named(world: World, empty: Database) -> None:
+    entries = _all_entries(world)
+    kit = Kit(world.kit_secrets[0])
+    own = next(path for path, _ in world.custodians[0].kit_entries() if world.client in path)
+    altered = [
+        (path, data[:-1] + bytes([data[-1] ^ 1]) if path == own else data) for path, data in entries
+    ]
+    with pytest.raises(Damaged, match=f"the kit entry {own} does not open"):
+        LocalCustodian.restore(empty, KEK, altered, kit, world.clock, world.token)
+    # The good copy of another location beside it does not hide the forged one.
+    with pytest.raises(Damaged, match=f"the kit entry {own} does not open"):
+        LocalCustodian.restore(empty, KEK, entries + altered, kit, world.clock, world.token)
+    # An entry under a name of a higher serial is bound to its old name.
+    data = dict(entries)[own]
+    moved = [*entries, (own[:-1] + "7", data)]
+    with pytest.raises(Damaged, match=f"the kit entry {own[:-1]}7 does not open"):
+        LocalCustodian.restore(empty, KEK, moved, kit, world.clock, world.token)
+    cut = [(path, data[:10] if path == own else data) for path, data in entries]
+    with pytest.raises(Damaged, match=f"the kit entry {own} is not one"):
+        LocalCustodian.restore(empty, KEK, cut, kit, world.clock, world.token)
+    LocalCustodian.restore(empty, KEK, entries + entries, kit, world.clock, world.token)
+
+
+def test_words_of_nobody(world: World, empty: Database) -> None:
+    kit = Kit(bytes(32))
+    with pytest.raises(Damaged, match="the words open no custodian's key table"):
+        LocalCustodian.restore(empty, KEK, _all_entries(world), kit, world.clock, world.token)
+
+
+@pytest.mark.parametrize(
+    "path", ["x", "a/kits/b/c", f"{'1' * 32}/keys/{'2' * 32}/x", f"{'1' * 32}/kits/{'2' * 32}/"]
+)
+def test_paths_that_are_not_those_of_entries(path: str) -> None:
+    with pytest.raises(Damaged, match="is not the path of a kit entry"):
+        EntryPlace.parse(path)
+
+
+def test_the_newest_is_found_in_any_order() -> None:
+    places = [replace(PLACE, name=f"identity-{serial:08d}") for serial in (2, 10, 1)]
+    assert newest(places) == {"identity": (10, places[1])}
+
+
+def test_names_that_no_custodian_gives() -> None:
+    for name in ("identity-1", "identity-00000000", "other-00000001"):
+        with pytest.raises(Damaged, match="a name that no custodian gives"):
+            newest([replace(PLACE, name=name)])
+
+
+def test_entries_of_a_strange_inside(world: World) -> None:
+    token, key = seeded("inside"), bytes(32)
+    with pytest.raises(Damaged, match="the field 'format' is missing"):
+        IdentityEntry.parse(PLACE.open(key, PLACE.seal(key, {}, token)), PLACE)
+    sealed = PLACE.seal(key, {}, token)
+    assert PLACE.open(key, sealed) == {}
+    twice = [(PLACE, PLACE.seal(key, _identity_fields(), token)) for _ in range(2)]
+    with pytest.raises(Damaged, match="exists twice"):
+        read_table(twice, key)
+    pin = world.custodians[0].pins()[0]
+    place = replace(PLACE, name=f"{pin.client}-00000002")
+    fields = ClientEntry(pin, bytes(32)).to_json(PLACE.install, PLACE.custodian)
+    with pytest.raises(Damaged, match="its name is not that of its client and serial"):
+        ClientEntry.parse(fields, place)
+    right = replace(PLACE, name=f"{pin.client}-00000001")
+    with pytest.raises(Damaged, match="a key table has no identity entry"):
+        read_table([(right, right.seal(key, fields, token))], key)
+    for wrong in (-1, True, "1"):
+        fields["writers"] = [{"key": "0" * 64, "revoked_after": wrong}]
+        with pytest.raises(Damaged, match="revoked_after must be"):
+            ClientEntry.parse(fields, right)
+
+
+def _identity_fields() -> dict[str, object]:
+    return {
+        "format": "share-v1",
+        "install": PLACE.install,
+        "custodian": PLACE.custodian,
+        "index": 1,
+        "name": "one",
+        "roster": "0" * 64,
+        "seed": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "created_at": "2026-01-01T00:00:00.000000Z",
+    }
+
+
+def test_an_entry_that_is_not_json() -> None:
+
+    salt = bytes(16)
+    sealed = seal(bytes(32), ENTRY_KIND, salt, PLACE._context(), b"{")
+    with pytest.raises(Damaged, match="cannot be read"):
+        PLACE.open(bytes(32), MAGIC + salt + sealed)
+
+
+def test_receipts_bring_a_rebuilt_custodian_to_where_it_stood(
+    world: World, empty: Database
+) -> None:
+    statement, keys, _ = world.snapshot()
+    receipts = [custodian.ingest(statement, keys) for custodian in world.custodians]
+    restored = _restored(world, empty)
+    restored.adopt_roster(world.roster_envelope)
+    restored.resume([receipts[0], receipts[0]])
+    assert restored.standing(world.vault).hash == statement.hash.hex()
+    later, later_keys, _ = world.snapshot()
+    restored.ingest(later, later_keys)
+    with pytest.raises(Damaged, match="carries a wrong signature"):
+        restored.resume([receipts[1]])
+    seed = world.custodians[0]._identity_seed
+    elsewhere = resigned(receipts[0], seed, "receipt", {"install": "a" * 32})
+    with pytest.raises(Damaged, match="is not one of"):
+        restored.resume([elsewhere])
+    stranger = resigned(receipts[0], seed, "receipt", {"writer": WriterId("a" * 32)})
+    with pytest.raises(Refused, match="is not pinned"):
+        restored.resume([stranger])
