@@ -64,9 +64,7 @@ class Envelope:
         )
 
 
-def sign_envelope(
-    seed: bytes, kind: str, fields: Mapping[str, Any], body: bytes = b""
-) -> Envelope:
+def sign_envelope(seed: bytes, kind: str, fields: Mapping[str, Any], body: bytes = b"") -> Envelope:
     """Return a signed object of this type; `fields` must hold only what RFC 8785 can write."""
     header = rfc8785.dumps({"type": kind, **fields})
     if len(header) > HEADER_BYTES_MAX:

@@ -70,8 +70,9 @@ def seal_to(public: bytes, plaintext: bytes, info: bytes) -> bytes:
 
 def open_from(seed: bytes, sealed: bytes, info: bytes) -> bytes:
     """Decrypt what `seal_to` returned for this seed and info; raise Damaged otherwise."""
+    key = _private(seed)
     try:
-        return _suite().decrypt(sealed, _private(seed), info=info)
+        return _suite().decrypt(sealed, key, info=info)
     except (InvalidTag, ValueError) as err:
         raise Damaged(
             "a sealed message does not open",
