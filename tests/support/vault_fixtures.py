@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from strongroom.locations import Copies
 from strongroom.vault import Entry, EntryUnreadable, SessionKeys, Vault, WorkerKeys
 from strongroom.vault.backup import SnapshotWriter, SourceOutcome
 from strongroom.vault.source import Facts
+from strongroom.vault.structure import Structure
 from tests.support.memory_location import MemoryLocation
 
 
@@ -196,3 +198,31 @@ def source_id(name: str) -> str:
 def source_name(name: str) -> tuple[str, str, str, str]:
     """Return what names a source in a snapshot."""
     return (source_id(name), name, f"file:///{name}", "tree")
+
+
+RANDOM = random.Random(11)
+BLOB = RANDOM.randbytes(4 << 20)
+TEXT = b"".join(b"INSERT INTO t VALUES (%d, 'x');\n" % (n * n) for n in range(60_000))
+
+
+def tree(**files: bytes) -> ListSource:
+    """Return a source of these files."""
+    return ListSource({name.encode(): data for name, data in files.items()})
+
+
+def structure(vault: TestVault, written: Written) -> Structure:
+    """Open the body of a snapshot."""
+    return vault.vault.structure(written.body, vault.worker.writer_public, written.sequence)
+
+
+def objects_of(vault: TestVault, part: str) -> list[str]:
+    """Return the keys of one part of the vault at the first location."""
+    return [key for key in vault.locations["a"].objects if f"/{part}/" in key]
+
+
+def flip(vault: TestVault, key: str, at: int, names: str = "ab") -> None:
+    """Flip a bit of one object at the named locations."""
+    for name in names:
+        data = bytearray(vault.locations[name].objects[key])
+        data[at % len(data)] ^= 1
+        vault.locations[name].objects[key] = bytes(data)

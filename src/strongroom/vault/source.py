@@ -44,7 +44,10 @@ class Entry:
 
 
 class Source(Protocol):
-    """Something to back up, open for one pass."""
+    """Something to back up, open for one pass.
+
+    `entries` may be asked for some hundred entries ahead of the one that `read` is called for.
+    """
 
     @property
     def profile(self) -> str:

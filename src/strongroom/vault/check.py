@@ -1,0 +1,209 @@
+"""Looks whether everything is where it should be, and is what was put there.
+
+`check_copies` needs no content key: it compares listings, and on request reads every byte and
+computes its hash again. `read_segments` opens everything of a snapshot and computes chunk ids.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from strongroom.crypto.hashing import content_hash, keyed_hash
+from strongroom.crypto.sealing import derive
+from strongroom.errors import Damaged
+from strongroom.locations import Copies, Location, LocationUnavailable, ObjectMissing
+from strongroom.vault.index_rows import SegmentPlace
+from strongroom.vault.pack import PackedSegment, StreamType
+from strongroom.vault.place import Progress, VaultPlace
+from strongroom.vault.reading import Opened, SegmentReader, spans_of
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be; `snapshots` counts those that need the object."""
+
+    kind: str
+    location: str
+    object: str
+    snapshots: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What was looked at and found; orphans are objects no snapshot names, and harmless."""
+
+    objects: int
+    bytes_read: int
+    findings: tuple[Finding, ...]
+    orphans: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReport:
+    """What was opened; `not_recomputed` says why chunk ids were not, or is empty."""
+
+    segments: int
+    chunks: int
+    bytes: int
+    not_recomputed: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(slots=True)
+class Expected:
+    """What the locations should hold: sizes where known, and how many snapshots need each."""
+
+    sizes: dict[str, int | None] = field(default_factory=dict)
+    snapshots: dict[str, int] = field(default_factory=dict)
+    judges: dict[str, Callable[[bytes], object]] = field(default_factory=dict)
+
+    def need(self, key: str, size: int | None, judge: Callable[[bytes], object]) -> None:
+        """Note that one more snapshot needs this object; `judge` raises Damaged for other bytes."""
+        self.sizes[key] = size
+        self.judges[key] = judge
+        self.snapshots[key] = self.snapshots.get(key, 0) + 1
+
+
+def check_copies(
+    place: VaultPlace,
+    copies: Copies,
+    expected: Expected,
+    named: frozenset[str],
+    read: Callable[[int], None] | None,
+) -> CheckReport:
+    """Compare every location with what is expected; `read` also reads, telling bytes so far.
+
+    `named` are keys that are no orphans although no given snapshot needs them.
+    """
+    findings: list[Finding] = []
+    orphans: list[tuple[str, str]] = []
+    done = 0
+    for name, location in copies.locations.items():
+        try:
+            sizes = _list(place, location)
+        except LocationUnavailable as err:
+            findings.append(Finding("unavailable", name, "", 0, str(err)))
+            continue
+        orphans += [(name, key) for key in sizes if key not in expected.sizes and key not in named]
+        for key, size in expected.sizes.items():
+            kind, why = _compare(key, size, sizes)
+            if not kind and read is not None:
+                kind, why = _read(location, key, expected.judges[key])
+                done += sizes[key]
+                read(done)
+            if kind:
+                findings.append(Finding(kind, name, key, expected.snapshots[key], why))
+    return CheckReport(len(expected.sizes), done, tuple(findings), tuple(orphans))
+
+
+def _list(place: VaultPlace, location: Location) -> dict[str, int]:
+    return {
+        stat.key: stat.size_bytes
+        for part in ("packs", "index")
+        for stat in location.list(f"{place.root}/{part}")
+    }
+
+
+def _compare(key: str, size: int | None, sizes: Mapping[str, int]) -> tuple[str, str]:
+    if key not in sizes:
+        return "missing", "the location does not list it"
+    if size is not None and sizes[key] != size:
+        return "damaged", f"{sizes[key]} of {size} bytes"
+    return "", ""
+
+
+def _read(location: Location, key: str, judge: Callable[[bytes], object]) -> tuple[str, str]:
+    try:
+        judge(location.get(key))
+    except LocationUnavailable as err:
+        return "unavailable", str(err)
+    except ObjectMissing as err:
+        return "missing", str(err)
+    except Damaged as err:
+        return "damaged", str(err)
+    return "", ""
+
+
+def judge_pack(pack: str, data: bytes) -> None:
+    """Raise Damaged unless these are the bytes of the pack, whose name is their hash."""
+    found = content_hash(data).hex()
+    if found != pack:
+        raise Damaged("its bytes do not hash to its name", found)
+
+
+class ChunkIds:
+    """Computes the ids of opened chunks again and compares them with the trailers of the packs."""
+
+    def __init__(
+        self, dedup: bytes, trailer: Callable[[str], tuple[PackedSegment, ...]], reason: str
+    ) -> None:
+        self.not_recomputed = reason
+        self._trailer = trailer
+        self._hashes = {
+            int(kind): keyed_hash(derive(dedup, "chunk-id", b"", kind.name.lower().encode()))
+            for kind in StreamType
+        }
+        self._pack = ""
+        self._ids: dict[bytes, tuple[tuple[bytes, int], ...]] = {}
+
+    def compare(self, one: SegmentPlace, opened: Opened) -> str:
+        """Return what is wrong with a segment, or nothing; raises Damaged for a bad trailer."""
+        if self.not_recomputed:
+            return ""
+        if self._pack != one.pack:
+            self._pack, self._ids = one.pack, {}
+            self._ids = {segment.id: segment.chunks for segment in self._trailer(one.pack)}
+        listed = self._ids.get(one.id)
+        if listed is None:
+            return "the trailer of its pack does not list it"
+        compute = self._hashes[one.stream]
+        view = memoryview(opened.payload)
+        starts = (0, *opened.ends)
+        found = tuple(
+            (compute(view[start:end]), end - start)
+            for start, end in zip(starts, opened.ends, strict=False)
+        )
+        return "" if found == listed else "its chunks are not those its trailer names"
+
+
+def read_segments(
+    reader: SegmentReader,
+    places: Sequence[SegmentPlace],
+    ids: ChunkIds,
+    progress: Callable[[Progress], None],
+) -> ReadReport:
+    """Open every segment and compute every chunk id again where the dedup key allows it."""
+    findings: list[Finding] = []
+    segments = chunks = size = 0
+    expected = sum(one.plain_bytes for one in places)
+    ordered = sorted(places, key=lambda one: (one.pack, one.offset))
+    for one, opened in _open_all(reader, ordered, findings):
+        segments += 1
+        chunks += len(opened.ends)
+        size += len(opened.payload)
+        try:
+            why = ids.compare(one, opened)
+        except Damaged as err:
+            why = str(err)
+        if why:
+            findings.append(Finding("damaged", "", f"{one.pack}/{one.id.hex()}", 1, why))
+        progress(Progress(size, expected))
+    return ReadReport(segments, chunks, size, ids.not_recomputed, tuple(findings))
+
+
+def _open_all(
+    reader: SegmentReader, places: Sequence[SegmentPlace], findings: list[Finding]
+) -> Iterator[tuple[SegmentPlace, Opened]]:
+    """Yield each segment in clear; what cannot be opened anywhere is a finding, not an end."""
+
+    def open_or_tell(one: SegmentPlace) -> Opened | None:
+        try:
+            return reader.open_span((one,))[one.id]
+        except (Damaged, ObjectMissing, LocationUnavailable) as err:
+            findings.append(Finding("damaged", "", f"{one.pack}/{one.id.hex()}", 1, str(err)))
+            return None
+
+    for span in spans_of(places):
+        for one, opened in zip(span, reader.each(open_or_tell, span), strict=True):
+            if opened is not None:
+                yield one, opened

@@ -1,0 +1,309 @@
+"""The vault: one client's data of one class, sealed and deduplicated, at several locations.
+
+The front of the room. It writes snapshots, learns good ones, restores, checks; when a snapshot is
+good, and who holds its keys, is decided elsewhere (docs/formats/share-v1.md).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar, Final, TypeAlias
+
+from strongroom.database import Database
+from strongroom.errors import Damaged
+from strongroom.ids import Token
+from strongroom.locations import Copies
+from strongroom.vault import retention
+from strongroom.vault.backup import SnapshotWriter, Tools
+from strongroom.vault.check import (
+    CheckReport,
+    ChunkIds,
+    Expected,
+    Finding,
+    ReadReport,
+    check_copies,
+    judge_pack,
+    read_segments,
+)
+from strongroom.vault.codec import Zstandard
+from strongroom.vault.index import Index
+from strongroom.vault.index_object import ListedPack, decode_index
+from strongroom.vault.index_rows import ForeignPack, OwnSegment, SegmentPlace, SourceRuns
+from strongroom.vault.keys import SessionKeys, WorkerKeys, writer_of
+from strongroom.vault.pack import (
+    FOOT_BYTES,
+    PackedSegment,
+    pack_key,
+    read_trailer,
+    trailer_bytes,
+)
+from strongroom.vault.place import Progress as HowFar
+from strongroom.vault.place import Report, VaultPlace
+from strongroom.vault.reading import SegmentReader, StreamReader
+from strongroom.vault.restore import RestoreOutcome, Streams, restore_streams
+from strongroom.vault.runs import Run, Runs
+from strongroom.vault.source import Facts, Target
+from strongroom.vault.structure import (
+    Root,
+    decode_body,
+    facts_of,
+    open_source_root,
+    structure_context,
+)
+from strongroom.vault.structure import Structure as SnapshotStructure
+
+_HIGH_REASON: Final = "class high: the dedup key of a session is forgotten when it ends"
+_FOREIGN_REASON: Final = "another writer stored it, under a dedup key of its own"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSnapshot:
+    """A snapshot to check: its sequence, the hash of its index object, its parsed body."""
+
+    sequence: int
+    index_hash: str
+    structure: SnapshotStructure
+
+
+class Vault:
+    """One vault at its locations; one backup at a time, which the caller's lock guarantees."""
+
+    Place: TypeAlias = VaultPlace
+    Progress: TypeAlias = HowFar
+    Structure: TypeAlias = SnapshotStructure
+    Writer: TypeAlias = SnapshotWriter
+    Checked: TypeAlias = CheckedSnapshot
+    Candidate: TypeAlias = retention.Candidate
+    Policy: TypeAlias = retention.KeepPolicy
+    keep_plan: ClassVar = staticmethod(retention.plan)
+
+    def __init__(
+        self,
+        place: VaultPlace,
+        copies: Copies,
+        index: Database,
+        keys: WorkerKeys,
+        token: Token,
+        threads: int = 2,
+    ) -> None:
+        self._place = place
+        self._copies = copies
+        self._index = Index(index)
+        self._keys = keys
+        self._token = token
+        self._threads = threads
+        self._codec = Zstandard()
+
+    def write(self, progress: Report) -> SnapshotWriter:
+        """Begin a snapshot; what an earlier attempt left unfinished is swept from the index."""
+        tools = Tools(
+            self._place,
+            self._copies,
+            self._index,
+            self._keys,
+            self._token,
+            self._codec,
+            self._threads,
+        )
+        return SnapshotWriter(tools, progress)
+
+    def knows(self, snapshot: str) -> bool:
+        """Say whether `learn` was done for the snapshot of this hash."""
+        return self._index.knows(snapshot)
+
+    def learn(
+        self, snapshot: str, body: bytes, writer_public: bytes, sequence: int, index_hash: str
+    ) -> None:
+        """Make what a GOOD snapshot stored usable; doing it twice is harmless.
+
+        Rows that this index wrote itself are used; any other snapshot is read from the locations.
+        Learn snapshots in order: a later one refers to segments of earlier ones. Raises Damaged.
+        """
+        if self.knows(snapshot):
+            return
+        structure = self.structure(body, writer_public, sequence)
+        writer = writer_of(writer_public)
+        digest = bytes.fromhex(index_hash)
+        if self._index.state(writer, sequence, digest) is None:
+            packs = self._fetch_index(writer_public, sequence, digest)
+            self._index.add_foreign(writer, sequence, digest, packs)
+        numbers = self._places(structure, range(structure.segment_count))
+        sources = [
+            SourceRuns(
+                source.id,
+                source.entries,
+                Runs(
+                    number
+                    for flat in (source.data, source.recipe)
+                    for segment, first, count in structure.runs(flat)
+                    for number in (numbers[segment].number, first, count)
+                ),
+            )
+            for source in structure.sources
+        ]
+        self._index.make_good(snapshot, writer, sequence, sources)
+
+    def structure(self, body: bytes, writer_public: bytes, sequence: int) -> SnapshotStructure:
+        """Open and parse the body of a snapshot's record; needs no content key. Raises Damaged."""
+        context = structure_context(self._place.vault_bytes, writer_public, sequence)
+        parsed = decode_body(body, self._keys.structure, context, self._codec)
+        return replace(parsed, writer_public=writer_public)
+
+    def facts(
+        self, structure: SnapshotStructure, source_id: str, keys: Mapping[str, SessionKeys]
+    ) -> Facts:
+        """Return the facts recorded with a source; needs the keys of its session."""
+        return facts_of(self._root(structure, source_id, keys))
+
+    def restore(
+        self,
+        structure: SnapshotStructure,
+        source_id: str,
+        keys: Mapping[str, SessionKeys],
+        target: Target,
+        progress: Report,
+    ) -> RestoreOutcome:
+        """Restore one source; nothing is published before everything was checked.
+
+        Raises Damaged, or what the locations or the target raise; then the target is abandoned.
+        """
+        source = structure.source(source_id)
+        root = self._root(structure, source_id, keys)
+        with self._reader(keys) as reader:
+
+            def stream(flat: tuple[int, ...]) -> StreamReader:
+                runs: tuple[Run, ...] = structure.runs(flat)
+                places = self._places(structure, {segment for segment, _, _ in runs})
+                return StreamReader(reader, runs, places)
+
+            streams = Streams(root, stream(source.recipe), stream(source.data), source.plain_bytes)
+            return restore_streams(streams, target, progress)
+
+    def check(
+        self,
+        snapshots: Sequence[CheckedSnapshot],
+        read: bool = False,
+        progress: Report = lambda _: None,
+    ) -> CheckReport:
+        """Compare the locations with what these snapshots need, without any content key.
+
+        With `read` every byte is read at every location and hashed again.
+        """
+        expected = Expected()
+        sizes = self._index.packs()
+        findings: list[Finding] = []
+        for snapshot in snapshots:
+            structure = snapshot.structure
+            digest = bytes.fromhex(snapshot.index_hash)
+            judge = partial(self._judge_index, structure.writer_public, snapshot.sequence, digest)
+            expected.need(self._place.index_key(digest), None, judge)
+            try:
+                places = self._places(structure, range(structure.segment_count))
+            except Damaged as err:
+                findings.append(Finding("unknown", "", str(snapshot.sequence), 1, str(err)))
+                continue
+            for pack in {place.pack for place in places.values()}:
+                expected.need(self._key_of(pack), sizes[pack], partial(judge_pack, pack))
+        total = sum(size or 0 for size in expected.sizes.values()) * len(self._copies.locations)
+        report = check_copies(
+            self._place,
+            self._copies,
+            expected,
+            frozenset(self._key_of(pack) for pack in sizes),
+            (lambda done: progress(HowFar(done, total))) if read else None,
+        )
+        return CheckReport(
+            report.objects, report.bytes_read, (*findings, *report.findings), report.orphans
+        )
+
+    def read_data(
+        self,
+        structure: SnapshotStructure,
+        writer_public: bytes,
+        keys: Mapping[str, SessionKeys],
+        progress: Report = lambda _: None,
+    ) -> ReadReport:
+        """Open every segment of a snapshot and compute every chunk id again, where possible."""
+        places = self._places(structure, range(structure.segment_count))
+        reason = ""
+        if self._place.vault_class == "high":
+            reason = _HIGH_REASON
+        elif writer_public != self._keys.writer_public:
+            reason = _FOREIGN_REASON
+        ids = ChunkIds(self._keys.dedup, self._trailer, reason)
+        with self._reader(keys) as reader:
+            return read_segments(reader, list(places.values()), ids, progress)
+
+    def _reader(self, keys: Mapping[str, SessionKeys]) -> SegmentReader:
+        return SegmentReader(self._place, self._copies, keys, self._codec, self._threads)
+
+    def _root(
+        self, structure: SnapshotStructure, source_id: str, keys: Mapping[str, SessionKeys]
+    ) -> Root:
+        session = structure.source(source_id).session
+        if session not in keys:
+            raise Damaged(f"source {source_id} cannot be opened", f"no key of session {session}")
+        return open_source_root(self._place.vault_bytes, keys[session], structure.root(source_id))
+
+    def _places(
+        self, structure: SnapshotStructure, numbers: range | set[int]
+    ) -> dict[int, SegmentPlace]:
+        ids = {number: structure.segment(number) for number in numbers}
+        found = self._index.places(list(ids.values()))
+        missing = [one for one in ids.values() if one not in found]
+        if missing:
+            raise Damaged(
+                "a snapshot refers to a segment that no known index names",
+                f"{missing[0].hex()} and {len(missing) - 1} more",
+                "Learn every snapshot of the vault in order; `strongroom recover` does.",
+            )
+        return {number: found[one] for number, one in ids.items()}
+
+    def _fetch_index(self, writer_public: bytes, sequence: int, digest: bytes) -> list[ForeignPack]:
+        judge = partial(self._judge_index, writer_public, sequence, digest)
+        listed = judge(self._copies.get(self._place.index_key(digest), judge))
+        own = writer_public == self._keys.writer_public and self._place.vault_class == "normal"
+        return [self._with_chunks(pack) if own else _for_reading(pack) for pack in listed]
+
+    def _judge_index(
+        self, writer_public: bytes, sequence: int, digest: bytes, data: bytes
+    ) -> tuple[ListedPack, ...]:
+        """Return what an index object lists; raises Damaged unless a snapshot named this one."""
+        found, packs = decode_index(
+            data, self._place, self._keys.structure, writer_public, sequence, self._codec
+        )
+        if found != digest:
+            raise Damaged(f"the index object of snapshot {sequence} is another one", found.hex())
+        return packs
+
+    def _with_chunks(self, pack: ListedPack) -> ForeignPack:
+        packed = {one.id: one for one in self._trailer(pack.id)}
+        missing = [one.id.hex() for one in pack.segments if one.id not in packed]
+        if missing:
+            raise Damaged(f"pack {pack.id} does not hold what its index names", missing[0])
+        own = tuple(OwnSegment(packed[one.id]) for one in pack.segments)
+        return ForeignPack(pack.id, pack.size_bytes, own)
+
+    def _trailer(self, pack: str) -> tuple[PackedSegment, ...]:
+        key = self._key_of(pack)
+        found: list[PackedSegment] = []
+
+        def accept_foot(foot: bytes) -> None:
+            trailer_bytes(foot, pack)
+
+        def accept_tail(tail: bytes) -> None:
+            found[:] = read_trailer(
+                tail, self._keys.structure, self._place.vault_bytes, pack, self._codec
+            )
+
+        foot = self._copies.get(key, accept_foot, -FOOT_BYTES, FOOT_BYTES)
+        length = trailer_bytes(foot, pack)
+        self._copies.get(key, accept_tail, -length, length)
+        return tuple(found)
+
+    def _key_of(self, pack: str) -> str:
+        return f"{self._place.root}/{pack_key(pack)}"
+
+
+def _for_reading(pack: ListedPack) -> ForeignPack:
+    return ForeignPack(pack.id, pack.size_bytes, pack.segments)
