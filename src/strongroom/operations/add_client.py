@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from strongroom.clients import Client, ClientSource, Keep
-from strongroom.clock import format_instant
-from strongroom.crypto.envelope import sign_envelope
 from strongroom.errors import Refused, UsageError
 from strongroom.ids import ClientId, SourceId, VaultId, new_id
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.placing import client_key_key, place_kit_entries
+from strongroom.operations.vault_config import place_config
 from strongroom.vault import WorkerKeys
 
 KEY_BYTES = 32
@@ -86,29 +85,6 @@ def begin_worker(deployment: Deployment, client: Client) -> None:
         )
 
 
-def place_config(deployment: Deployment, client: Client, keys: WorkerKeys) -> None:
-    """Put the vault's config object (docs/formats/vault-v1.md) at the locations."""
-    config = sign_envelope(
-        keys.writer_seed,
-        "config",
-        {
-            "format": "vault-v1",
-            "install": deployment.install,
-            "client": client.id,
-            "vault": client.vault,
-            "class": client.vault_class,
-            "generation": 0,
-            "writer": keys.writer_id,
-            "created_at": format_instant(deployment.tools.clock.now()),
-            "copies": "full",
-            "parity": None,
-            "features": {"read": [], "write": [], "check": [], "prune": []},
-        },
-    )
-    key = f"{deployment.install}/vaults/{client.vault}/config/{keys.writer_id}-{0:08d}"
-    deployment.copies.put(key, config.encode())
-
-
 def add_source(
     deployment: Deployment, client: Client, name: str, kind: str, url: str
 ) -> ClientSource:
@@ -124,12 +100,20 @@ def add_source(
 
 def remove_source(deployment: Deployment, client: Client, name: str) -> ClientSource:
     """Stop backing up a source; what was kept of it stays restorable."""
+    source = check_source(deployment, client, name)
     with deployment.tools.history(client.id) as history:
-        for source in history.sources():
-            if source.name == name:
-                history.remove_source(
-                    source, deployment.fact("source.removed", client.id, source=source.id)
-                )
-                return source
-        known = ", ".join(source.name for source in history.sources()) or "none"
+        history.remove_source(
+            source, deployment.fact("source.removed", client.id, source=source.id)
+        )
+    return source
+
+
+def check_source(deployment: Deployment, client: Client, name: str) -> ClientSource:
+    """Return the source of this name; the error lists those there are."""
+    with deployment.tools.history(client.id) as history:
+        sources = history.sources()
+    for source in sources:
+        if source.name == name:
+            return source
+    known = ", ".join(source.name for source in sources) or "none"
     raise UsageError(f"{client.name} has no source {name!r:.80}", f"it has: {known}")

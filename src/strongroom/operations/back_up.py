@@ -17,6 +17,7 @@ from strongroom.locations import LocationUnavailable
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.placing import session_key
 from strongroom.operations.receipts import complete, fetch_record, guard_against_rollback
+from strongroom.operations.vault_config import check_config
 from strongroom.quorum import Dealing, SnapshotHeader
 from strongroom.vault import SessionKeys, Vault, WorkerKeys
 
@@ -89,6 +90,7 @@ def back_up(
         vault = deployment.vault(client, index)
         run = _Run(deployment, client, history, vault, deployment.worker_keys(client), progress)
         tools.sweep()
+        check_config(deployment, client, history, "write")
         complete(deployment, client, history)
         guard_against_rollback(deployment, client, history)
         catch_up(deployment, client, history, vault)

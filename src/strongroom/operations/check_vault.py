@@ -17,6 +17,7 @@ from strongroom.operations.deployment import Deployment
 from strongroom.operations.open_keys import open_keys, verified_header
 from strongroom.operations.placing import receipt_key, session_key, snapshot_key
 from strongroom.operations.receipts import fetch_record
+from strongroom.operations.vault_config import check_config
 from strongroom.quorum import SnapshotHeader
 from strongroom.vault import Vault
 
@@ -75,6 +76,7 @@ def check_vault(
                 hint=f"Run `strongroom backup {client.name}` first.",
             )
         problems: list[Problem] = []
+        check_config(deployment, client, history, "check")
         catch_up(deployment, client, history, vault)
         records = _records(deployment, client, history, good, problems)
         checked = [

@@ -55,10 +55,42 @@ def fetch_record(deployment: Deployment, client: Client, snapshot: Snapshot) -> 
 
 
 def guard_against_rollback(deployment: Deployment, client: Client, history: History) -> None:
-    """Raise RolledBack when no location has the newest good snapshot: dedup would build on sand."""
-    good = [snapshot for snapshot in history.snapshots() if snapshot.state == "good"]
+    """Raise RolledBack when no location has the newest good snapshot: dedup would build on sand.
+
+    Raises OlderHome when a location has a later snapshot of this writer than this home knows.
+    """
+    snapshots = history.snapshots()
+    good = [snapshot for snapshot in snapshots if snapshot.state == "good"]
     if good:
         fetch_record(deployment, client, good[-1])
+    writer = deployment.worker_keys(client).writer_public
+    own = SnapshotHeader.writer_id(writer)
+    known = max((one.sequence for one in snapshots if one.writer == own), default=0)
+    folder = f"{deployment.install}/vaults/{client.vault}/snapshots/{own}"
+    for key in deployment.copies.list(folder):
+        if known < _sequence_in(key) == _signed_sequence(deployment, key, writer):
+            raise OlderHome(
+                "this home is older than what lies at the locations",
+                f"it knows {known} snapshots of {client.name}, and wrote {_sequence_in(key)}",
+            )
+
+
+def _sequence_in(key: str) -> int:
+    name = key.rpartition("/")[2]
+    return int(name) if name.isdecimal() else 0
+
+
+def _signed_sequence(deployment: Deployment, key: str, writer: bytes) -> int:
+    """Return a record's sequence, or 0 when the writer did not sign it: anyone plants files."""
+
+    def accept(data: bytes) -> None:
+        SnapshotHeader.parse(decode_envelope(data, key).statement, writer)
+
+    try:
+        data = deployment.copies.get(key, accept)
+    except StrongroomError:
+        return 0
+    return SnapshotHeader.parse(decode_envelope(data, key).statement, writer).sequence
 
 
 def complete(deployment: Deployment, client: Client, history: History) -> dict[int, str]:
@@ -128,7 +160,7 @@ def _collect(
     header, _ = verified_header(history, statement)
     keys: list[Envelope] = []
     for session, wanted in header.fresh:
-        keys.append(fetch_keys(deployment, client, session, wanted))
+        keys.append(fetch_keys(deployment, client, history, session, wanted))
     receipt = signer.ingest(statement, keys)
     received_at = deployment.roster.check_receipt(receipt, statement).received_at
     member = signer.card()

@@ -13,10 +13,10 @@ from strongroom.clients import Client, ClientSource, History, Keep, Snapshot
 from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, Stale
 from strongroom.ids import ClientId, SourceId, VaultId
-from strongroom.operations.add_client import place_config
 from strongroom.operations.deployment import Deployment, Listing
 from strongroom.operations.open_keys import fetch_keys, open_keys, verified_header
 from strongroom.operations.placing import client_key_key, place_kit_entries
+from strongroom.operations.vault_config import place_config
 from strongroom.quorum import LocalCustodian, Opening, SnapshotHeader
 from strongroom.vault import Vault, WorkerKeys
 
@@ -223,6 +223,7 @@ def _check_chain(rebuild: _Rebuild, writer: str, chain: list[_Shown]) -> None:
                 "the chain of hashes is broken",
             )
         previous = one.snapshot.hash
+    _check_no_receipts_removed(chain)
     folder = f"{rebuild.deployment.install}/vaults/{rebuild.client.vault}/receipts/{writer}/"
     receipted = [
         int(name[len(folder) :].split("/")[0])
@@ -235,6 +236,21 @@ def _check_chain(rebuild: _Rebuild, writer: str, chain: list[_Shown]) -> None:
             f"custodians signed for snapshot {max(receipted)}, the newest there is {len(chain)}",
             hint="Look for another copy that still has it.",
         )
+
+
+def _check_no_receipts_removed(chain: list[_Shown]) -> None:
+    """Raise Stale for a snapshot with too few receipts that is followed by a good one.
+
+    A custodian signs in order, so whoever signed for the later one had signed for the earlier.
+    """
+    good = [one.snapshot.sequence for one in chain if one.snapshot.state == "good"]
+    for one in chain:
+        if one.snapshot.state != "good" and one.snapshot.sequence < max(good, default=0):
+            raise Stale(
+                f"receipts of snapshot {one.snapshot.sequence} are at no location",
+                f"custodians signed for snapshot {max(good)} after it: somebody removed them",
+                hint="Look for another copy that still has them.",
+            )
 
 
 def _adopt_writers(rebuild: _Rebuild, shown: list[_Shown]) -> None:
@@ -250,7 +266,7 @@ def _structure_key(rebuild: _Rebuild, newest: _Shown) -> bytes:
     statement = newest.record.statement
     opened = open_keys(deployment, client, rebuild.history, statement)
     session, wanted = SnapshotHeader.read(statement).fresh[0]
-    envelope = fetch_keys(deployment, client, session, wanted)
+    envelope = fetch_keys(deployment, client, rebuild.history, session, wanted)
     return Opening.unwrap_structure_key(envelope, opened[session].inner)
 
 
@@ -292,7 +308,7 @@ def _begin_writer(rebuild: _Rebuild, keys: WorkerKeys, shown: list[_Shown]) -> N
         serial = deployment.roster.check_client_key(envelope).serial
         place = client_key_key(deployment.install, client.id, custodian.card().id, serial)
         deployment.copies.put(place, envelope.encode())
-        place_kit_entries(deployment.copies, custodian, client.id)
+        place_kit_entries(deployment.copies, custodian, client.id, rebuild.listing)
         certificates[index] = envelope.encode()
     place_config(deployment, client, keys)
     rebuild.history.begin_writer(

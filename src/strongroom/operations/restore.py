@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from strongroom.clients import Client
@@ -9,6 +10,7 @@ from strongroom.errors import Refused, UsageError
 from strongroom.operations.deployment import Deployment, TargetOptions
 from strongroom.operations.open_keys import open_keys, verified_header
 from strongroom.operations.receipts import fetch_record
+from strongroom.operations.vault_config import check_config
 from strongroom.vault import Vault
 
 
@@ -33,7 +35,7 @@ class RestoredSource:
     name: str
     to: str
     entries: int
-    bytes: int
+    restored_bytes: int
     facts_checked: int
 
 
@@ -43,7 +45,7 @@ class RestoreReport:
 
     client: str
     snapshot: str
-    created_at: str
+    created_at: datetime
     elapsed_seconds: float
     sources: list[RestoredSource]
 
@@ -65,6 +67,7 @@ def restore(
                 "too few custodians have signed that they can open it",
                 hint=f"Run `strongroom backup {client.name}`; it collects missing receipts.",
             )
+        check_config(deployment, client, history, "read")
         record = fetch_record(deployment, client, snapshot)
         header, writer = verified_header(history, record.statement)
         vault = deployment.vault(client, index)
@@ -95,7 +98,7 @@ def restore(
     return RestoreReport(
         client.name,
         snapshot.hash,
-        snapshot.created_at.isoformat(),
+        snapshot.created_at,
         round(tools.clock.monotonic() - started, 3),
         restored,
     )

@@ -1,0 +1,124 @@
+"""The config of a vault: what it is, and which features a program must know to touch it.
+
+A program that does not know a feature refuses the operations it concerns, so that a vault with
+parity or deletions is never written, pruned or misread by a version from before them.
+"""
+
+import re
+from typing import Any, Final, Literal
+
+from strongroom.clients import Client, History
+from strongroom.clock import format_instant
+from strongroom.crypto.envelope import Statement, decode_envelope, sign_envelope
+from strongroom.errors import Damaged, StrongroomError
+from strongroom.operations.deployment import Deployment
+from strongroom.quorum import SnapshotHeader
+from strongroom.vault import WorkerKeys
+
+KIND: Final = "config"
+FORMAT: Final = "vault-v1"
+KNOWN_FEATURES: Final[frozenset[str]] = frozenset()
+OPERATIONS: Final = ("read", "write", "check", "prune")
+FEATURES_MAX: Final = 100
+_PLACE: Final = ("format", "client", "vault", "class", "generation")
+_FIELDS: Final = frozenset(
+    (*_PLACE, "install", "writer", "created_at", "copies", "parity", "features")
+)
+_NAME = re.compile(r"([0-9a-f]{32})-([0-9]{8})")
+
+Operation = Literal["read", "write", "check"]
+
+
+class NewerVault(StrongroomError):
+    """The vault uses a feature that this Strongroom does not know."""
+
+    code = "newer_vault"
+    hint = "Update this installation; nothing was changed."
+
+
+def place_config(deployment: Deployment, client: Client, keys: WorkerKeys) -> None:
+    """Put the vault's config, signed by this writer, at the locations."""
+    config = sign_envelope(
+        keys.writer_seed,
+        KIND,
+        {
+            "format": FORMAT,
+            "install": deployment.install,
+            "client": client.id,
+            "vault": client.vault,
+            "class": client.vault_class,
+            "generation": 0,
+            "writer": keys.writer_id,
+            "created_at": format_instant(deployment.tools.clock.now()),
+            "copies": "full",
+            "parity": None,
+            "features": {operation: [] for operation in OPERATIONS},
+        },
+    )
+    key = f"{_folder(deployment, client)}/{keys.writer_id}-{0:08d}"
+    deployment.copies.put(key, config.encode())
+
+
+def check_config(
+    deployment: Deployment, client: Client, history: History, operation: Operation
+) -> None:
+    """Read the newest config and raise NewerVault when the operation needs what we do not know.
+
+    Raises Damaged when no config is there, or none that a writer of this client signed.
+    """
+    writers = {str(SnapshotHeader.writer_id(key)): key for key, _ in history.writers()}
+    found: list[tuple[int, str, bytes]] = []
+    for key in deployment.copies.list(_folder(deployment, client)):
+        name = _NAME.fullmatch(key.rpartition("/")[2])
+        if name is not None and name[1] in writers:
+            found.append((int(name[2]), key, writers[name[1]]))
+    fields = _newest(deployment, client, sorted(found, reverse=True))
+    unknown = [str(one) for one in fields["features"][operation] if one not in KNOWN_FEATURES]
+    if unknown:
+        raise NewerVault(
+            f"the vault of {client.name} uses what this Strongroom does not know",
+            f"to {operation} it one must know: {', '.join(sorted(unknown))[:200]}",
+        )
+
+
+def _newest(
+    deployment: Deployment, client: Client, found: list[tuple[int, str, bytes]]
+) -> dict[str, Any]:
+    """Return the first that verifies: anyone can plant a name, only the writer its signature."""
+    failure: Damaged | None = None
+    for generation, key, writer in found:
+
+        def accept(
+            data: bytes, key: str = key, writer: bytes = writer, generation: int = generation
+        ) -> None:
+            statement = decode_envelope(data, key).statement
+            statement.verify(writer, key)
+            _check_fields(client, statement, generation)
+
+        try:
+            data = deployment.copies.get(key, accept)
+        except Damaged as err:
+            failure = err
+        else:
+            return decode_envelope(data, key).statement.fields(KIND)
+    raise failure or Damaged(
+        f"the vault of {client.name} has no config at any location",
+        "it was removed, or these are not its locations",
+    )
+
+
+def _check_fields(client: Client, statement: Statement, generation: int) -> None:
+    fields = statement.fields(KIND)
+    features = fields.get("features")
+    wanted = (FORMAT, client.id, client.vault, client.vault_class, generation)
+    if set(fields) != _FIELDS or tuple(fields[place] for place in _PLACE) != wanted:
+        raise Damaged(f"the config of {client.name} is not that of its vault", "its fields differ")
+    if not isinstance(features, dict) or set(features) != set(OPERATIONS):
+        raise Damaged(f"the config of {client.name} is malformed", "its features cannot be read")
+    for listed in features.values():
+        if not isinstance(listed, list) or len(listed) > FEATURES_MAX:
+            raise Damaged(f"the config of {client.name} is malformed", "its features are no lists")
+
+
+def _folder(deployment: Deployment, client: Client) -> str:
+    return f"{deployment.install}/vaults/{client.vault}/config"
