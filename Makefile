@@ -1,6 +1,7 @@
 # What a person and the CI run are the same targets; `make` alone lists them.
 # A fresh machine needs make, Python 3.11 or newer with pip, and nothing else: uv comes from pip into
-# .tools/, and uv makes .venv/ from uv.lock. Nothing is written outside this folder but uv's cache.
+# .tools/, and uv makes .venv/ from uv.lock. `make up` without SOURCE leaves nothing behind; setup
+# writes nothing outside this folder but uv's cache.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -44,7 +45,8 @@ $(UV):
 	echo "setup: uv $(UV_VERSION)"; \
 	rm -rf .tools/uv-$(UV_VERSION); \
 	"$$python" -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
-	  --root-user-action=ignore --no-deps --target .tools/uv-$(UV_VERSION) uv==$(UV_VERSION)
+	  --no-cache-dir --root-user-action=ignore --no-deps \
+	  --target .tools/uv-$(UV_VERSION) uv==$(UV_VERSION)
 
 # A cache that cannot be written (a read-only or absent HOME) is replaced by one in .tools/. The
 # machine's own certificates are trusted where it has some, as pip does: a company's proxy works.
@@ -55,17 +57,19 @@ $(READY): pyproject.toml uv.lock $(UV)
 	echo "setup: .venv with $$("$$python" --version)"; \
 	if [ -s /etc/ssl/certs/ca-certificates.crt ]; then export UV_SYSTEM_CERTS=true; fi; \
 	unset VIRTUAL_ENV; \
-	UV_CACHE_DIR=$$cache UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never \
-	  $(UV) sync --frozen --quiet --python "$$python"
+	mkdir -p .tools/tmp; \
+	TMPDIR="$(CURDIR)/.tools/tmp" UV_CACHE_DIR="$$cache" UV_PROJECT_ENVIRONMENT=.venv \
+	  UV_PYTHON_DOWNLOADS=never $(UV) sync --frozen --quiet --all-groups --python "$$python"
 	@touch $@
 
-# The key file of an unattended role lies in the configuration folder: the demo gets one of its own.
+# The demo's homes, locations, key files and spool lie in one temporary folder, which goes when the
+# shell ends, however it ends. HOME is neither read nor written.
 up: $(READY) ## Back up, restore, lose and recover demo data; SOURCE=<path or url>: your own
 ifdef SOURCE
-	@$(BIN)/strongroom up --source "$$SOURCE" --home ./strongroom-home --once
+	@$(BIN)/strongroom --home ./strongroom-home up --source "$$SOURCE" --once
 else
-	@demo=$$(mktemp -d) && trap 'rm -rf "$$demo"' EXIT && \
-	XDG_CONFIG_HOME="$$demo/config" $(BIN)/strongroom up --demo --once --home "$$demo/home"
+	@demo=$$(mktemp -d) && trap 'rm -rf "$$demo"' EXIT && trap 'exit 1' HUP INT TERM && \
+	TMPDIR="$$demo" XDG_RUNTIME_DIR= $(BIN)/strongroom --home "$$demo/home" up --demo --once
 endif
 
 test: $(READY) ## Run the tests (a few minutes)

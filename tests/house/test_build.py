@@ -46,7 +46,10 @@ def test_import_contracts_hold() -> None:
 def test_lock_file_is_of_this_project_file() -> None:
     metadata = locked()["metadata"]
     assert written(metadata["requires-dist"]) == asked(PROJECT["project"]["dependencies"])
-    assert written(metadata["requires-dev"]["dev"]) == asked(PROJECT["dependency-groups"]["dev"])
+    groups = PROJECT["dependency-groups"]
+    assert metadata["requires-dev"].keys() == groups.keys()
+    for name, entries in groups.items():
+        assert written(metadata["requires-dev"][name]) == asked(entries)
 
 
 def test_lock_file_names_only_the_public_registry() -> None:
