@@ -2,12 +2,12 @@
 
 import mmap
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from strongroom.errors import Damaged, UsageError
-from strongroom.locations import Copies, LocationUnavailable, ObjectMissing
+from strongroom.locations import Copies, LocationUnavailable, ObjectMissing, Stat
 from tests.support.memory_location import MemoryLocation
 from tests.support.misbehaving_location import Fault, MisbehavingLocation, Plan, always, once
 
@@ -118,18 +118,50 @@ def test_torn_object_is_damage_on_the_next_put() -> None:
     with Copies(locations) as copies:
         copies.put(KEY, DATA)
     with Copies(locations) as copies:
-        with pytest.raises(Damaged, match="first"):
-            copies.put(KEY, DATA)
+        copies.put(KEY, DATA)
         assert [(name, key) for name, key, _ in copies.damages] == [("first", KEY)]
+        assert list(copies.failures) == ["first"]
 
 
 @pytest.mark.parametrize("other", [b"forged", DATA + b"x", DATA[:-1], b""])
-def test_different_object_under_the_key_is_damage(other: bytes) -> None:
+def test_one_location_with_other_bytes_is_named_and_stops_nobody(other: bytes) -> None:
     locations = places(well, well, well)
     locations["second"].inner.put(KEY, other)
-    with Copies(locations) as copies, pytest.raises(Damaged, match=f"second.*{KEY}"):
+    with Copies(locations) as copies:
         copies.put(KEY, DATA)
+        assert list(copies.failures) == ["second"]
+        assert str(copies.failures["second"]).startswith(
+            f"location second holds other bytes under {KEY}"
+        )
     assert stored(locations)["second"] == other
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_too_many_with_other_bytes_is_damage(count: int) -> None:
+    locations = places(*[well] * count)
+    for name in list(locations)[:2]:
+        locations[name].inner.put(KEY, b"forged")
+    with Copies(locations) as copies, pytest.raises(Damaged, match=f"first.*{KEY}"):
+        copies.put(KEY, DATA)
+
+
+class BrokenListing(MemoryLocation):
+    """A store in which a file stands where a folder should be."""
+
+    def list(self, prefix: str) -> Iterator[Stat]:
+        raise Damaged(f"{prefix} cannot be listed", "a file where a folder should be")
+
+
+def test_a_location_whose_listing_is_damaged_is_a_failure_by_name() -> None:
+    with Copies({"first": BrokenListing("first"), "second": MemoryLocation("second")}) as copies:
+        copies.put(KEY, DATA)
+        assert copies.list("vaults") == {KEY: frozenset({"second"})}
+        assert list(copies.failures) == ["first"]
+    with (
+        Copies({"first": BrokenListing("first")}) as copies,
+        pytest.raises(Damaged, match="a file where a folder"),
+    ):
+        copies.list("vaults")
 
 
 def test_location_that_contradicts_itself_counts_as_failed() -> None:

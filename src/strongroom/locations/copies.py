@@ -39,7 +39,7 @@ class Copies:
         self.locations: Mapping[str, Location] = MappingProxyType(dict(locations))
         self.damages: list[tuple[str, str, Damaged]] = []
         """(location, key, error) of every copy that was read and not accepted."""
-        self._failures: dict[str, LocationUnavailable] = {}
+        self._failures: dict[str, StrongroomError] = {}
         # A thread of its own for each location: a slow one delays the others by no more than the
         # objects in flight, and every location sees the objects in the order they were put.
         self._pools = {
@@ -74,8 +74,8 @@ class Copies:
     def put(self, key: str, data: Data) -> None:
         """Store the object; when this returns, `required` locations hold these very bytes.
 
-        Doing it twice is harmless. Raises Damaged, naming the location, where other bytes are
-        stored under the key; LocationUnavailable when too few locations hold the object.
+        Doing it twice is harmless. When too few locations hold the object, raises Damaged where
+        one holds other bytes under the key, naming it, and LocationUnavailable otherwise.
         """
         self.put_async(key, data).result()
 
@@ -144,11 +144,12 @@ class Copies:
             try:
                 for key in task.result():
                     found.setdefault(key, set()).add(name)
-            except LocationUnavailable as error:
+            except (LocationUnavailable, Damaged) as error:
                 self._failures.setdefault(name, error)
                 errors[name] = error
         if len(errors) == len(tasks):
-            raise _unavailable("no location can be listed", errors)
+            damages = [error for error in errors.values() if isinstance(error, Damaged)]
+            raise damages[0] if damages else _unavailable("no location can be listed", errors)
         return {key: frozenset(found[key]) for key in sorted(found)}
 
     def close(self) -> None:
@@ -164,7 +165,7 @@ class Copies:
 
     def _put_one(self, name: str, key: str, data: Data) -> None:
         # A location that failed once is left alone: it would miss objects, and every further try
-        # could cost a timeout. The next run, or `repair`, brings it up to date.
+        # could cost a timeout. `vault repair` brings it up to date.
         known = self._failures.get(name)
         if known is not None:
             raise type(known)(known.what, known.why, known.hint)
@@ -191,6 +192,7 @@ class Copies:
                 "it was cut short, forged, or written by a second writer",
             )
             self.damages.append((name, key, damage))
+            self._failures.setdefault(name, damage)
             raise damage
 
 
@@ -226,13 +228,18 @@ class _Outcome:
         errors: dict[str, StrongroomError] = {}
         for name in self._names:
             error = self._errors[name]
-            if isinstance(error, LocationUnavailable):
+            if isinstance(error, (LocationUnavailable, Damaged)):
                 errors[name] = error
             elif error is not None:
                 return error
         stored = len(self._names) - len(errors)
         if stored >= self._required:
+            # One location that holds something else must not stop the others: it is a failure by
+            # name. Two writers cannot both get here with three locations or more.
             return None
+        damages = [error for error in errors.values() if isinstance(error, Damaged)]
+        if damages:
+            return damages[0]
         needed = f"{stored} of {len(self._names)} locations hold it, {self._required} are needed"
         return _unavailable(f"{self._key} is not stored ({needed})", errors)
 
