@@ -1,29 +1,27 @@
 """`location add` and `location list`.
 
 A new location gets every object that another one holds, so that it counts from its first day.
-Nothing is decrypted for that: objects are copied as they are, packs with their hash checked.
+Nothing is decrypted for that: objects are copied as they are, each checked first.
 """
 
-import json
 from dataclasses import dataclass
 
 from strongroom.clients import Client, Registry
-from strongroom.crypto.hashing import content_hash
-from strongroom.errors import Damaged, StrongroomError, UsageError
-from strongroom.locations import Copies
+from strongroom.errors import StrongroomError, UsageError
+from strongroom.operations.credentials import Credential, check_credential, seal_credential
 from strongroom.operations.deployment import Deployment
-
-CREDENTIAL_LINES = 2
+from strongroom.operations.fill_locations import fill
 
 
 @dataclass(frozen=True, slots=True)
 class AddedLocation:
-    """A location as it was added."""
+    """A location as it was added; `left_out` names objects that could not be checked."""
 
     name: str
     url: str
     copied: int
     copied_bytes: int
+    left_out: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ def add_location(
     deployment: Deployment,
     named: tuple[str, str],
     site: tuple[str, str],
-    credential: str | None,
+    credential: Credential | None,
 ) -> AddedLocation:
     """Add a location; its row is written after everything was copied to it."""
     name, url = named
@@ -50,28 +48,24 @@ def add_location(
     for place in deployment.registry.locations():
         if name == place.name or url == place.url:
             raise UsageError(f"the location {place.url} is already there", f"it is {place.name}")
+    check_credential(credential, [url])
     if credential is not None:
-        lines = credential.split()
-        if len(lines) != CREDENTIAL_LINES:
-            raise UsageError("the credential cannot be read", "wanted two lines: key id, secret")
-        tools.secrets.write(
-            f"location-{name}", json.dumps({"key_id": lines[0], "secret": lines[1]}).encode()
-        )
+        seal_credential(tools.secrets, name, url, credential)
     location = tools.location(url, name, True)
-    copied, copied_bytes = 0, 0
-    with Copies({name: location}) as target:
-        present = target.list(deployment.install)
-        for key in deployment.copies.list(deployment.install):
-            if key not in present:
-                data = deployment.copies.get(key, _acceptance(key))
-                target.put(key, data)
-                copied += 1
-                copied_bytes += len(data)
+    filled = fill(deployment, location, name, (deployment.install,))
     deployment.registry.add_location(
         Registry.Place(name, url, *site, credential is not None, tools.clock.now()),
-        deployment.fact("location.added", name, url=url, copied=copied),
+        deployment.fact("location.added", name, url=url, copied=filled.copied),
     )
-    return AddedLocation(name, url, copied, copied_bytes)
+    # A backup may have placed objects between the copying and the row: look once more.
+    again = fill(deployment, location, name, (deployment.install,))
+    return AddedLocation(
+        name,
+        url,
+        filled.copied + again.copied,
+        filled.copied_bytes + again.copied_bytes,
+        again.left_out,
+    )
 
 
 def describe_locations(deployment: Deployment) -> list[LocationState]:
@@ -91,20 +85,3 @@ def describe_locations(deployment: Deployment) -> list[LocationState]:
                 state = str(err)
         rows.append(LocationState(place.name, place.url, state, place.facility, place.country))
     return rows
-
-
-def _acceptance(key: str) -> "_Accept":
-    parts = key.split("/")
-    return _Accept(parts[-1] if "packs" in parts else None, key)
-
-
-@dataclass(frozen=True, slots=True)
-class _Accept:
-    """Accepts an object; a pack only when it has the hash it is named by."""
-
-    wanted: str | None
-    key: str
-
-    def __call__(self, data: bytes) -> None:
-        if self.wanted is not None and content_hash(data).hex() != self.wanted:
-            raise Damaged(f"{self.key} is not what it is named by", "its hash differs")

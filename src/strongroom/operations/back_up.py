@@ -15,6 +15,7 @@ from strongroom.errors import Damaged, StrongroomError, UsageError
 from strongroom.ids import SessionId, new_id
 from strongroom.locations import LocationUnavailable
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.fill_locations import count_lacking, put_small_objects
 from strongroom.operations.placing import session_key
 from strongroom.operations.receipts import complete, fetch_record, guard_against_rollback
 from strongroom.operations.vault_config import check_config
@@ -93,12 +94,18 @@ def back_up(
         check_config(deployment, client, history, "write")
         complete(deployment, client, history)
         guard_against_rollback(deployment, client, history)
+        put_small_objects(deployment, client, history)
         catch_up(deployment, client, history, vault)
         body_totals = _write(run)
-        silent = complete(deployment, client, history)
+        silent, forked = complete(deployment, client, history)
         catch_up(deployment, client, history, vault)
         snapshot = history.snapshots()[-1]
         unsigned = [f"custodian {index}: {why}" for index, why in silent.items()]
+        run.problems.extend(f"custodian {index}: {why}" for index, why in forked.items())
+        run.problems.extend(
+            f"location {name} lacks {count} snapshots: `strongroom vault repair {client.name}`"
+            for name, count in count_lacking(deployment, client).items()
+        )
         if snapshot.state != "good":
             run.problems.extend(unsigned)
         run.problems.extend(
@@ -276,13 +283,11 @@ def _commit(
             "sources_failed": sum(report.state == "failed" for report in run.reports),
         },
     )
-    run.history.begin_snapshot(snapshot, record.encode())
-    run.history.record(
-        run.deployment.fact(
-            "backup.written",
-            run.client.id,
-            snapshot=snapshot.hash,
-            sessions=len(header.fresh),
-            facts=[f"{source} {digest}" for source, digest in sorted(run.commitments.items())],
-        )
+    fact = run.deployment.fact(
+        "backup.written",
+        run.client.id,
+        snapshot=snapshot.hash,
+        sessions=len(header.fresh),
+        facts=[f"{source} {digest}" for source, digest in sorted(run.commitments.items())],
     )
+    run.history.begin_snapshot(snapshot, record.encode(), fact)

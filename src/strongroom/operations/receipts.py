@@ -93,8 +93,13 @@ def _signed_sequence(deployment: Deployment, key: str, writer: bytes) -> int:
     return SnapshotHeader.parse(decode_envelope(data, key).statement, writer).sequence
 
 
-def complete(deployment: Deployment, client: Client, history: History) -> dict[int, str]:
-    """Carry every begun snapshot as far as it goes; returns why a custodian did not sign.
+def complete(
+    deployment: Deployment, client: Client, history: History
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Carry every begun snapshot as far as it goes.
+
+    Returns why custodians did not sign: those that were silent, and those that hold another
+    history or bad shares.
 
     Raises OlderHome when a custodian has signed for more than this home knows.
     """
@@ -106,17 +111,21 @@ def complete(deployment: Deployment, client: Client, history: History) -> dict[i
     writer = SnapshotHeader.writer_id(deployment.worker_keys(client).writer_public)
     own = [snapshot for snapshot in history.snapshots() if snapshot.writer == writer]
     silent = {index: str(err) for index, err in deployment.absent_custodians.items()}
+    forked: dict[int, str] = {}
     for index, custodian in deployment.custodians.items():
         try:
             _collect_from(deployment, client, history, (index, custodian), own)
         except OlderHome:
             raise
+        except (Damaged, Stale) as err:
+            # A custodian that signed for something else is an alarm even when enough others sign.
+            forked[index] = str(err)
         except StrongroomError as err:
             silent[index] = str(err)
     for snapshot in own:
         if snapshot.state != "good":
             _make_good(deployment, client, history, snapshot)
-    return silent
+    return silent, forked
 
 
 def _collect_from(

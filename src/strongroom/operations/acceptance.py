@@ -1,0 +1,154 @@
+"""What an object must be to be copied to another location.
+
+Objects are written once, so a damaged copy that is spread can never be replaced by a good one.
+Every kind is therefore checked before it is copied, without any content key: by the hash in its
+name, by the signature of whoever wrote it, or by comparing it with what a custodian holds.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from strongroom.crypto.envelope import Statement, decode_envelope
+from strongroom.crypto.hashing import content_hash
+from strongroom.errors import Damaged
+from strongroom.operations.deployment import Deployment
+from strongroom.quorum import Dealing, SnapshotHeader
+
+Accept = Callable[[bytes], None]
+
+_ID: Final = "[0-9a-f]{32}"
+_HASH: Final = "[0-9a-f]{64}"
+_KINDS: Final = {
+    "roster": re.compile("roster/([0-9]{8})"),
+    "kit": re.compile(f"kits/({_ID})/([0-9a-z-]+)"),
+    "client-key": re.compile(f"client-keys/({_ID})/({_ID})/([0-9]{{8}})"),
+    "pack": re.compile(f"vaults/({_ID})/packs/([0-9a-f]{{2}})/({_HASH})"),
+    "index": re.compile(f"vaults/({_ID})/index/({_HASH})"),
+    "keys": re.compile(f"vaults/({_ID})/keys/({_ID})"),
+    "snapshot": re.compile(f"vaults/({_ID})/snapshots/({_ID})/([0-9]{{8}})"),
+    "receipt": re.compile(f"vaults/({_ID})/receipts/({_ID})/([0-9]{{8}})/({_ID})"),
+    "config": re.compile(f"vaults/({_ID})/config/({_ID})-([0-9]{{8}})"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Knows the keys of every writer and the entries of every custodian that is here."""
+
+    deployment: Deployment
+    roster: bytes
+    kit_entries: Mapping[str, bytes]
+    writers: Mapping[str, tuple[bytes, ...]]
+    """Public keys of the writers of each vault."""
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> "Acceptance":
+        """Gather what objects are compared with."""
+        writers: dict[str, tuple[bytes, ...]] = {}
+        for client in deployment.registry.clients():
+            with deployment.tools.history(client.id) as history:
+                writers[client.vault] = tuple(key for key, _ in history.writers())
+        entries = {
+            path: data
+            for custodian in deployment.embedded()
+            for path, data in custodian.kit_entries()
+        }
+        return cls(deployment, deployment.registry.install().roster, entries, writers)
+
+    def of_key(self, key: str) -> Accept | None:
+        """Return what checks the object of this key, or None when nothing here can tell."""
+        prefix = f"{self.deployment.install}/"
+        if not key.startswith(prefix):
+            return None
+        for kind, pattern in _KINDS.items():
+            found = pattern.fullmatch(key[len(prefix) :])
+            if found is not None:
+                return self._checks(kind, key, found.groups())
+        return None
+
+    def _checks(self, kind: str, key: str, parts: tuple[str, ...]) -> Accept | None:
+        if kind == "roster":
+            return _equal_to(self.roster, key)
+        if kind == "kit":
+            known = self.kit_entries.get(key)
+            return None if known is None else _equal_to(known, key)
+        if kind == "pack":
+            return lambda data: _check_hash(content_hash(data).hex(), parts[2], key)
+        if kind == "index":
+            return lambda data: _check_hash(_statement(data, key).hash.hex(), parts[1], key)
+        if kind == "client-key":
+            return lambda data: self._check_client_key(data, key, parts)
+        return self._signed(kind, key, parts)
+
+    def _signed(self, kind: str, key: str, parts: tuple[str, ...]) -> Accept | None:
+        writers = self.writers.get(parts[0])
+        if writers is None:
+            return None
+        if kind == "receipt":
+            return lambda data: self._check_receipt(data, key, parts)
+        if kind == "keys":
+            return lambda data: _check_keys(_statement(data, key), key, parts, writers)
+        named = [one for one in writers if SnapshotHeader.writer_id(one) == parts[1]]
+        if not named:
+            return None
+        if kind == "config":
+            return lambda data: _statement(data, key).verify(named[0], key)
+        return lambda data: _check_snapshot(_statement(data, key), key, parts, named[0])
+
+    def _check_client_key(self, data: bytes, key: str, parts: tuple[str, ...]) -> None:
+        found = self.deployment.roster.check_client_key(decode_envelope(data, key))
+        if (found.client, found.custodian, f"{found.serial:08d}") != parts:
+            raise Damaged(f"{key} is a certificate of another place", "it was moved there")
+
+    def _check_receipt(self, data: bytes, key: str, parts: tuple[str, ...]) -> None:
+        found = self.deployment.roster.check_receipt(decode_envelope(data, key))
+        place = (found.vault, found.writer, f"{found.sequence:08d}", found.custodian)
+        if place != parts:
+            raise Damaged(f"{key} is a receipt of another place", "it was moved there")
+
+
+def _statement(data: bytes, key: str) -> Statement:
+    return decode_envelope(data, key).statement
+
+
+def _equal_to(known: bytes, key: str) -> Accept:
+    def accept(data: bytes) -> None:
+        if data != known:
+            raise Damaged(f"{key} is not what was put there", "its bytes differ")
+
+    return accept
+
+
+def _check_hash(found: str, wanted: str, key: str) -> None:
+    if found != wanted:
+        raise Damaged(f"{key} is not what it is named by", "its hash differs")
+
+
+def _check_keys(
+    statement: Statement, key: str, parts: tuple[str, ...], writers: tuple[bytes, ...]
+) -> None:
+    label = Dealing.parse(statement).label
+    if (label.vault, label.session) != parts:
+        raise Damaged(f"{key} holds the keys of another session", "it was moved there")
+    check_signed_by_one_of(statement, writers, key)
+
+
+def _check_snapshot(statement: Statement, key: str, parts: tuple[str, ...], writer: bytes) -> None:
+    header = SnapshotHeader.parse(statement, writer)
+    if (header.vault, f"{header.sequence:08d}") != (parts[0], parts[2]):
+        raise Damaged(f"{key} is a snapshot of another place", "it was moved there")
+
+
+def check_signed_by_one_of(statement: Statement, writers: tuple[bytes, ...], culprit: str) -> None:
+    """Raise Damaged unless one of these writers signed the statement."""
+    failure: Damaged | None = None
+    for writer in writers:
+        try:
+            statement.verify(writer, culprit)
+        except Damaged as err:
+            failure = err
+        else:
+            return
+    raise failure or Damaged(f"{culprit} has no known writer", "this client has none")
