@@ -74,7 +74,7 @@ def test_an_altered_copy_gives_way_to_a_good_one(deployment: Deployment, tmp_pat
     _check(deployment, "read")
     second.write_bytes(first.read_bytes())
     with pytest.raises(Damaged, match="config"):
-        _check(deployment, "read")
+        _check(deployment, "write")
 
 
 def test_a_stranger_cannot_raise_the_generation(deployment: Deployment, tmp_path: Path) -> None:
@@ -87,9 +87,27 @@ def test_a_stranger_cannot_raise_the_generation(deployment: Deployment, tmp_path
     _check(deployment, "read")
 
 
-def test_a_missing_config_is_told(deployment: Deployment, tmp_path: Path) -> None:
+def test_a_missing_config_stops_writing_and_never_reading(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     client = deployment.registry.client("acme")
     for path in _paths(deployment, tmp_path, client):
         path.unlink()
+    _check(deployment, "read")
     with pytest.raises(Damaged, match="no config at any location"):
-        _check(deployment, "read")
+        _check(deployment, "write")
+
+
+@pytest.mark.parametrize("features", [None, {"read": 1}, {"read": [[]]}, {"read": [1]}])
+def test_a_malformed_config_is_damage(
+    deployment: Deployment, tmp_path: Path, features: object
+) -> None:
+    client = deployment.registry.client("acme")
+    seed = deployment.worker_keys(client).writer_seed
+    empty: dict[str, object] = {one: [] for one in ("read", "write", "check", "prune")}
+    for path in _paths(deployment, tmp_path, client):
+        fields = decode_envelope(path.read_bytes(), "config").statement.fields("config")
+        fields["features"] = {**empty, **features} if isinstance(features, dict) else features
+        path.write_bytes(sign_envelope(seed, "config", fields).encode())
+    with pytest.raises(Damaged, match=r"malformed|no good copy"):
+        _check(deployment, "write")

@@ -11,6 +11,7 @@ from strongroom.clients import Client, History
 from strongroom.clock import format_instant
 from strongroom.crypto.envelope import Statement, decode_envelope, sign_envelope
 from strongroom.errors import Damaged, StrongroomError
+from strongroom.locations import ObjectMissing
 from strongroom.operations.deployment import Deployment
 from strongroom.quorum import SnapshotHeader
 from strongroom.vault import WorkerKeys
@@ -64,16 +65,29 @@ def check_config(
 ) -> None:
     """Read the newest config and raise NewerVault when the operation needs what we do not know.
 
-    Raises Damaged when no config is there, or none that a writer of this client signed.
+    Raises Damaged when none is there that a current writer of this client signed, unless the
+    operation only reads: what can still be read is never refused for want of a label.
     """
-    writers = {str(SnapshotHeader.writer_id(key)): key for key, _ in history.writers()}
+    writers = {
+        str(SnapshotHeader.writer_id(key)): key
+        for key, revoked_after in history.writers()
+        if revoked_after is None
+    }
     found: list[tuple[int, str, bytes]] = []
     for key in deployment.copies.list(_folder(deployment, client)):
         name = _NAME.fullmatch(key.rpartition("/")[2])
         if name is not None and name[1] in writers:
             found.append((int(name[2]), key, writers[name[1]]))
-    fields = _newest(deployment, client, sorted(found, reverse=True))
-    unknown = [str(one) for one in fields["features"][operation] if one not in KNOWN_FEATURES]
+    if not writers:
+        # A rebuilt home has no writer yet; its first backup enrols one, with a config.
+        return
+    try:
+        fields = _newest(deployment, client, sorted(found, reverse=True))
+    except Damaged:
+        if operation == "read":
+            return
+        raise
+    unknown = set(fields["features"][operation]) - KNOWN_FEATURES
     if unknown:
         raise NewerVault(
             f"the vault of {client.name} uses what this Strongroom does not know",
@@ -99,6 +113,9 @@ def _newest(
             data = deployment.copies.get(key, accept)
         except Damaged as err:
             failure = err
+        except ObjectMissing:
+            # A listing may name what is gone; the next one counts.
+            continue
         else:
             return decode_envelope(data, key).statement.fields(KIND)
     raise failure or Damaged(
@@ -116,7 +133,8 @@ def _check_fields(client: Client, statement: Statement, generation: int) -> None
     if not isinstance(features, dict) or set(features) != set(OPERATIONS):
         raise Damaged(f"the config of {client.name} is malformed", "its features cannot be read")
     for listed in features.values():
-        if not isinstance(listed, list) or len(listed) > FEATURES_MAX:
+        texts = isinstance(listed, list) and all(isinstance(one, str) for one in listed)
+        if not texts or len(listed) > FEATURES_MAX:
             raise Damaged(f"the config of {client.name} is malformed", "its features are no lists")
 
 
