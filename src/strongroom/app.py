@@ -24,7 +24,21 @@ from strongroom.database import Database
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.ids import ClientId, InstallId, Token, VaultId, new_id
 from strongroom.locations import Copies, Location, LocationUnavailable, parse_location_url
-from strongroom.operations.deployment import Deployment, Listing, TargetOptions, Tools
+from strongroom.operations.credentials import (
+    Credential,
+    check_credential,
+    needs_credential,
+    seal_credential,
+    secret_name,
+)
+from strongroom.operations.deployment import Deployment, TargetOptions, Tools
+from strongroom.operations.recover import (
+    RecoveryPlan,
+    begin_recovered,
+    find_install,
+    rebuild_custodians,
+)
+from strongroom.operations.recover_clients import Recovery, recover_clients
 from strongroom.quorum import Custodian, LocalCustodian, Roster
 from strongroom.settings import Settings
 from strongroom.vault import Source, Target
@@ -78,14 +92,10 @@ class App:
     ) -> tuple[Tools, Registry]:
         """Make an empty home and its key file, and return the tools to fill it with.
 
-        Refuses a folder that holds anything.
+        Refuses a folder that holds anything; leaves nothing where it fails.
         """
-        if home.exists() and (not home.is_dir() or any(home.iterdir())):
-            raise Refused(
-                f"{home} is not empty",
-                "a home is made in a new or empty folder",
-                hint="Name another with --home, or use the home that is there.",
-            )
+        self.check_new_home(home)
+        path = key_file or _free_name(settings_file.default_key_file(install))
         try:
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
             home.chmod(0o700)
@@ -93,13 +103,37 @@ class App:
                 (home / part).mkdir(mode=0o700)
         except OSError as err:
             raise StrongroomError(
-                f"{home} cannot be made", err.strerror or "", hint="Name another with --home."
+                f"{home} cannot be made",
+                (err.strerror or type(err).__name__).lower(),
+                hint="Name another with --home.",
             ) from err
-        path = key_file or settings_file.default_key_file(install)
-        plug("key_file").create(path, self.token)
-        settings_file.write_settings(home, path)
-        tools = self._tools(settings_file.read_settings(home))
-        return tools, Registry(plug("database")(home / "server.db"))
+        try:
+            plug("key_file").create(path, self.token)
+        except BaseException:
+            # The key file that is in the way, if it is that, is another home's: it stays.
+            shutil.rmtree(home, ignore_errors=True)
+            raise
+        try:
+            settings_file.write_settings(home, path)
+            tools = self._tools(settings_file.read_settings(home))
+            return tools, Registry(plug("database")(home / "server.db"))
+        except BaseException:
+            self.remove_home(home, path)
+            raise
+
+    def check_new_home(self, home: Path) -> None:
+        """Raise Refused where a home cannot be made because something is there."""
+        if os.path.lexists(home) and (not home.is_dir() or any(home.iterdir())):
+            raise Refused(
+                f"{home} is not empty",
+                "a home is made in a new or empty folder",
+                hint="Name another with --home, or use the home that is there.",
+            )
+
+    def remove_home(self, home: Path, key_file: Path) -> None:
+        """Remove a home that was just made and could not be finished."""
+        shutil.rmtree(home, ignore_errors=True)
+        key_file.unlink(missing_ok=True)
 
     @contextmanager
     def open(self, home: Path) -> Iterator[Deployment]:
@@ -146,33 +180,62 @@ class App:
             for custodian_database in opened:
                 custodian_database.close()
 
-    @contextmanager
-    def recovering(
-        self,
-        home: Path,
-        locations: Mapping[str, str],
-        find: Callable[[Listing], InstallId],
-        key_file: Path | None = None,
-    ) -> Iterator[tuple[Tools, Registry, Copies, Listing]]:
-        """Open bare locations, find their install, and make an empty home for it.
+    def recover(self, home: Path, plan: RecoveryPlan) -> Recovery:
+        """Rebuild a lost home from locations and kits; writes nothing to any location.
 
-        The home is removed again when the block fails, so that the next try begins anew.
+        The home is removed again when this fails, so that the next try begins anew.
         """
-        opened = {name: plug("directory")(url, self.token) for name, url in locations.items()}
-        with Copies(opened) as copies:
+        self.check_new_home(home)
+        check_credential(plan.credential, plan.locations.values())
+        with Copies(self._bare_locations(plan)) as copies:
             listing = copies.list("")
-            tools, registry = self.make_home(home, find(listing), key_file)
+            install = find_install(copies, listing, plan)
+            tools, registry = self.make_home(home, install, plan.key_file)
             try:
-                yield tools, registry, copies, listing
+                for name, url in plan.locations.items():
+                    if plan.credential is not None:
+                        seal_credential(tools.secrets, name, url, plan.credential)
+                found = rebuild_custodians(tools, copies, listing, plan.kits, install)
+                begin_recovered(tools, registry, copies, found, plan.operator)
+                with self.deployment(tools, registry) as deployment:
+                    recovery = recover_clients(deployment, found)
+                    failures = {**deployment.copies.failures, **copies.failures}
             except BaseException:
-                shutil.rmtree(home)
-                tools.key_file.unlink(missing_ok=True)
+                self.remove_home(home, tools.key_file)
                 raise
+            finally:
+                registry.close()
+            recovery.problems += [f"location {name}: {err}" for name, err in failures.items()]
+            recovery.damages += [(name, str(err)) for name, _, err in copies.damages]
+        return recovery
 
     def sniff(self, path: bytes) -> Literal["sqlite", "tree", "file"]:
         """Say what kind of source lies at a path."""
         kind: Literal["sqlite", "tree", "file"] = plug("sniff")(path)
         return kind
+
+    def _bare_locations(self, plan: RecoveryPlan) -> dict[str, Location]:
+        """Open what can be opened; raises LocationUnavailable when nothing can."""
+        opened: dict[str, Location] = {}
+        absent: list[LocationUnavailable] = []
+        for name, url in plan.locations.items():
+            try:
+                opened[name] = self._bare(url, plan.credential)
+            except LocationUnavailable as err:
+                opened[name] = plug("absent")(url, err)
+                absent.append(err)
+        if len(absent) == len(opened) and absent:
+            raise absent[0]
+        return opened
+
+    def _bare(self, url: str, credential: Credential | None) -> Location:
+        """Open a location that no home knows yet."""
+        if not needs_credential(url):
+            directory: Location = plug("directory")(url, self.token)
+            return directory
+        sealed = plug("credential").parse(credential.encode()) if credential else None
+        store: Location = plug("object_store")(url, sealed)
+        return store
 
     def _locations(
         self, tools: Tools, registry: Registry
@@ -197,8 +260,8 @@ class App:
                 found: Location = plug("directory")(url, self.token, create=create)
                 return found
             credential = None
-            if sealed.has(f"location-{name}"):
-                credential = plug("credential").parse(sealed.read(f"location-{name}"))
+            if sealed.has(secret_name(name)):
+                credential = plug("credential").parse(sealed.read(secret_name(name)))
             store: Location = plug("object_store")(url, credential)
             return store
 
@@ -208,9 +271,9 @@ class App:
                 folder.mkdir(mode=0o700, exist_ok=True)
             elif not (folder / "custodian.db").exists():
                 raise Refused(
-                    f"custodian {index} has no home here",
-                    f"{folder.name} is not in the home's custodians",
-                    hint="Put it back, or recover it with its kit.",
+                    "it has no home on this machine",
+                    f"{folder.parent.name}/{folder.name} is not in {home}",
+                    hint="Put it back, or recover again with all kits into a new home.",
                 )
             database: Database = plug("database")(folder / "custodian.db")
             return database, key_file.derive(f"custodian-{index}")
@@ -240,7 +303,7 @@ class App:
             opened = plug("source.sqlite")(path, spool)
         elif source.kind == "tree":
             # A backup of the home or of a location would contain itself.
-            own = [bytes(settings.home), bytes(settings.key_file.parent)]
+            own = [bytes(settings.home), bytes(settings.key_file)]
             own += [
                 os.fsencode(place.place)
                 for place in map(parse_location_url, places)
@@ -266,6 +329,16 @@ class App:
 def _lock(home: Path, vault: VaultId, clock: Clock) -> Iterator[None]:
     with plug("lock")(home / "run" / f"{vault}.lock", clock):
         yield
+
+
+def _free_name(key_file: Path) -> Path:
+    """Return a path where no file is: a rebuilt home never takes the key file of the old one."""
+    number = 1
+    found = key_file
+    while os.path.lexists(found):
+        number += 1
+        found = key_file.with_name(f"{key_file.stem}-{number}{key_file.suffix}")
+    return found
 
 
 def _client_folder(home: Path, client: ClientId) -> Path:

@@ -1,5 +1,7 @@
 """`strongroom client`: whose data is kept."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from cyclopts import App as Commands
@@ -11,7 +13,10 @@ from strongroom.errors import UsageError
 from strongroom.operations.add_client import NewClient, add_client
 from strongroom.operations.deployment import Deployment
 
-commands = Commands(name="client", help="Clients: whose data is kept.")
+commands = Commands(
+    name="client",
+    help="Clients: whose data is kept. Each has a vault of its own; nothing is shared.",
+)
 
 
 @commands.command
@@ -31,18 +36,26 @@ def add(
     name
         A name of your own for it: a-z, 0-9, '.', '_', '-'. It never leaves the home in clear.
     source
-        A path or URL, or NAME=URL; once for each.
+        What to back up: a path or URL, or NAME=URL; once for each.
     class_
-        high: everything is encrypted twice, under two independently dealt keys.
+        high: everything is encrypted twice, under two independently dealt keys. normal unless
+        you say; it cannot be changed later.
     keep
-        The keep policy, such as 7d5w12m3f.
+        The keep policy, such as 7d5w12m3f: the newest of 7 days, 5 weeks and 12 months, and never
+        fewer than 3.
     """
     # All sources are looked at first, so that a wrong path does not leave half a client.
     typed = [sources.sniffed(face.app, text) for text in source or []]
-    if len({name for name, _, _ in typed}) < len(typed):
-        raise UsageError("two sources would have the same name", hint="Name them: NAME=URL.")
+    if len({label for label, _, _ in typed}) < len(typed):
+        raise UsageError(
+            "two sources would have the same name",
+            ", ".join(sorted(label for label, _, _ in typed)),
+            hint="Name them yourself: --source NAME=PATH.",
+        )
+    if len({url for _, _, url in typed}) < len(typed):
+        raise UsageError("a source is given twice", hint="Name each place once.")
     with face.deployment() as deployment:
-        policy = Keep.parse(keep or deployment.tools.keep)
+        policy = Keep.parse(deployment.tools.keep if keep is None else keep)
         client = add_client(deployment, NewClient(name, class_, policy))
         for text in source or []:
             sources.add(face.app, deployment, client, text)
@@ -50,19 +63,22 @@ def add(
     face.show(described)
     face.tell(
         f"Added client {name}, class {class_}.",
-        *(f"  source {name}: {kind} {url}" for name, kind, url in typed),
-        f"Next: strongroom backup {name}",
+        *(f"  source {label}: {kind} {url}" for label, kind, url in typed),
+        f"Next: {face.command(f'backup {name}' if typed else f'source add {name} PATH')}",
     )
 
 
 @commands.command(name="set")
 def set_(name: str, /, *, keep: str, face: With) -> None:
-    """Change a client's keep policy.
+    """Change a client's keep policy. Nothing is deleted by that.
 
     Parameters
     ----------
+    name
+        The client's name.
     keep
-        The new keep policy, such as 7d5w12m3f.
+        The new keep policy, such as 7d5w12m3f: the newest of 7 days, 5 weeks and 12 months, and
+        never fewer than 3. Parts left out get these numbers.
     """
     with face.deployment() as deployment:
         client = deployment.registry.client(name)
@@ -75,7 +91,11 @@ def set_(name: str, /, *, keep: str, face: With) -> None:
             ),
         )
     face.show({"client": name, "keep": str(policy)})
-    face.tell(f"{name} keeps {policy}. Shown by `strongroom snapshots {name}`; nothing is deleted.")
+    face.tell(
+        f"{name} keeps the newest of {policy.daily} days, {policy.weekly} weeks and "
+        f"{policy.monthly} months, never fewer than {policy.floor}.",
+        f"Nothing was deleted. See what it means: {face.command(f'snapshots {name}')}",
+    )
 
 
 @commands.command(name="list")
@@ -84,51 +104,83 @@ def list_(*, face: With) -> None:
     with face.deployment() as deployment:
         rows = [describe(deployment, client) for client in deployment.registry.clients()]
     face.table(
-        ("client", "class", "sources", "good", "newest good snapshot"),
+        ("client", "class", "keep", "sources", "good", "newest good snapshot"),
         [
             (
-                str(row["name"]),
-                str(row["class"]),
-                str(row["sources"]),
-                str(row["snapshots_good"]),
-                str(row["newest_good_at"] or "none"),
+                row.name,
+                row.vault_class,
+                row.keep,
+                str(row.sources),
+                str(row.snapshots_good),
+                output.moment(row.newest_good_at) if row.newest_good_at else "none",
             )
             for row in rows
         ],
         rows,
     )
     if not rows:
-        face.tell("No client yet. Add one: strongroom client add NAME --source PATH")
+        face.tell(f"No client yet. Add one: {face.command('client add NAME --source PATH')}")
 
 
 @commands.command
 def show(name: str, /, *, face: With) -> None:
-    """Show one client and its sources."""
+    """Show one client and its sources.
+
+    Parameters
+    ----------
+    name
+        The client's name.
+    """
     with face.deployment() as deployment:
         client = deployment.registry.client(name)
         described = describe(deployment, client)
         with deployment.tools.history(client.id) as history:
             rows = history.sources()
-    face.show({**described, "source_list": rows})
-    face.tell(*(f"{key.replace('_', ' ')}: {value}" for key, value in described.items()))
-    face.tell(*(f"source {row.name}: {row.kind} {row.url}" for row in rows))
+    face.show({**output.plain(described), "source_list": rows})
+    newest = output.moment(described.newest_good_at) if described.newest_good_at else "none"
+    face.tell(
+        f"client     {described.name}",
+        f"class      {described.vault_class}",
+        f"keep       {described.keep}",
+        f"snapshots  {described.snapshots}, {described.snapshots_good} of them good",
+        f"newest     {newest}",
+        f"vault      {described.vault}",
+        f"id         {described.id}",
+        *(f"source     {row.name}: {row.kind} {row.url}" for row in rows),
+    )
+    if not rows:
+        face.tell(f"No source yet. Add one: {face.command(f'source add {name} PATH')}")
 
 
-def describe(deployment: Deployment, client: Client) -> dict[str, object]:
-    """Return a client as a flat object."""
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A client as a flat object."""
+
+    name: str
+    id: str
+    vault_class: str
+    vault: str
+    keep: str
+    sources: int
+    snapshots: int
+    snapshots_good: int
+    newest_good_at: datetime | None
+
+
+def describe(deployment: Deployment, client: Client) -> Described:
+    """Return what is known of a client."""
     with deployment.tools.history(client.id) as history:
         snapshots = history.snapshots()
         count = len(history.sources())
     good = [snapshot for snapshot in snapshots if snapshot.state == "good"]
-    newest = good[-1].received_at if good else None
-    return {
-        "name": client.name,
-        "id": client.id,
-        "class": client.vault_class,
-        "vault": client.vault,
-        "keep": str(client.keep),
-        "sources": count,
-        "snapshots": len(snapshots),
-        "snapshots_good": len(good),
-        "newest_good_at": output.plain(newest) if newest else None,
-    }
+    return Described(
+        client.name,
+        client.id,
+        client.vault_class,
+        client.vault,
+        str(client.keep),
+        count,
+        len(snapshots),
+        len(good),
+        good[-1].received_at if good else None,
+    )

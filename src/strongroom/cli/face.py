@@ -4,7 +4,7 @@ import getpass
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from strongroom.app import App
 from strongroom.cli import output
+from strongroom.cli.options import Options
 from strongroom.errors import Refused, UsageError
 from strongroom.operations.deployment import Deployment
 
@@ -22,11 +23,18 @@ SECRET_LENGTH_MAX = 4096
 class Face:
     """One run of the command line."""
 
-    app: App
-    home: Path
-    json: bool
-    quiet: bool
-    yes: bool
+    options: Options
+    app: App = field(default_factory=App)
+
+    @property
+    def home(self) -> Path:
+        """The home that is meant, absolute."""
+        return (self.options.home or self.app.default_home()).absolute()
+
+    @property
+    def json(self) -> bool:
+        """Whether results are written for machines."""
+        return self.options.json
 
     @contextmanager
     def deployment(self) -> Iterator[Deployment]:
@@ -34,9 +42,19 @@ class Face:
         with self.app.open(self.home) as deployment:
             yield deployment
 
+    def command(self, text: str) -> str:
+        """Return a command to type next, for this home."""
+        home = f"--home {self.home} " if self.home != self.app.default_home() else ""
+        return f"strongroom {home}{text}"
+
     def tell(self, *lines: str) -> None:
         """Write lines to stdout, unless JSON is wanted or --quiet given."""
-        if not self.json and not self.quiet:
+        if not self.options.quiet:
+            self.say(*lines)
+
+    def say(self, *lines: str) -> None:
+        """Write lines that were asked for to stdout, also with --quiet; not with --json."""
+        if not self.json:
             output.stdout().write("".join(f"{line}\n" for line in lines))
 
     def warn(self, *lines: str) -> None:
@@ -61,7 +79,8 @@ class Face:
     @contextmanager
     def progress(self, label: str) -> Iterator[Callable[[Any], None]]:
         """Show a progress line on a terminal while the block runs."""
-        line = output.ProgressLine(output.stderr(), label, shown=not (self.json or self.quiet))
+        shown = not (self.json or self.options.quiet)
+        line = output.ProgressLine(output.stderr(), label, shown=shown)
         try:
             yield line
         finally:
@@ -69,20 +88,25 @@ class Face:
 
     def confirm(self, question: str) -> None:
         """Ask yes or no; --yes answers; without a terminal and --yes it is refused."""
-        if self.yes:
+        if self.options.yes:
             return
         if not sys.stdin.isatty():
-            raise Refused(question, "nobody can be asked here", hint="Pass --yes if you mean it.")
+            raise Refused(
+                "this needs a yes, and nobody can be asked here",
+                question,
+                hint="Pass --yes if you mean it.",
+            )
         output.stderr().write(f"{question} [y/N] ")
         output.stderr().flush()
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise Refused("not confirmed", "nothing was done", hint="")
 
     def ask_secret(self, prompt: str) -> str:
-        """Ask for something that must not be shown."""
-        if not sys.stdin.isatty():
-            raise UsageError(f"{prompt}: nobody can be asked here", "stdin is not a terminal")
-        return getpass.getpass(f"{prompt}: ", stream=output.stderr())
+        """Ask, on a terminal, for something that must not be shown."""
+        try:
+            return getpass.getpass(f"{prompt}: ", stream=output.stderr())
+        except EOFError as err:
+            raise UsageError("nothing was typed", "nothing was done") from err
 
 
 def read_secret_file(name: str, what: str) -> str:
@@ -93,12 +117,22 @@ def read_secret_file(name: str, what: str) -> str:
         else:
             with Path(name).open(encoding="utf-8") as file:
                 text = file.read(SECRET_LENGTH_MAX + 1)
-    except (OSError, UnicodeDecodeError) as err:
-        raise UsageError(f"{what} cannot be read from {name}", str(err)) from err
+    except OSError as err:
+        why = (err.strerror or type(err).__name__).lower()
+        raise UsageError(f"{what} cannot be read from {name}", why, _FILE) from err
+    except UnicodeDecodeError as err:
+        raise UsageError(f"{what} cannot be read from {name}", "it is not UTF-8", _FILE) from err
     if len(text) > SECRET_LENGTH_MAX:
-        raise UsageError(f"{what} is over {SECRET_LENGTH_MAX} characters")
+        raise UsageError(
+            f"{what} is too long", f"{name} is over {SECRET_LENGTH_MAX} characters", _FILE
+        )
     return text
 
+
+_FILE = "Name the right file, or - to pass it through stdin."
+
+SecretFile = Annotated[str, Parameter(allow_leading_hyphen=True)]
+"""The name of a file with a secret; `-`, which is stdin, is no option."""
 
 With = Annotated[Face, Parameter(parse=False)]
 """The parameter through which a command gets its face."""

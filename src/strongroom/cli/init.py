@@ -1,69 +1,89 @@
 """`strongroom init`: make a home and show its recovery kits, once."""
 
+import shutil
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
-from strongroom.cli import output
-from strongroom.cli.face import Face, With, read_secret_file
+from cyclopts import Parameter
+
+from strongroom.cli.face import Face, SecretFile, With, read_secret_file
 from strongroom.cli.naming import name_locations
 from strongroom.errors import UsageError
+from strongroom.operations.credentials import Credential
 from strongroom.operations.set_up import InstallPlan, SetUp, set_up
 
 PASSPHRASE_LENGTH_MIN = 12
 WORDS_IN_A_ROW = 6
 
 
-def init(
-    *,
-    operator: str = "operator",
-    custodians: int = 3,
-    threshold: int = 2,
-    location: list[str] | None = None,
-    passphrase_file: str | None = None,
-    face: With,
-) -> None:
-    """Make a home: custodians, recovery kits, roster, locations.
+@dataclass(frozen=True, slots=True)
+class InitOptions:
+    """What a new home is like."""
 
-    Parameters
-    ----------
-    operator
-        Who operates this; an e-mail address, kept in facts.
-    custodians
-        How many custodians hold a piece of every key.
-    threshold
-        How many of them open a key together.
-    location
-        Where backups go, a folder or s3://bucket/prefix; once for each. Take three places that
-        do not burn together.
-    passphrase_file
-        A file with the passphrase of the operator's key, or - for stdin. Without one it is asked
-        for on a terminal; otherwise the key file seals it, which status calls DEGRADED.
-    """
-    if not location:
+    location: tuple[str, ...] = ()
+    """Where backups go: a folder or s3://bucket/prefix; once for each. Three are good."""
+    custodians: int = 3
+    """How many custodians hold a piece of every key; 3 unless you say."""
+    threshold: int = 2
+    """How many of them open a key together; 2 unless you say."""
+    operator: str = "operator"
+    """Who operates this: a name or an e-mail address, kept with what is done."""
+    passphrase_file: SecretFile | None = None
+    """A file with the passphrase of the operator's key, or - for stdin; else it is asked for."""
+    credential_file: SecretFile | None = None
+    """For object stores: a file with key id and secret, one a line, or - for stdin."""
+
+
+DEFAULT = InitOptions()
+
+
+def init(*, how: Annotated[InitOptions, Parameter(name="*")] = DEFAULT, face: With) -> None:
+    """Make a home: custodians, recovery kits, locations."""
+    face.show(make(face, how))
+
+
+def make(face: Face, how: InitOptions) -> dict[str, object]:
+    """Make a home, tell of it, and return it as an object."""
+    if not how.location:
         raise UsageError(
             "no location is given",
             "backups need at least one place to go",
-            hint="Name it: `strongroom init --location /mnt/backup --location s3://...`.",
+            hint="Name each: `strongroom init --location PATH --location s3://...`.",
         )
-    passphrase = _passphrase(face, passphrase_file)
+    if "-" == how.passphrase_file == how.credential_file:
+        raise UsageError("only one thing can be read from stdin", hint="Put the other in a file.")
+    named = name_locations(how.location)
+    credential = None
+    if how.credential_file is not None:
+        credential = Credential.read(read_secret_file(how.credential_file, "the credential"))
     install = face.app.new_install()
     plan = InstallPlan(
-        install, operator, custodians, threshold, name_locations(location), passphrase
+        install, how.operator, how.custodians, how.threshold, named, credential=credential
     )
     plan.check()
+    face.app.check_new_home(face.home)
+    plan = plan.under(_passphrase(face, how.passphrase_file))
     tools, registry = face.app.make_home(face.home, install)
-    made = set_up(tools, registry, plan)
-    face.show(
-        {
-            "install": made.install,
-            "roster": made.roster_id,
-            "home": face.home,
-            "key_file": tools.key_file,
-            "locations": [{"name": name, "url": url} for name, url in made.locations.items()],
-            "kits": [{"custodian": kit.custodian, "words": kit.words} for kit in made.kits],
-            "degraded": degradations(plan),
-        }
-    )
+    try:
+        made = set_up(tools, registry, plan)
+    except BaseException:
+        # The next try begins in an empty place; a home that was not finished is of no use.
+        face.app.remove_home(face.home, tools.key_file)
+        raise
+    finally:
+        registry.close()
     _tell(face, made, plan, str(tools.key_file))
+    return {
+        "install": made.install,
+        "roster": made.roster_id,
+        "home": face.home,
+        "key_file": tools.key_file,
+        "locations": [{"name": name, "url": url} for name, url in made.locations.items()],
+        "kits": [{"custodian": kit.custodian, "words": kit.words} for kit in made.kits],
+        "degraded": degradations(plan),
+    }
 
 
 def degradations(plan: InstallPlan) -> list[str]:
@@ -82,39 +102,40 @@ def _passphrase(face: Face, name: str | None) -> str | None:
         passphrase = read_secret_file(name, "the passphrase").rstrip("\r\n")
     elif sys.stdin.isatty() and not face.json:
         passphrase = face.ask_secret("Passphrase of the operator's key (12 characters or more)")
+        _check_length(passphrase)
         if passphrase != face.ask_secret("The same again"):
-            raise UsageError("the two passphrases differ", "nothing was made")
+            raise UsageError("the two passphrases differ", "nothing was made", "Try again.")
     else:
         return None
+    _check_length(passphrase)
+    return passphrase
+
+
+def _check_length(passphrase: str) -> None:
     if len(passphrase) < PASSPHRASE_LENGTH_MIN:
         raise UsageError(
             "the passphrase is too short",
             f"{len(passphrase)} characters, wanted {PASSPHRASE_LENGTH_MIN} or more",
+            hint="Take four or five words that do not belong together. Nothing was made.",
         )
-    return passphrase
 
 
 def _tell(face: Face, made: SetUp, plan: InstallPlan, key_file: str) -> None:
-    out: list[str] = [
+    # The kits are the result, so --quiet does not hide them.
+    face.say(
         f"Made the home {face.home}",
         f"  {plan.custodians} custodians, any {plan.threshold} of them open a key",
         *(f"  location {name}: {url}" for name, url in made.locations.items()),
-        f"  key file {key_file} (not in the home on purpose)",
+        "  key file, outside the home on purpose:",
+        f"    {key_file}",
         "",
-        "RECOVERY KITS. They are shown now and never again. Write each on its own sheet and give",
-        f"each to another person. Any {plan.threshold} of them and a location rebuild everything.",
-    ]
+        "RECOVERY KITS. They are shown now and never again. Write each on its own sheet and",
+        f"give each to another person. Any {plan.threshold} of them and a location rebuild "
+        "everything.",
+    )
     for kit in made.kits:
-        words = kit.words.split(" ")
-        out += ["", f"  Kit of {kit.custodian}"]
-        out += [
-            "    "
-            + "  ".join(
-                f"{at + 1:2d} {words[at]:<9}" for at in range(row, row + WORDS_IN_A_ROW)
-            ).rstrip()
-            for row in range(0, len(words), WORDS_IN_A_ROW)
-        ]
-    out += [
+        face.say("", f"  Kit of {kit.custodian}", *_rows(kit.words.split(" ")))
+    face.say(
         "",
         "RECOVERY SHEET. Add this to every kit:",
         f"  install  {made.install}",
@@ -122,15 +143,43 @@ def _tell(face: Face, made: SetUp, plan: InstallPlan, key_file: str) -> None:
         *(f"  location {url}" for url in made.locations.values()),
         "",
         *degradations(plan),
+    )
+    face.tell(
         "",
         "Next:",
-        "  strongroom kit confirm custodian-1        (for each kit, by two of its words)",
-        "  strongroom client add NAME --source PATH",
-        "  strongroom backup NAME",
+        f"  {face.command('kit confirm custodian-1')}    (each kit, by two of its words)",
+        f"  {face.command('client add NAME --source PATH')}",
+        f"  {face.command('backup NAME')}",
         "",
-        "Every night, by cron:     17 2 * * *  strongroom backup --all --quiet",
-        "or by a systemd timer:    systemd-run --user --on-calendar=02:17 strongroom backup --all",
+        *_every_night(face),
+    )
+
+
+def _rows(words: Sequence[str]) -> list[str]:
+    return [
+        "    "
+        + "  ".join(
+            f"{at + 1:2d} {words[at]:<9}" for at in range(row, row + WORDS_IN_A_ROW)
+        ).rstrip()
+        for row in range(0, len(words), WORDS_IN_A_ROW)
     ]
-    if not face.json:
-        # The kits are the result, so --quiet does not hide them.
-        output.stdout().write("".join(f"{line}\n" for line in out))
+
+
+def _every_night(face: Face) -> list[str]:
+    # Neither cron nor systemd looks where a shell looks, nor at STRONGROOM_HOME.
+    program = shutil.which("strongroom") or f"{sys.executable} -m strongroom"
+    return [
+        "Every night, by a line for `crontab -e`:",
+        f"  17 2 * * *  {program} --home {face.home} backup --all --quiet",
+        "or by systemd, in strongroom.service and strongroom.timer of ~/.config/systemd/user,",
+        "then `systemctl --user enable --now strongroom.timer` and `loginctl enable-linger`:",
+        "  [Service]",
+        "  Type=oneshot",
+        f"  ExecStart={program} --home {face.home} backup --all --quiet",
+        "",
+        "  [Timer]",
+        "  OnCalendar=02:17",
+        "  Persistent=true",
+        "  [Install]",
+        "  WantedBy=timers.target",
+    ]

@@ -6,7 +6,7 @@ import sys
 from cyclopts import App as Commands
 
 from strongroom.cli import output
-from strongroom.cli.face import With, read_secret_file
+from strongroom.cli.face import SecretFile, With, read_secret_file
 from strongroom.errors import UsageError
 from strongroom.operations.deployment import Deployment
 from strongroom.quorum import Kit, LocalCustodian
@@ -37,13 +37,15 @@ def show(*, face: With) -> None:
         [(str(row["custodian"]), _state(row["confirmed"])) for row in rows],
         rows,
     )
-    face.tell("", "Recovery sheet:", f"  install  {install}", f"  roster   {roster}")
-    face.tell(*(f"  location {place}" for place in places))
+    face.say("", "Recovery sheet:", f"  install  {install}", f"  roster   {roster}")
+    face.say(*(f"  location {place}" for place in places))
 
 
 @commands.command
-def confirm(custodian: str, /, *, words_file: str | None = None, face: With) -> None:
+def confirm(custodian: str, /, *, words_file: SecretFile | None = None, face: With) -> None:
     """Prove that somebody holds a kit, by two of its words.
+
+    Only a person with the kit can do this: --yes does not.
 
     Parameters
     ----------
@@ -54,17 +56,22 @@ def confirm(custodian: str, /, *, words_file: str | None = None, face: With) -> 
     """
     with face.deployment() as deployment:
         found = _embedded(deployment, custodian)
-        if found.kit_confirmed:
-            face.tell(f"The kit of {custodian} is confirmed already.")
-        elif words_file is not None:
+        if words_file is not None:
             typed = Kit.from_words(read_secret_file(words_file, "the kit")).words
             found.confirm_kit(dict(enumerate(typed, start=1)))
-            face.tell(f"The kit of {custodian} is confirmed.")
-        else:
+        elif not found.kit_confirmed:
             found.confirm_kit(_ask(custodian))
-            face.tell(f"The kit of {custodian} is confirmed.")
         confirmed = sum(one.kit_confirmed for one in deployment.embedded())
-    face.show({"custodian": custodian, "confirmed": True, "kits_confirmed": confirmed})
+        needed = deployment.roster.threshold
+    face.show(
+        {
+            "custodian": custodian,
+            "confirmed": True,
+            "kits_confirmed": confirmed,
+            "kits_needed": needed,
+        }
+    )
+    face.tell(f"The kit of {custodian} is confirmed; {confirmed} in all, {needed} are needed.")
 
 
 def _ask(custodian: str) -> dict[int, str]:

@@ -1,101 +1,138 @@
-"""The door of the command line: global options, the table of nouns, errors to exit codes."""
+"""The door of the command line: global options, the table of nouns, errors to exit codes.
 
+Only what `--help` needs is imported here. A command's module brings the rest: it names `Face` in
+its signature, and the launcher makes one of whatever type it finds there.
+"""
+
+import contextlib
+import os
+import sqlite3
 import sys
 import traceback
-from pathlib import Path
 from typing import Annotated, Final
 
 from cyclopts import App as Commands
 from cyclopts import CycloptsError, Group, Parameter
 
-from strongroom.app import App
 from strongroom.cli import output
-from strongroom.cli.face import Face
+from strongroom.cli.options import Options
 from strongroom.errors import StrongroomError, UsageError
 
 INTERRUPTED: Final = 130
 GLOBAL = Group("Global options", sort_key=100)
+_OUTSIDE = (OSError, sqlite3.Error, MemoryError)
+_NO_OPTIONS = Options()
+_HELP = """Backups you can prove: sealed, split over custodians, kept in several places.
+
+Begin with `strongroom up --demo --once`, or with `strongroom init --help`."""
+_INIT = """Make a home: custodians, recovery kits, locations.
+
+The kits are shown once. Take three places that do not burn together. Without a passphrase file
+and without a terminal the operator's key is sealed by the key file, which `status` calls
+DEGRADED. A credential serves all object stores named here; `location add` takes others."""
+_BACKUP = """Back up a client, or all of them.
+
+Exits 3 when something could not be kept: it is named, and the next backup goes on from there."""
+_SNAPSHOTS = """List a client's snapshots, oldest first, and what its keep policy keeps.
+
+Names of files and tables need the custodians to read, so counts, times and sizes are shown."""
+_RESTORE = """Bring a snapshot back and check it.
+
+What was true of each source when it was read is compared with what is brought back, and nothing
+appears under its final name before that."""
+_RECOVER = """Rebuild a lost home from locations and kits.
+
+Nothing of the old machine is needed. The home is made where --home says, in a new or empty
+folder."""
+
 
 commands = Commands(
     name="strongroom",
-    help="Backups you can prove: sealed, split over custodians, kept in several places.",
+    help=_HELP,
     help_flags=["--help", "-h"],
-    version_flags=["--version"],
-    default_parameter=Parameter(negative_iterable=(), negative_bool=(), show_default=True),
+    version_flags=[],
+    default_parameter=Parameter(negative_iterable=(), negative_bool=(), show_default=False),
+    result_action="return_value",
 )
 # Each noun is loaded when it is named, so that `--help` and small commands start quickly.
 for name, place, text in (
-    ("init", "strongroom.cli.init:init", "Make a home: custodians, kits, locations."),
+    ("init", "strongroom.cli.init:init", _INIT),
     ("status", "strongroom.cli.status:status", "Say what is kept, what is missing, who can read."),
-    ("kit", "strongroom.cli.kit:commands", "Recovery kits."),
+    ("kit", "strongroom.cli.kit:commands", "Recovery kits: show what is confirmed, confirm one."),
     ("client", "strongroom.cli.client:commands", "Clients: whose data is kept."),
     ("source", "strongroom.cli.source:commands", "Sources: where a client's data comes from."),
-    ("backup", "strongroom.cli.backup:backup", "Back up a client, or all of them."),
-    ("snapshots", "strongroom.cli.snapshots:snapshots", "List a client's snapshots."),
-    ("restore", "strongroom.cli.restore:restore", "Bring a snapshot back and check it."),
-    ("recover", "strongroom.cli.recover:recover", "Rebuild a lost home from locations and kits."),
-    ("vault", "strongroom.cli.vault:commands", "Vaults: check what is stored."),
+    ("backup", "strongroom.cli.backup:backup", _BACKUP),
+    ("snapshots", "strongroom.cli.snapshots:snapshots", _SNAPSHOTS),
+    ("restore", "strongroom.cli.restore:restore", _RESTORE),
+    ("recover", "strongroom.cli.recover:recover", _RECOVER),
+    (
+        "vault",
+        "strongroom.cli.vault:commands",
+        "Vaults: check what is stored, add what is missing.",
+    ),
     ("location", "strongroom.cli.location:commands", "Locations: where backups are kept."),
     ("custodian", "strongroom.cli.custodian:commands", "Custodians: who holds pieces of keys."),
-    ("up", "strongroom.cli.up:up", "A whole deployment on this machine, tried out."),
+    ("up", "strongroom.cli.up:up", "Try it: a whole deployment on this machine."),
+    ("--version", "strongroom.cli.version:version", "Show the version and exit."),
 ):
     commands.command(place, name=name, help=text)
+
+
+commands.meta.suppress_keyboard_interrupt = False
 
 
 @commands.meta.default
 def launcher(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    home: Annotated[Path | None, Parameter(group=GLOBAL)] = None,
-    json: Annotated[bool, Parameter(group=GLOBAL, negative=())] = False,
-    quiet: Annotated[bool, Parameter(group=GLOBAL, negative=())] = False,
-    yes: Annotated[bool, Parameter(group=GLOBAL, negative=())] = False,
-    debug: Annotated[bool, Parameter(group=GLOBAL, negative=())] = False,
+    options: Annotated[Options, Parameter(name="*", group=GLOBAL)] = _NO_OPTIONS,
 ) -> int:
-    """Run one command.
-
-    Parameters
-    ----------
-    home
-        The home's folder; otherwise STRONGROOM_HOME, otherwise this user's.
-    json
-        Write results and errors as JSON.
-    quiet
-        Write nothing but results that were asked for, and errors.
-    yes
-        Answer confirmations with yes; never types a passphrase or confirms a kit.
-    debug
-        Show the causes of an error.
-    """
-    app = App()
-    face = Face(app, (home or app.default_home()).absolute(), json, quiet, yes)
+    """Run one command."""
     command, bound, ignored = commands.parse_args(tokens, exit_on_error=False, print_error=False)
-    given = {"face": face} if "face" in ignored else {}
     try:
+        # Making a face opens nothing yet, but it asks the machine where things are.
+        given = {name: kind(options) for name, kind in ignored.items()}
         result = command(*bound.args, **bound.kwargs, **given)
-    except StrongroomError as err:
-        if debug:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except (StrongroomError, *_OUTSIDE) as err:
+        if options.debug:
             output.stderr().write("".join(traceback.format_exception(err)))
-        output.write_error(output.stderr(), err, as_json=json)
-        return err.exit_code
+        plain = err if isinstance(err, StrongroomError) else output.from_outside(err)
+        output.write_error(output.stderr(), plain, as_json=options.json)
+        return plain.exit_code
     return result if isinstance(result, int) else 0
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line; returns the exit code and never raises."""
-    as_json = "--json" in arguments
+    """Run the command line and return the exit code; only a mistake of ours raises."""
     try:
         result = commands.meta(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as err:
-        usage = UsageError(str(err).strip().splitlines()[0] if str(err) else "cannot be understood")
-        output.write_error(output.stderr(), usage, as_json=as_json)
+        usage = _usage(err)
+        output.write_error(output.stderr(), usage, as_json="--json" in arguments)
         return usage.exit_code
     except KeyboardInterrupt:
         output.stderr().write(
-            "\ninterrupted: what was kept before is sound; the next backup tidies up\n"
+            "\ninterrupted: what was kept before is sound, and the next backup tidies up\n"
         )
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output left (`| head`); there is nobody to tell.
-        sys.stderr.close()
+        # The reader of our output left (`| head`), and there is nobody to tell. What is still
+        # buffered goes nowhere, or the interpreter would complain of it at its end.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as err:
+        # Help that could not be written, or a current folder that is gone.
+        plain = output.from_outside(err)
+        output.write_error(output.stderr(), plain, as_json="--json" in arguments)
+        return plain.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _usage(err: CycloptsError) -> UsageError:
+    lines = str(err).strip().splitlines() or ["the command cannot be understood"]
+    what = lines[0] if lines[0].endswith("...") else lines[0].removesuffix(".")
+    command = " ".join(("strongroom", *(err.command_chain or ())))
+    return UsageError(what, hint=f"See `{command} --help`.")

@@ -5,8 +5,10 @@ an action one object, an error one object on stderr and nothing on stdout.
 """
 
 import dataclasses
+import errno
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,6 +20,9 @@ from strongroom.clock import format_instant
 from strongroom.errors import StrongroomError
 
 REDRAW_SECONDS = 0.1
+LINE_LENGTH = 80
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def plain(value: Any) -> Any:
@@ -65,6 +70,47 @@ def write_error(err: TextIO, error: StrongroomError, *, as_json: bool) -> None:
     err.write(f"error: {error}\n")
     if error.hint:
         err.write(f"hint:  {error.hint}\n")
+
+
+def from_outside(err: OSError | MemoryError | Exception) -> StrongroomError:
+    """Return what the machine reported, where no room of ours had a word for it."""
+    if isinstance(err, MemoryError):
+        return StrongroomError(
+            "there is not enough memory",
+            hint="Close other programs, or lower `threads` in strongroom.toml; nothing is lost.",
+        )
+    if not isinstance(err, OSError):
+        return StrongroomError("a database of this home cannot be used", str(err))
+    what = f"{err.filename} cannot be used" if err.filename else "the machine refused"
+    why = (err.strerror or str(err) or type(err).__name__).lower()
+    if err.errno in _FULL:
+        hint = "Make room and run the command again; what was kept before is sound."
+    elif err.errno in _DENIED:
+        hint = "Check who owns it and what its rights are, and who you are."
+    else:
+        hint = StrongroomError.hint
+    return StrongroomError(what, why, hint)
+
+
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """Return a sentence as lines that fit a terminal; `indent` is for all but the first."""
+    return textwrap.wrap(
+        text,
+        LINE_LENGTH,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def count(number: int, what: str) -> str:
+    """Return a number with its word, in the plural where it is not one."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def entries(number: int) -> str:
+    """Return how many entries a source has."""
+    return "1 entry" if number == 1 else f"{number} entries"
 
 
 def size(count: int) -> str:

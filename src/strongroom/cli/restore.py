@@ -8,12 +8,20 @@ from cyclopts import Parameter
 from strongroom.cli import output
 from strongroom.cli.face import With
 from strongroom.clients import parse_source_url
-from strongroom.errors import UsageError
+from strongroom.errors import PartlyDone, UsageError
 from strongroom.operations.deployment import TargetOptions
 from strongroom.operations.restore import RestoreRequest
 from strongroom.operations.restore import restore as bring_back
 
 DEFAULT = TargetOptions()
+NOTES = {
+    "bits_dropped": "setuid, setgid or sticky bits are not set; --privileged sets them",
+    "special_left_out": "devices, pipes and sockets are not kept",
+    "unreadable_left_out": "could not be read when the snapshot was taken",
+    "links_left_out": "hard links to what could not be read",
+    "times_differ": "the file system keeps coarser times",
+    "roles_left_out": "the roles of the dump were not made",
+}
 
 
 def restore(
@@ -25,11 +33,13 @@ def restore(
     source: str | None = None,
     how: Annotated[TargetOptions, Parameter(name="*")] = DEFAULT,
     face: With,
-) -> None:
+) -> int:
     """Bring a snapshot back and check it against what was recorded when it was taken.
 
     Parameters
     ----------
+    client
+        The client's name.
     snapshot
         `latest`, the beginning of an id, or a time (the last good one at or before it).
     to
@@ -48,12 +58,32 @@ def restore(
     face.show(report)
     face.tell(
         f"Restored snapshot {report.snapshot[:12]} of {client} in "
-        f"{output.duration(report.elapsed_seconds)}; every recorded fact was checked.",
+        f"{output.duration(report.elapsed_seconds)}; equal in all of "
+        f"{output.count(sum(one.facts_checked for one in report.sources), 'recorded fact')} "
+        "that a restore can compare.",
         *(
-            f"  {one.name}: {one.entries} entries, {output.size(one.bytes)} -> {one.to}"
+            f"  {one.name}: {output.entries(one.entries)}, "
+            f"{output.size(one.restored_bytes)} -> {one.to}"
             for one in report.sources
         ),
     )
+    face.warn(
+        *(
+            f"note: {one.name}: {output.entries(number)}: {NOTES.get(note, note)}"
+            for one in report.sources
+            for note, number in one.notes.items()
+        ),
+        *(
+            [f"warning: snapshot {report.snapshot[:12]} never became good: too few receipts"]
+            if not report.good
+            else []
+        ),
+        *(
+            f"warning: {name} is not in this snapshot: it failed when the snapshot was taken"
+            for name in report.carried
+        ),
+    )
+    return PartlyDone.exit_code if report.carried else 0
 
 
 def _text(path: bytes) -> str:

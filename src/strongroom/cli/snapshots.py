@@ -62,14 +62,19 @@ def snapshots(client: str, /, *, face: With) -> None:
                 _size(one.summary.get("read_bytes")),
                 _size(one.summary.get("stored_bytes")),
                 str(one.receipts),
-                ", ".join(verdicts.get(one.hash, ())) or "-",
+                ", ".join(_short(reason) for reason in verdicts.get(one.hash, ())) or "-",
             )
             for one in listed
         ],
         rows,
     )
     if not listed:
-        face.tell(f"Nothing is kept of {client} yet. Run: strongroom backup {client}")
+        face.tell(f"Nothing is kept of {client} yet. Run: {face.command(f'backup {client}')}")
+
+
+def _short(reason: str) -> str:
+    """Return a word for a table; the JSON has the whole reason."""
+    return "floor" if reason.startswith("one of the") else reason.removesuffix(" good")
 
 
 def _size(count: object) -> str:

@@ -9,8 +9,8 @@ def status(*, face: With) -> None:
     """Say what is kept, what is missing, and who can read the backups."""
     with face.deployment() as deployment:
         found = tell_status(deployment)
-    face.show(found)
     if face.json:
+        face.show(found)
         return
     face.table(
         ("client", "state", "class", "good", "pending", "newest good snapshot"),
@@ -27,13 +27,24 @@ def status(*, face: With) -> None:
         ],
         found.clients,
     )
-    face.tell(
-        "" if found.clients else "No client yet. Add one: strongroom client add NAME --source PATH",
-        *(f"location {name}: {state}" for name, state in found.locations.items()),
-        *(f"{name}: {state}" for name, state in found.custodians.items()),
-        f"kits confirmed: {found.kits_confirmed} ({found.kits_needed} needed)",
+    if not found.clients:
+        face.say(f"No client yet. Add one: {face.command('client add NAME --source PATH')}")
+    face.say(
         "",
-        found.who_can_read,
+        f"locations   {_together(found.locations)}",
+        f"custodians  {_together(found.custodians)}",
+        f"kits        {found.kits_confirmed} confirmed, {found.kits_needed} needed",
         "",
-        *found.warnings,
+        *output.wrapped(found.who_can_read),
+        "",
     )
+    for warning in found.warnings:
+        face.say(*output.wrapped(warning, "  "))
+
+
+def _together(states: dict[str, str]) -> str:
+    """Return those that answer as one list, and the others by name; warnings say why."""
+    answering = [name for name, state in states.items() if state == "answers"]
+    silent = [name for name in states if name not in answering]
+    found = f"{len(answering)} of {len(states)} answer: {', '.join(answering) or 'none'}"
+    return f"{found}; NOT {', '.join(silent)}" if silent else found

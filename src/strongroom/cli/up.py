@@ -10,16 +10,15 @@ from pathlib import Path
 
 from strongroom.app import App
 from strongroom.cli import output, sources
-from strongroom.cli.backup import backup
+from strongroom.cli.backup import back_up_one
 from strongroom.cli.face import Face, With
-from strongroom.cli.init import init
+from strongroom.cli.init import InitOptions, make
 from strongroom.clients import Client, Keep
-from strongroom.errors import UsageError
+from strongroom.errors import PartlyDone, UsageError
 from strongroom.operations.add_client import NewClient, add_client
 from strongroom.operations.demonstrate import Demo, Proof
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.recover import begin_recovered, find_install, rebuild_custodians
-from strongroom.operations.recover_clients import recover_clients
+from strongroom.operations.recover import RecoveryPlan
 from strongroom.operations.set_up import InstallPlan, set_up
 from strongroom.quorum import Kit
 
@@ -30,22 +29,26 @@ THRESHOLD = 2
 def up(
     *, demo: bool = False, once: bool = False, source: list[str] | None = None, face: With
 ) -> int:
-    """Run a whole deployment on this machine, back up, prove, report.
+    """Run a whole deployment on this machine: back up, prove, report.
 
     Parameters
     ----------
     demo
-        With real data that is found here, in a temporary folder, including the loss of
-        a location, a custodian and the whole home.
+        Keep real data that is found here, in a temporary folder; then lose a location, a
+        custodian and the whole home, and bring everything back.
     once
-        Back up once and leave; needed for now, as there is no daemon yet.
+        Do it once and leave. Needed: there is no daemon yet.
     source
-        Back up this path or URL into the home and its folder `locations`; once for each.
+        Keep this path or URL, in three folders beside the home; once for each.
     """
     if not once:
-        raise UsageError("there is no daemon yet", "`up` runs once", hint="Pass --once.")
+        raise UsageError("`up` runs once", "there is no daemon yet", hint="Pass --once.")
     if demo == bool(source):
-        raise UsageError("say what to do", "pass --demo, or --source PATH")
+        raise UsageError(
+            "say what to keep",
+            "demonstration data or your own, not both" if demo else "nothing is named",
+            hint="Pass --demo, or --source PATH.",
+        )
     if source:
         return _own(face, source)
     return _demo(face)
@@ -56,28 +59,29 @@ def _own(face: Face, typed: list[str]) -> int:
         sources.sniffed(face.app, one)
     locations = [str(face.home.parent / f"{face.home.name}-location-{n}") for n in (1, 2, 3)]
     name = "mine"
+    made: dict[str, object] | None = None
     if (face.home / "strongroom.toml").exists():
         face.tell(f"Using the home {face.home}.")
     else:
-        init(location=locations, custodians=CUSTODIANS, threshold=THRESHOLD, face=face)
+        made = make(face, InitOptions(tuple(locations), CUSTODIANS, THRESHOLD))
     with face.deployment() as deployment:
         known = {client.name: client for client in deployment.registry.clients()}
         client = known.get(name) or add_client(deployment, NewClient(name, "normal", Keep()))
         for one in typed:
             if not _has(face, deployment, client, one):
                 sources.add(face.app, deployment, client, one)
-    code = backup(name, face=face)
-    home = f"--home {face.home}"
+        report = back_up_one(face, deployment, client)
+    face.show({"init": made, "backup": report})
     face.tell(
         "",
         "On one machine this protects against mistakes, not against fire or theft: move the",
         "locations to other places, and give the kits to other people. Next:",
-        f"  strongroom {home} status",
-        f"  strongroom {home} kit confirm custodian-1",
-        f"  strongroom {home} restore {name} --to ./restored",
-        f"  strongroom {home} backup --all",
+        f"  {face.command('status')}",
+        f"  {face.command('kit confirm custodian-1')}",
+        f"  {face.command(f'restore {name} --to ./restored')}",
+        f"  {face.command('backup --all')}",
     )
-    return code
+    return PartlyDone.exit_code if report.problems else 0
 
 
 def _has(face: Face, deployment: Deployment, client: Client, typed: str) -> bool:
@@ -151,13 +155,4 @@ class _Workshop:
         """Rebuild a home."""
         named = {path.name: f"file://{path}" for path in locations}
         key_file = self.folder / "rebuilt.key"
-        with self.app.recovering(home, named, find_install, key_file) as (
-            tools,
-            registry,
-            copies,
-            listing,
-        ):
-            found = rebuild_custodians(tools, copies, listing, kits)
-            begin_recovered(tools, registry, copies, found, "demonstration")
-            with self.app.deployment(tools, registry) as deployment:
-                recover_clients(deployment, listing)
+        self.app.recover(home, RecoveryPlan(named, kits, "demonstration", key_file=key_file))

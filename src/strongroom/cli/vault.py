@@ -3,13 +3,14 @@
 from cyclopts import App as Commands
 
 from strongroom.cli import output
-from strongroom.cli.face import With
+from strongroom.cli.face import Face, With
 from strongroom.errors import Damaged, PartlyDone
-from strongroom.operations.check_vault import CheckRequest, check_vault
+from strongroom.operations.check_vault import CheckOutcome, CheckRequest, check_vault
+from strongroom.operations.fill_locations import repair_client
 
 SHOWN_MAX = 50
 
-commands = Commands(name="vault", help="Vaults: check what is stored.")
+commands = Commands(name="vault", help="Vaults: check what is stored, add what is missing.")
 
 
 @commands.command
@@ -20,6 +21,8 @@ def check(client: str, /, *, read: bool = False, read_data: bool = False, face: 
 
     Parameters
     ----------
+    client
+        The client's name.
     read
         Read every byte at every location and hash it again; needs no key.
     read_data
@@ -34,7 +37,7 @@ def check(client: str, /, *, read: bool = False, read_data: bool = False, face: 
             progress,
         )
     face.show(found)
-    if not face.json:
+    if found.problems and not face.json:
         face.table(
             ("problem", "location", "snapshots", "object", "why"),
             [
@@ -43,15 +46,72 @@ def check(client: str, /, *, read: bool = False, read_data: bool = False, face: 
             ],
             found.problems,
         )
-    face.tell(
-        f"{client}: looked at {found.objects} objects of {found.snapshots} good snapshots at "
-        f"{found.locations} locations, read {output.size(found.read_bytes)}, opened "
-        f"{found.chunks_opened} chunks, in {output.duration(found.elapsed_seconds)}.",
-        f"{len(found.problems)} problems. {found.orphans} orphans (left by interrupted backups; "
-        "harmless).",
-    )
-    if found.not_recomputed:
-        face.tell(f"Chunk ids were not computed again: {found.not_recomputed}.")
+    _tell(face, found, CheckRequest(read, read_data))
     if any(one.kind == "damaged" for one in found.problems):
         return Damaged.exit_code
     return PartlyDone.exit_code if found.problems else 0
+
+
+@commands.command
+def repair(client: str, /, *, face: With) -> int:
+    """Copy to every location what it lacks of a client.
+
+    Every object is checked before it is copied, and nothing is overwritten. Exits 3 when
+    something could not be copied, or a location does not answer.
+
+    Parameters
+    ----------
+    client
+        The client's name.
+    """
+    with face.deployment() as deployment:
+        filled = repair_client(deployment, deployment.registry.client(client))
+        absent = {name: str(err) for name, err in deployment.absent_locations.items()}
+    rows = [
+        {
+            "location": name,
+            "copied": one.copied,
+            "copied_bytes": one.copied_bytes,
+            "left_out": one.left_out,
+        }
+        for name, one in filled.items()
+    ]
+    face.show({"client": client, "locations": rows, "absent": absent})
+    face.tell(
+        *(
+            f"{name}: copied {output.count(one.copied, 'object')}, {output.size(one.copied_bytes)}"
+            for name, one in filled.items()
+        )
+    )
+    left_out = [f"{name}: {key}" for name, one in filled.items() for key in one.left_out]
+    face.warn(
+        *(f"warning: not copied to {one}" for one in left_out),
+        *(f"warning: location {name}: {why}" for name, why in absent.items()),
+    )
+    return PartlyDone.exit_code if left_out or absent else 0
+
+
+def _tell(face: Face, found: CheckOutcome, request: CheckRequest) -> None:
+    problems = len(found.problems)
+    if problems > SHOWN_MAX:
+        face.say(f"... and {problems - SHOWN_MAX} more; --json shows all.")
+    verdict = f"{output.count(problems, 'problem')}" if problems else "no problem"
+    face.tell(
+        f"{found.client}: {verdict} in {output.count(found.objects, 'object')} of "
+        f"{output.count(found.snapshots, 'good snapshot')} at "
+        f"{output.count(found.locations, 'location')}, "
+        f"{output.duration(found.elapsed_seconds)}"
+    )
+    if request.read or request.read_data:
+        face.tell(f"Read {output.size(found.read_bytes)} and hashed it again.")
+    else:
+        face.tell("Only looked: listings, sizes and signatures. --read reads every byte.")
+    if request.read_data:
+        what = output.count(found.chunks_opened, "chunk")
+        face.tell(f"Opened {what} of the newest good snapshot and computed the ids again.")
+    if found.not_recomputed:
+        face.tell(f"Some ids were not computed again: {found.not_recomputed}.")
+    if found.orphans:
+        face.tell(
+            f"{output.count(found.orphans, 'orphan')}, left by interrupted backups; harmless."
+        )

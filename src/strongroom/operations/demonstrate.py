@@ -189,7 +189,7 @@ class Demo:
                 RestoreRequest(snapshot, folder, options=TargetOptions()),
                 lambda _: None,
             )
-            total += sum(source.bytes for source in report.sources)
+            total += sum(source.restored_bytes for source in report.sources)
         compare_databases(
             self._folder / state / "data.db",
             self._folder / "restored" / DATABASE_CLIENT / "data.db",
@@ -278,8 +278,8 @@ def _database_content(path: Path) -> Iterator[tuple[object, ...]]:
             if kind == "table":
                 quoted = '"' + name.replace('"', '""') + '"'
                 yield (name,)
-                # A table name cannot be a parameter; it is quoted, and comes from this very database.
-                yield from connection.execute(f"SELECT * FROM {quoted}")  # noqa: S608 quoted above
+                # A table name cannot be a parameter; this one is quoted and our own.
+                yield from connection.execute(f"SELECT * FROM {quoted}")  # noqa: S608 the name is quoted above
 
 
 def _tree_content(root: bytes) -> Iterator[tuple[bytes, tuple[object, ...]]]:

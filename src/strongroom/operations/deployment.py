@@ -37,6 +37,10 @@ class Secrets(Protocol):
         """Tell whether there is one of this name."""
         ...
 
+    def remove(self, name: str) -> None:
+        """Remove a secret."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class TargetOptions:

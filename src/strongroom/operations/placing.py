@@ -1,9 +1,14 @@
 """Where objects lie at a location, and how the ones that custodians make get there."""
 
+from types import MappingProxyType
+
 from strongroom.clients import Client, Snapshot
 from strongroom.ids import InstallId
 from strongroom.locations import Copies
+from strongroom.operations.deployment import Listing
 from strongroom.quorum import LocalCustodian
+
+_NOTHING: Listing = MappingProxyType({})
 
 
 def roster_key(install: InstallId, version: int) -> str:
@@ -34,11 +39,14 @@ def receipt_key(install: InstallId, client: Client, snapshot: Snapshot, custodia
     )
 
 
-def place_kit_entries(copies: Copies, custodian: LocalCustodian, of: str = "") -> None:
+def place_kit_entries(
+    copies: Copies, custodian: LocalCustodian, of: str = "", listing: Listing = _NOTHING
+) -> None:
     """Put a custodian's sealed key table, or the part `of` one client, at every location.
 
-    What is there already stays.
+    What is there already stays; what every location lists is not put again, altered or not.
     """
     for path, data in custodian.kit_entries():
-        if path.rpartition("/")[2].startswith(of):
+        everywhere = len(listing.get(path, ())) == len(copies.locations)
+        if path.rpartition("/")[2].startswith(of) and not everywhere:
             copies.put(path, data)

@@ -5,14 +5,18 @@ last, so an `init` that was interrupted leaves a home that says so.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from strongroom.clients import Registry
 from strongroom.crypto import passphrase, sealing, signing
-from strongroom.errors import UsageError
+from strongroom.crypto.envelope import Envelope
+from strongroom.errors import StrongroomError, UsageError
 from strongroom.facts import Fact
 from strongroom.ids import InstallId
-from strongroom.locations import Copies, Location
+from strongroom.locations import Copies, Location, LocationUnavailable
+from strongroom.operations.credentials import Credential, check_credential, seal_credential
 from strongroom.operations.deployment import ACTOR_OPERATOR, Tools
 from strongroom.operations.placing import place_kit_entries, roster_key
 from strongroom.quorum import Kit, LocalCustodian, Roster
@@ -31,6 +35,11 @@ class InstallPlan:
     threshold: int
     locations: Mapping[str, str]
     passphrase: str | None = field(default=None, repr=False)
+    credential: Credential | None = None
+
+    def under(self, passphrase: str | None) -> "InstallPlan":
+        """Return the same plan with the operator's key under this passphrase."""
+        return replace(self, passphrase=passphrase)
 
     def check(self) -> None:
         """Raise UsageError for numbers that cannot work."""
@@ -49,6 +58,7 @@ class InstallPlan:
             )
         if not self.locations:
             raise UsageError("no location is given", "backups need at least one place to go")
+        check_credential(self.credential, self.locations.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +82,18 @@ class SetUp:
 def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
     """Make the install; durable when this returns."""
     plan.check()
-    places = {name: tools.location(url, name, True) for name, url in plan.locations.items()}
+    sealed = _seal_credentials(tools, plan)
+    places = {name: _open_place(tools, name, url) for name, url in plan.locations.items()}
     operator_seed = tools.token(signing.SEED_BYTES)
     tools.secrets.write("operator", seal_operator_seed(tools, plan.passphrase, operator_seed))
-    custodians, kits = _make_custodians(tools, plan)
     now = tools.clock.now()
-    roster = Roster.sign(
-        operator_seed,
-        install=plan.install,
-        threshold=plan.threshold,
-        members=[custodian.card() for custodian in custodians],
-        version=1,
-        created_at=now,
-    )
-    for custodian in custodians:
-        custodian.adopt_roster(roster)
-    _place(plan, places, roster.encode(), custodians)
+    with ExitStack() as opened:
+        custodians, kits = _make_custodians(tools, plan, opened)
+        roster = _begin_roster(plan, operator_seed, custodians, now)
+        _place(plan, places, roster.encode(), custodians)
     for name, url in plan.locations.items():
         registry.add_location(
-            Registry.Place(name, places[name].url, "", "", False, now),
+            Registry.Place(name, places[name].url, "", "", name in sealed, now),
             Fact("location.added", name, ACTOR_OPERATOR, now, {"url": url}),
         )
     registry.begin(
@@ -109,6 +112,22 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
     return SetUp(plan.install, parsed.id, kits, dict(plan.locations))
 
 
+def _begin_roster(
+    plan: InstallPlan, seed: bytes, custodians: list[LocalCustodian], now: datetime
+) -> Envelope:
+    roster = Roster.sign(
+        seed,
+        install=plan.install,
+        threshold=plan.threshold,
+        members=[custodian.card() for custodian in custodians],
+        version=1,
+        created_at=now,
+    )
+    for custodian in custodians:
+        custodian.adopt_roster(roster)
+    return roster
+
+
 def seal_operator_seed(tools: Tools, words: str | None, seed: bytes) -> bytes:
     """Return the bytes of the secret `operator` (docs/formats/home-v1.md)."""
     if words is None:
@@ -119,13 +138,40 @@ def seal_operator_seed(tools: Tools, words: str | None, seed: bytes) -> bytes:
     return b"P" + salt + seal_salt + sealing.seal(key, "operator", seal_salt, b"", seed)
 
 
-def _make_custodians(tools: Tools, plan: InstallPlan) -> tuple[list[LocalCustodian], list[NewKit]]:
+def _open_place(tools: Tools, name: str, url: str) -> Location:
+    """Open a location and see that it answers, before anything lies at the others."""
+    try:
+        location = tools.location(url, name, True)
+        next(iter(location.list("")), None)
+    except LocationUnavailable as err:
+        raise StrongroomError(
+            f"the location {name} cannot be used",
+            str(err),
+            hint="Mend it, or name another place; nothing was kept of this try.",
+        ) from err
+    return location
+
+
+def _seal_credentials(tools: Tools, plan: InstallPlan) -> set[str]:
+    if plan.credential is None:
+        return set()
+    return {
+        name
+        for name, url in plan.locations.items()
+        if seal_credential(tools.secrets, name, url, plan.credential)
+    }
+
+
+def _make_custodians(
+    tools: Tools, plan: InstallPlan, opened: ExitStack
+) -> tuple[list[LocalCustodian], list[NewKit]]:
     custodians: list[LocalCustodian] = []
     kits: list[NewKit] = []
     for index in range(1, plan.custodians + 1):
         name = f"custodian-{index}"
         kit = Kit(tools.token(KIT_BYTES))
         database, kek = tools.custodian_home(index, True)
+        opened.callback(database.close)
         seat = (plan.install, index, name)
         custodians.append(
             LocalCustodian.create(database, kek, seat, kit.secret, tools.clock, tools.token)

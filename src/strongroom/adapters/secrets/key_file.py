@@ -107,6 +107,14 @@ class SealedFiles:
         """Tell whether a secret of this name exists."""
         return (self._folder / name).exists()
 
+    def remove(self, name: str) -> None:
+        """Remove a secret that was never used."""
+        path = self._folder / name
+        try:
+            path.unlink()
+        except OSError as err:
+            raise StrongroomError(f"{path} cannot be removed", _reason(err)) from err
+
 
 def _write_once(path: Path, data: bytes) -> None:
     """Write a new file of mode 0600 and make it and its name durable."""

@@ -1,0 +1,67 @@
+"""Credentials of object stores: read as a person gives them, sealed in the home.
+
+A sealed credential is named after its location. Format: docs/formats/home-v1.md.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from strongroom.errors import UsageError
+from strongroom.locations import parse_location_url
+from strongroom.operations.deployment import Secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What an object store knows us by."""
+
+    key_id: str
+    secret: str = field(repr=False)
+
+    @classmethod
+    def read(cls, text: str) -> "Credential":
+        """Read the key id on the first line and the secret on the rest, which may be JSON."""
+        first, _, rest = text.strip().partition("\n")
+        if not first.strip() or not rest.strip():
+            raise UsageError(
+                "the credential cannot be read",
+                "wanted the key id on one line and the secret on the next",
+                hint="Write them to a file of mode 0600, or pass them through stdin with -.",
+            )
+        return cls(first.strip(), rest.strip())
+
+    def encode(self) -> bytes:
+        """Return the bytes to seal."""
+        return json.dumps({"key_id": self.key_id, "secret": self.secret}).encode()
+
+
+def secret_name(location: str) -> str:
+    """Return under which name a location's credential is sealed."""
+    return f"location-{location}"
+
+
+def needs_credential(url: str) -> bool:
+    """Tell whether a location is one that knows credentials."""
+    return parse_location_url(url).scheme != "file"
+
+
+def check_credential(credential: Credential | None, urls: Iterable[str]) -> None:
+    """Raise UsageError for a credential that no location of these could use."""
+    if credential is not None and not any(needs_credential(url) for url in urls):
+        raise UsageError(
+            "a credential is given, and no location needs one",
+            "folders have none",
+            hint="Leave out --credential-file, or name an object store: s3://bucket/prefix.",
+        )
+
+
+def seal_credential(secrets: Secrets, location: str, url: str, credential: Credential) -> bool:
+    """Seal a location's credential where it is an object store; returns whether it is one."""
+    if not needs_credential(url):
+        return False
+    if secrets.has(secret_name(location)):
+        # An earlier try was interrupted: a location that is in use is never added again.
+        secrets.remove(secret_name(location))
+    secrets.write(secret_name(location), credential.encode())
+    return True

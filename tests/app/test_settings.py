@@ -1,0 +1,126 @@
+"""The settings of a home: every key is written, nothing unknown is read."""
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from strongroom import settings
+from strongroom.errors import UsageError
+
+
+def write(home: Path, *lines: str) -> None:
+    (home / settings.FILE_NAME).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+GOOD = ["home_version = 1", 'key_file = "/k"', 'spool = "/s"', "threads = 2", 'keep = "7d"']
+
+
+def test_what_init_writes_is_read_again(tmp_path: Path) -> None:
+    key_file = tmp_path / 'a "quoted" \\ place' / "install.key"
+    settings.write_settings(tmp_path, key_file)
+    found = settings.read_settings(tmp_path)
+    assert (found.home, found.key_file, found.keep) == (tmp_path, key_file, "7d5w12m3f")
+    assert 1 <= found.threads <= 8
+    assert found.spool.is_absolute()
+    assert not found.spool.is_relative_to(tmp_path)
+
+
+def test_every_key_is_written_with_a_comment(tmp_path: Path) -> None:
+    settings.write_settings(tmp_path, Path("/k"))
+    text = (tmp_path / settings.FILE_NAME).read_text(encoding="utf-8")
+    blocks = text.strip().split("\n\n")[1:]
+    assert [block.splitlines()[-1].split(" = ")[0] for block in blocks] == list(tomllib.loads(text))
+    assert all(block.startswith("# ") for block in blocks)
+
+
+def test_good_settings(tmp_path: Path) -> None:
+    write(tmp_path, *GOOD)
+    assert settings.read_settings(tmp_path) == settings.Settings(
+        tmp_path, Path("/k"), Path("/s"), 2, "7d"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('extra = "x"', "unknown setting 'extra'"),
+        ("[table]", "unknown setting 'table'"),
+    ],
+)
+def test_unknown_keys_are_refused(tmp_path: Path, line: str, said: str) -> None:
+    write(tmp_path, *GOOD, line)
+    with pytest.raises(UsageError, match=said):
+        settings.read_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("index", "line", "said"),
+    [
+        (0, "home_version = 0", "home_version"),
+        (0, "home_version = true", "home_version"),
+        (0, "", "home_version"),
+        (1, "key_file = 1", "key_file"),
+        (1, 'key_file = "relative"', "absolute"),
+        (2, 'spool = "relative"', "absolute"),
+        (3, 'threads = "2"', "threads"),
+        (3, "threads = true", "threads"),
+        (3, "threads = 0", "1 to 64"),
+        (3, "threads = 65", "1 to 64"),
+        (3, "threads = 2.0", "threads"),
+        (4, "", "keep"),
+        (4, 'keep = "', "cannot be read"),
+    ],
+)
+def test_values_that_cannot_be(tmp_path: Path, index: int, line: str, said: str) -> None:
+    write(tmp_path, *GOOD[:index], line, *GOOD[index + 1 :])
+    with pytest.raises(UsageError, match=said):
+        settings.read_settings(tmp_path)
+
+
+def test_newer_home_is_refused_before_its_other_keys_are_read(tmp_path: Path) -> None:
+    write(tmp_path, "home_version = 2", "something_new = 1")
+    with pytest.raises(settings.NewerHome, match="is of version 2"):
+        settings.read_settings(tmp_path)
+
+
+def test_no_home_and_no_text(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no Strongroom home"):
+        settings.read_settings(tmp_path)
+    (tmp_path / settings.FILE_NAME).write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="cannot be read"):
+        settings.read_settings(tmp_path)
+
+
+def test_default_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STRONGROOM_HOME", "named")
+    assert settings.default_home() == tmp_path / "named"
+    monkeypatch.delenv("STRONGROOM_HOME")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert settings.default_home() == Path("/var/lib/strongroom")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_DATA_HOME", "/data")
+    assert settings.default_home() == Path("/data/strongroom")
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", "/u")
+    assert settings.default_home() == Path("/u/.local/share/strongroom")
+
+
+def test_default_key_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/config")
+    assert settings.default_key_file("abc") == Path("/config/strongroom/abc.key")
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setenv("HOME", "/u")
+    assert settings.default_key_file("abc") == Path("/u/.config/strongroom/abc.key")
+
+
+def test_default_spool_is_memory_where_there_is_some(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write(tmp_path, *GOOD[:2], 'spool = ""', *GOOD[3:])
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert settings.read_settings(tmp_path).spool == tmp_path / "strongroom-spool"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "absent"))
+    assert settings.read_settings(tmp_path).spool.name == f"strongroom-spool-{os.geteuid()}"
