@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from strongroom.clients.source_url import split_source_name
 from strongroom.clock import format_instant, parse_instant
-from strongroom.database import Database, Row
+from strongroom.database import Database, Row, Transaction
 from strongroom.errors import UsageError
 from strongroom.facts import FACT_TABLE, Fact, read_facts, record
 from strongroom.ids import SourceId
@@ -142,14 +142,16 @@ class History:
             ]
 
     def begin_writer(self, key: bytes, client_keys: Mapping[int, bytes], fact: Fact) -> None:
-        """Write the first writer's public key and the custodians' certificates for this client."""
+        """Write this home's writer and the custodians' certificates for the client."""
         with self._database.transaction() as transaction:
             transaction.run("INSERT INTO writer (key) VALUES (?)", (key,))
-            transaction.run_many(
-                "INSERT INTO client_key (custodian, envelope) VALUES (?, ?)",
-                list(client_keys.items()),
-            )
+            _write_client_keys(transaction, client_keys)
             record(transaction, fact)
+
+    def adopt_client_keys(self, client_keys: Mapping[int, bytes]) -> None:
+        """Write certificates that were found at the locations."""
+        with self._database.transaction() as transaction:
+            _write_client_keys(transaction, client_keys)
 
     def revoke_writer(self, key: bytes, after: int) -> None:
         """Write a former writer whose snapshots count up to this sequence."""
@@ -165,10 +167,11 @@ class History:
 
     # -- snapshots
 
-    def begin_snapshot(self, snapshot: Snapshot, record_bytes: bytes) -> None:
+    def begin_snapshot(self, snapshot: Snapshot, record_bytes: bytes, fact: Fact) -> None:
         """Write a snapshot's row with its exact record; from here on it can only be completed."""
         with self._database.transaction() as transaction:
             _insert(transaction.run, snapshot, record_bytes)
+            record(transaction, fact)
 
     def adopt_snapshot(self, snapshot: Snapshot, receipts: Mapping[int, datetime]) -> None:
         """Write a snapshot that was found at the locations, with its receipts."""
@@ -260,7 +263,8 @@ def find_snapshot(snapshots: Sequence[Snapshot], wanted: str) -> Snapshot:
         raise UsageError(
             "there is no good snapshot yet",
             f"{pending} are pending: too few custodians have signed for them" if pending else "",
-            hint="Run `strongroom backup CLIENT`; it also collects missing receipts.",
+            hint="Run `strongroom backup CLIENT`: it collects receipts for what this home wrote. "
+            "A pending one that a recovery found can be restored by its id.",
         )
     prefix = wanted.lower()
     matches = [snapshot for snapshot in snapshots if snapshot.hash.startswith(prefix)]
@@ -286,6 +290,14 @@ def _at_or_before(good: Sequence[Snapshot], wanted: str) -> Snapshot:
     if not before:
         raise UsageError(f"there is no good snapshot at or before {wanted}")
     return max(before, key=lambda s: s.received_at or s.created_at)
+
+
+def _write_client_keys(transaction: Transaction, client_keys: Mapping[int, bytes]) -> None:
+    transaction.run_many(
+        "INSERT INTO client_key (custodian, envelope) VALUES (?, ?) "
+        "ON CONFLICT (custodian) DO UPDATE SET envelope = excluded.envelope",
+        list(client_keys.items()),
+    )
 
 
 def _insert(run: Any, snapshot: Snapshot, record_bytes: bytes | None) -> None:

@@ -12,7 +12,7 @@ ClientClass = Literal["normal", "high"]
 NAME_LENGTH_MAX = 64
 KEEP_MAX = 10_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_KEEP_PART = re.compile(r"(\d{1,5})([dwmf])")
+_KEEP_PART = re.compile(r"([0-9]{1,5})([dwmf])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,9 @@ class Keep:
     @classmethod
     def parse(cls, text: str) -> "Keep":
         """Read `7d5w12m3f`; parts left out keep their default."""
-        parts = {unit: int(number) for number, unit in _KEEP_PART.findall(text)}
-        if (
-            "".join(f"{number}{unit}" for number, unit in _KEEP_PART.findall(text)) != text
-            or not parts
-        ):
+        found = _KEEP_PART.findall(text)
+        parts = {unit: int(number) for number, unit in found}
+        if "".join(map("".join, found)) != text or not 0 < len(parts) == len(found):
             raise UsageError(
                 f"the keep policy {text!r:.40} cannot be read", "wanted like 7d5w12m3f"
             )

@@ -183,6 +183,10 @@ class Registry:
         with self._database.reading() as reading:
             return read_facts(reading, kind)
 
+    def close(self) -> None:
+        """Give the database back."""
+        self._database.close()
+
 
 _CLIENT = "SELECT id, name, vault, class, keep, created_at FROM client"
 

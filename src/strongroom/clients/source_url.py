@@ -11,9 +11,9 @@ from typing import Literal
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from strongroom.errors import Refused, UsageError
+from strongroom.ids import FILE_NAME_BYTES_MAX, check_file_name
 
 SourceKind = Literal["sqlite", "tree", "file"]
-NAME_BYTES_MAX = 100
 PATH_BYTES_MAX = 4096
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/*[^/@]*:[^/@]*@")
@@ -40,7 +40,7 @@ class SourceUrl:
         base = posixpath.basename(self.path).decode("utf-8", "replace") or "root"
         safe = "".join("_" if _forbidden(sign) else sign for sign in base).lstrip("-") or "_"
         # Cut by bytes, and never through a character.
-        return safe.encode()[:NAME_BYTES_MAX].decode("utf-8", "ignore")
+        return safe.encode()[:FILE_NAME_BYTES_MAX].decode("utf-8", "ignore")
 
     def of_kind(self, kind: SourceKind) -> "SourceUrl":
         """Return the same place with the kind that was found there."""
@@ -79,18 +79,12 @@ def split_source_name(text: str) -> tuple[str | None, str]:
 
 def check_source_name(name: str) -> str:
     """Return the name when it can be the name of a file in a restore; raise UsageError."""
-    why = ""
-    if not name or name in (".", ".."):
-        why = "it is empty, `.` or `..`"
-    elif name.startswith("-"):
-        why = "it begins with a hyphen, which commands take for an option"
-    elif any(_forbidden(sign) for sign in name):
-        why = "it holds a slash or a sign that cannot be printed"
-    elif len(name.encode()) > NAME_BYTES_MAX:
-        why = f"it is longer than {NAME_BYTES_MAX} bytes"
-    if why:
-        raise UsageError(f"a source cannot be named {name!r:.60}", why, "Choose one: NAME=URL.")
-    return name
+    try:
+        return check_file_name(name)
+    except ValueError as err:
+        raise UsageError(
+            f"a source cannot be named {name!r:.60}", str(err), "Choose one: NAME=URL."
+        ) from err
 
 
 def _forbidden(sign: str) -> bool:

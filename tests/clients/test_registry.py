@@ -1,0 +1,70 @@
+"""The server's own tables."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from strongroom.adapters.database.sqlite import open_sqlite
+from strongroom.clients import Client, Keep, Registry
+from strongroom.errors import UsageError
+from strongroom.facts import Fact
+from strongroom.ids import ClientId, InstallId, VaultId
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+FACT = Fact("test.done", "subject", "tester", NOON, {"count": 1})
+INSTALL = Registry.Install(InstallId("0" * 32), "ann", b"k" * 32, b"roster", NOON)
+SHED = Registry.Place("shed", "file:///shed", "Shed", "LU", False, NOON)
+ACME = Client(ClientId("1" * 32), "acme", VaultId("2" * 32), "high", Keep(daily=3), NOON)
+
+
+@pytest.fixture(name="registry")
+def _registry(tmp_path: Path) -> Iterator[Registry]:
+    registry = Registry(open_sqlite(tmp_path / "server.db"))
+    yield registry
+    registry.close()
+
+
+def test_home_without_an_install_was_never_finished(registry: Registry) -> None:
+    with pytest.raises(UsageError, match="never finished"):
+        registry.install()
+    registry.begin(INSTALL, FACT)
+    assert registry.install() == INSTALL
+    assert registry.facts() == [FACT]
+
+
+@pytest.mark.parametrize("other", [replace(SHED, url="file:///other"), replace(SHED, name="other")])
+def test_name_or_url_of_a_location_is_taken_once(registry: Registry, other: Registry.Place) -> None:
+    registry.add_location(SHED, FACT)
+    with pytest.raises(UsageError, match="already there: it is named shed"):
+        registry.add_location(other, FACT)
+    assert registry.locations() == [SHED]
+    assert len(registry.facts()) == 1
+
+
+def test_clients_by_name(registry: Registry) -> None:
+    second = replace(ACME, id=ClientId("3" * 32), name="aaa", vault=VaultId("4" * 32))
+    registry.add_client(ACME, FACT)
+    registry.add_client(second, FACT)
+    assert registry.clients() == [second, ACME]
+    assert registry.client("acme") == ACME
+    with pytest.raises(UsageError, match="known: aaa, acme"):
+        registry.client("bbb")
+    with pytest.raises(UsageError, match="already is a client acme"):
+        registry.add_client(replace(ACME, id=ClientId("5" * 32)), FACT)
+
+
+def test_nobody_is_known_yet(registry: Registry) -> None:
+    with pytest.raises(UsageError, match="none yet"):
+        registry.client("acme")
+
+
+def test_keep_policy_is_changed_with_its_fact(registry: Registry) -> None:
+    registry.add_client(ACME, FACT)
+    registry.set_keep(ACME, Keep(1, 2, 3, 4), replace(FACT, kind="client.keep_set"))
+    assert registry.client("acme").keep == Keep(1, 2, 3, 4)
+    assert [fact.kind for fact in registry.facts("client.keep_set")] == ["client.keep_set"]
+    registry.record(FACT)
+    assert len(registry.facts()) == 3
