@@ -66,13 +66,15 @@ class PackBuilder:
     """Collects sealed segments until there are enough for a pack."""
 
     def __init__(self) -> None:
-        self._data = bytearray(MAGIC)
+        # Parts, joined once at the end: a growing buffer would copy every byte several times.
+        self._parts: list[bytes] = [MAGIC]
+        self._bytes = len(MAGIC)
         self._segments: list[PackedSegment] = []
 
     @property
     def full(self) -> bool:
         """Say whether the pack has passed the size at which it is closed."""
-        return len(self._data) >= CLOSE_AT_BYTES or len(self._segments) == SEGMENTS_MAX
+        return self._bytes >= CLOSE_AT_BYTES or len(self._segments) == SEGMENTS_MAX
 
     @property
     def empty(self) -> bool:
@@ -88,10 +90,9 @@ class PackBuilder:
         chunks: Sequence[tuple[bytes, int]],
     ) -> PackedSegment:
         """Append one sealed segment."""
-        packed = PackedSegment(
-            segment, session, len(self._data), len(sealed), stream, tuple(chunks)
-        )
-        self._data += sealed
+        packed = PackedSegment(segment, session, self._bytes, len(sealed), stream, tuple(chunks))
+        self._parts.append(sealed)
+        self._bytes += len(sealed)
         self._segments.append(packed)
         return packed
 
@@ -101,9 +102,8 @@ class PackBuilder:
         table = codec.compress(_encode_table(self._segments))
         sealed = seal(structure, _KIND, salt, vault, table)
         trailer = len(sealed) + SALT_BYTES
-        self._data += b"".join((salt, sealed, trailer.to_bytes(4, "little"), END))
-        data = bytes(self._data)
-        self._data.clear()
+        data = b"".join((*self._parts, salt, sealed, trailer.to_bytes(4, "little"), END))
+        self._parts.clear()
         return Pack(content_hash(data).hex(), data, tuple(self._segments))
 
 

@@ -1,0 +1,128 @@
+"""Runs one command as a whole process and says what it cost.
+
+Time runs from just before the start to just after the end, start-up included. Memory is sampled
+over the command and all its children, and is never less than what the system itself reports of
+the largest one.
+"""
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SAMPLE_SECONDS = 0.02
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_TAIL_BYTES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one command took."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+class CommandFailed(Exception):
+    """A measured command ended with an error, so there is nothing to compare."""
+
+
+def run(command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path) -> Cost:
+    """Run a command to its end; what it prints goes to `log`."""
+    # What earlier commands have written is on the disk before the clock starts, for every side.
+    os.sync()
+    with log.open("wb") as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            command, env=dict(environment), cwd=folder, stdout=output, stderr=subprocess.STDOUT
+        )
+        sampler = _Sampler(process.pid)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+    sampled = sampler.stop()
+    if process.returncode != 0:
+        tail = log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
+        raise CommandFailed(f"{command[0]} ended with {process.returncode}:\n{tail}")
+    peak = max(sampled, usage.ru_maxrss * 1024)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, peak)
+
+
+class _Sampler:
+    """Adds up the resident memory of a process and its children until it is stopped."""
+
+    def __init__(self, process: int) -> None:
+        self._process = process
+        self._peak = 0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> int:
+        self._stopped.set()
+        self._thread.join()
+        return self._peak
+
+    def _sample(self) -> None:
+        while not self._stopped.wait(SAMPLE_SECONDS):
+            self._peak = max(self._peak, sum(_resident(one) for one in _family(self._process)))
+
+
+def _family(process: int) -> list[int]:
+    found = [process]
+    for one in found:
+        for children in Path(f"/proc/{one}/task").glob("*/children"):
+            try:
+                found.extend(int(child) for child in children.read_text().split())
+            except OSError:
+                continue
+    return found
+
+
+def _resident(process: int) -> int:
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError):
+        return 0
+
+
+def warm(root: Path) -> None:
+    """Read every file once, so that every side finds its input in the page cache."""
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                while file.read(1 << 20):
+                    pass
+
+
+def stored_bytes(root: Path) -> int:
+    """Return the sum of the sizes of all files below a folder."""
+    return sum(path.lstat().st_size for path in root.rglob("*") if not path.is_dir())
+
+
+def differences(original: Path, restored: Path) -> list[str]:
+    """Return what differs between two trees: names, kinds, modes, times and every byte."""
+    theirs = {path.relative_to(restored) for path in restored.rglob("*")}
+    ours = {path.relative_to(original) for path in original.rglob("*")}
+    found = [f"{path}: only on one side" for path in sorted(ours ^ theirs)]
+    for path in sorted(ours & theirs):
+        one, other = (original / path).lstat(), (restored / path).lstat()
+        if (one.st_mode, one.st_mtime_ns) != (other.st_mode, other.st_mtime_ns):
+            found.append(f"{path}: mode or time")
+        if (original / path).is_file() and not _equal(original / path, restored / path):
+            found.append(f"{path}: content")
+    return found
+
+
+def _equal(one: Path, other: Path) -> bool:
+    with one.open("rb") as left, other.open("rb") as right:
+        while True:
+            block = left.read(1 << 20)
+            if block != right.read(1 << 20):
+                return False
+            if not block:
+                return True
