@@ -24,6 +24,7 @@ WriterId = NewType("WriterId", str)
 
 ID_BYTES = 16
 KEY_LENGTH_MAX = 400
+FILE_NAME_BYTES_MAX = 100
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
 _KEY = re.compile(r"[0-9a-z][0-9a-z._-]*(/[0-9a-z][0-9a-z._-]*)*")
 
@@ -38,6 +39,25 @@ def parse_id(text: object, what: str) -> str:
     if isinstance(text, str) and _HEX_ID.fullmatch(text):
         return text
     raise UsageError(f"{what} is not an id", f"wanted 32 hexadecimal digits, got {text!r:.60}")
+
+
+def check_file_name(name: str) -> str:
+    """Return the name when it can be that of one file of a restore; raise ValueError saying why.
+
+    It never climbs or names a folder, passes for no option, and shows on a terminal as it is.
+    """
+    why = ""
+    if not name or name in (".", ".."):
+        why = "it is empty, `.` or `..`"
+    elif name.startswith("-"):
+        why = "it begins with a hyphen, which commands take for an option"
+    elif "/" in name or not name.isprintable():
+        why = "it holds a slash or a sign that cannot be printed"
+    elif len(name.encode()) > FILE_NAME_BYTES_MAX:
+        why = f"it is longer than {FILE_NAME_BYTES_MAX} bytes"
+    if why:
+        raise ValueError(why)
+    return name
 
 
 def check_key(key: str) -> str:

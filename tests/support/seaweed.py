@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import secrets
 import shutil
 import socket
@@ -62,6 +63,8 @@ def running_seaweed(folder: Path) -> Iterator[Seaweed]:
             stderr=out,
             stdin=subprocess.DEVNULL,
             cwd=folder,
+            # It writes logs of its own there, whatever it is told about its output.
+            env={**os.environ, "TMPDIR": str(folder)},
         )
     try:
         _wait(process, ports[0], log)
@@ -75,6 +78,7 @@ def running_seaweed(folder: Path) -> Iterator[Seaweed]:
 def _arguments(data: Path, config: Path, ports: list[int]) -> list[str]:
     names = [f"{part}.port{kind}" for part in PARTS for kind in ("", ".grpc")]
     return [
+        f"-logdir={data.parent}",
         "server",
         f"-dir={data}",
         "-ip=127.0.0.1",

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from strongroom.adapters.database.sqlite import open_sqlite
@@ -78,6 +78,8 @@ class ListTarget:
     files: dict[bytes, bytes] = field(default_factory=dict)
     published: Facts | None = None
     abandoned: bool = False
+    compared: Sequence[str] = ()
+    notes: Mapping[str, int] = field(default_factory=dict)
 
     def write(self, entry: Entry, blocks: Iterator[bytes]) -> None:
         self.entries.append(entry)

@@ -1,6 +1,7 @@
 """Snapshot bodies and index objects: closed parsing of what a location hands out."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -19,8 +20,11 @@ from strongroom.vault.keys import SessionKeys, WorkerKeys
 from strongroom.vault.place import VaultPlace
 from strongroom.vault.segment import seal_root
 from strongroom.vault.structure import (
+    STRUCTURE_BYTES_MAX,
+    Carried,
     Root,
     decode_body,
+    encode_body,
     facts_of,
     make_client,
     make_root,
@@ -99,6 +103,7 @@ def test_the_table_of_these_tests_is_good() -> None:
         table(sources=[source(recipe=[0, 0])]),
         table(sources=[]),
         table(client={"name": "Ann"}),
+        table(carried=[{"id": "77", "name": "c", "reason": "r"}]),
         [],
     ],
 )
@@ -110,6 +115,65 @@ def test_malformed_structures_are_damaged(content: object) -> None:
 def test_the_same_source_twice_is_damaged() -> None:
     with pytest.raises(Damaged, match="malformed"):
         read(body(table(sources=[source(), source()]), roots=2))
+
+
+HOSTILE_NAMES = [
+    "../../escaped/evil",
+    "/absolute",
+    "..",
+    ".",
+    "",
+    "-rf",
+    "a/b",
+    "a\0b",
+    "\x1b[2J",
+    "\u202egnp.exe",
+    "\n",
+    "x" * 101,
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_name_that_leaves_the_target_is_damaged_and_named(name: str) -> None:
+    for content in (
+        table(sources=[source(name=name)]),
+        table(carried=[{"id": "77" * 16, "name": name, "reason": "r"}]),
+    ):
+        with pytest.raises(Damaged, match="cannot be named") as caught:
+            read(body(content))
+        assert str(caught.value).isprintable()
+
+
+def test_two_sources_of_one_name_are_damaged() -> None:
+    twice = [source(), source(id="67" * 16)]
+    with pytest.raises(Damaged, match="two sources are named n"):
+        read(body(table(sources=twice), roots=2))
+    carried = [{"id": "77" * 16, "name": "n", "reason": "r"}]
+    with pytest.raises(Damaged, match="two sources are named n"):
+        read(body(table(carried=carried)))
+
+
+@pytest.mark.parametrize("field", ["url", "kind"])
+def test_signs_that_cannot_be_printed_are_damaged(field: str) -> None:
+    with pytest.raises(Damaged, match="cannot be printed") as caught:
+        read(body(table(sources=[source(**{field: "a\x1b[2Jb"})])))
+    assert str(caught.value).isprintable()
+
+
+def test_a_writer_refuses_a_name_that_no_reader_takes() -> None:
+    good = decode_body(body(table()), KEY, CONTEXT, CODEC)
+    bad = replace(good, carried=(Carried("77" * 16, "../x", "r"),))
+    with pytest.raises(Damaged, match="cannot be named"):
+        encode_body(bad, KEY, CONTEXT, SALT, CODEC)
+
+
+def test_a_structure_that_unpacks_to_more_than_the_limit_is_damaged() -> None:
+    """A few kilobytes of compressed blanks must not take gigabytes of memory."""
+    blanks = b'{"client":' + b" " * STRUCTURE_BYTES_MAX + b"}"
+    sealed = SALT + seal(KEY, "structure", SALT, CONTEXT, CODEC.compress(blanks))
+    assert len(sealed) < 1 << 20
+    with pytest.raises(Damaged, match="they claim"):
+        read(len(sealed).to_bytes(4, "little") + sealed)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\xff\xff\xff\xff", body(table())[:-1]])

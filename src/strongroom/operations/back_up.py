@@ -14,10 +14,12 @@ from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, StrongroomError, UsageError
 from strongroom.ids import SessionId, new_id
 from strongroom.locations import LocationUnavailable
+from strongroom.operations.catch_up import catch_up
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.enrol_writer import enrol_writer
 from strongroom.operations.fill_locations import count_lacking, put_small_objects
 from strongroom.operations.placing import session_key
-from strongroom.operations.receipts import complete, fetch_record, guard_against_rollback
+from strongroom.operations.receipts import complete, guard_against_rollback
 from strongroom.operations.vault_config import check_config
 from strongroom.quorum import Dealing, SnapshotHeader
 from strongroom.vault import SessionKeys, Vault, WorkerKeys
@@ -75,6 +77,7 @@ class _Run:
     reports: list[SourceReport] = field(default_factory=list)
     commitments: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 def back_up(
@@ -91,6 +94,7 @@ def back_up(
         vault = deployment.vault(client, index)
         run = _Run(deployment, client, history, vault, deployment.worker_keys(client), progress)
         tools.sweep()
+        enrol_writer(deployment, client, history)
         check_config(deployment, client, history, "write")
         complete(deployment, client, history)
         guard_against_rollback(deployment, client, history)
@@ -125,20 +129,9 @@ def back_up(
         receipts_needed=deployment.roster.threshold,
         receipts_of=len(deployment.roster.members),
         sources=run.reports,
-        warnings=unsigned if snapshot.state == "good" else [],
+        warnings=[*run.left_out, *(unsigned if snapshot.state == "good" else [])],
         problems=run.problems,
     )
-
-
-def catch_up(deployment: Deployment, client: Client, history: History, vault: Vault) -> None:
-    """Make the chunks of every good snapshot usable that the index has not learnt yet."""
-    writer = deployment.worker_keys(client).writer_public
-    own = SnapshotHeader.writer_id(writer)
-    for snapshot in history.snapshots():
-        if snapshot.state == "good" and snapshot.writer == own and not vault.knows(snapshot.hash):
-            record = fetch_record(deployment, client, snapshot)
-            header = SnapshotHeader.parse(record.statement, writer)
-            vault.learn(snapshot.hash, record.body, writer, header.sequence, header.index)
 
 
 def _write(run: _Run) -> tuple[int, int, int]:
@@ -213,6 +206,12 @@ def _add_source(run: _Run, writer: Vault.Writer, source: ClientSource) -> None:
         outcome = writer.add((source.id, source.name, source.url, source.kind), opened, keys)
     run.dealt.append((label.session, dealt.keys_object))
     run.commitments[source.id] = outcome.facts_commitment
+    left_out = outcome.facts.get("left_out_names")
+    if isinstance(left_out, list):
+        run.left_out += [
+            f"source {source.name}: {name} is Strongroom's own and was left out"
+            for name in left_out
+        ]
     run.problems.extend(
         f"source {source.name}: {reason}" for _, reason in outcome.unreadable[:UNREADABLE_SHOWN]
     )

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from strongroom.clients import Client, History, Snapshot
 from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, StrongroomError, UsageError
+from strongroom.facts import Fact
 from strongroom.locations import Location
-from strongroom.operations.back_up import catch_up
-from strongroom.operations.deployment import Deployment
+from strongroom.operations.catch_up import catch_up_alone
+from strongroom.operations.deployment import Deployment, Listing
 from strongroom.operations.open_keys import open_keys, verified_header
 from strongroom.operations.placing import receipt_key, session_key, snapshot_key
 from strongroom.operations.receipts import fetch_record
@@ -77,7 +78,7 @@ def check_vault(
             )
         problems: list[Problem] = []
         check_config(deployment, client, history, "check")
-        catch_up(deployment, client, history, vault)
+        catch_up_alone(deployment, client, history, vault)
         records = _records(deployment, client, history, good, problems)
         checked = [
             Vault.Checked(
@@ -93,7 +94,12 @@ def check_vault(
             for one in report.findings
         ]
         wanted = _wanted_objects(deployment, client, history, good, records)
-        problems += _check_small_objects(deployment, client, wanted)
+        listed = _list_small_objects(deployment, client)
+        problems += _check_small_objects(deployment, wanted, listed)
+        orphans = {key for _, key in report.orphans}
+        if len(records) == len(good):
+            # With a record missing nobody can say which keys objects it named.
+            orphans |= _unnamed(deployment, client, history, wanted, listed)
         chunks, reason = 0, ""
         if request.read_data and records:
             _, writer, record = records[-1]
@@ -112,20 +118,24 @@ def check_vault(
             report.bytes_read,
             chunks,
             reason,
-            len({key for _, key in report.orphans}),
+            len(orphans),
             round(tools.clock.monotonic() - started, 3),
             problems,
         )
-        history.record(
-            deployment.fact(
-                "vault.checked",
-                client.id,
-                objects=outcome.objects,
-                problems=len(problems),
-                read_data=request.read_data,
-            )
-        )
+        history.record(_checked(deployment, client, request, outcome))
     return outcome
+
+
+def _checked(
+    deployment: Deployment, client: Client, request: CheckRequest, outcome: CheckOutcome
+) -> Fact:
+    return deployment.fact(
+        "vault.checked",
+        client.id,
+        objects=outcome.objects,
+        problems=len(outcome.problems),
+        read_data=request.read_data,
+    )
 
 
 def _records(
@@ -179,16 +189,50 @@ def _wanted_objects(
     return wanted
 
 
-def _check_small_objects(
-    deployment: Deployment, client: Client, wanted: list[_Wanted]
-) -> list[Problem]:
-    """Compare records, keys objects and receipts at every location with what was signed."""
+def _list_small_objects(deployment: Deployment, client: Client) -> Listing:
     root = f"{deployment.install}/vaults/{client.vault}"
-    listed = {
+    return {
         key: names
         for part in ("snapshots", "keys", "receipts")
         for key, names in deployment.copies.list(f"{root}/{part}").items()
     }
+
+
+def _unnamed(
+    deployment: Deployment,
+    client: Client,
+    history: History,
+    wanted: list[_Wanted],
+    listed: Listing,
+) -> set[str]:
+    """Return the small objects that no snapshot names, finished or not."""
+    install = deployment.install
+    named = {one.key for one in wanted}
+    folders: list[str] = []
+    for snapshot in history.snapshots():
+        named.add(snapshot_key(install, client, snapshot))
+        folders.append(receipt_key(install, client, snapshot, ""))
+        if snapshot.state != "good":
+            named |= _keys_of_unfinished(deployment, client, history, snapshot)
+    return {key for key in listed if key not in named and not key.startswith(tuple(folders))}
+
+
+def _keys_of_unfinished(
+    deployment: Deployment, client: Client, history: History, snapshot: Snapshot
+) -> set[str]:
+    data = history.record_of(snapshot)
+    if data is None:
+        record = fetch_record(deployment, client, snapshot)
+    else:
+        record = decode_envelope(data, f"snapshot {snapshot.hash[:12]}")
+    header, _ = verified_header(history, record.statement)
+    return {session_key(deployment.install, client.vault, one) for one, _ in header.fresh}
+
+
+def _check_small_objects(
+    deployment: Deployment, wanted: list[_Wanted], listed: Listing
+) -> list[Problem]:
+    """Compare records, keys objects and receipts at every location with what was signed."""
     return [
         Problem(kind, name, one.key, 1, why)
         for one in wanted

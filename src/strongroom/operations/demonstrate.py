@@ -279,7 +279,8 @@ def _database_content(path: Path) -> Iterator[tuple[object, ...]]:
                 quoted = '"' + name.replace('"', '""') + '"'
                 yield (name,)
                 # A table name cannot be a parameter; this one is quoted and our own.
-                yield from connection.execute(f"SELECT * FROM {quoted}")  # noqa: S608 the name is quoted above
+                query = f"SELECT * FROM {quoted}"  # noqa: S608 the name is quoted above
+                yield from connection.execute(query)
 
 
 def _tree_content(root: bytes) -> Iterator[tuple[bytes, tuple[object, ...]]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from strongroom.clients import Client, Snapshot
+from strongroom.clients import Client, ClientSource, Snapshot
 from strongroom.operations.add_location import describe_locations
 from strongroom.operations.deployment import Deployment
 
@@ -64,23 +64,38 @@ def tell_status(deployment: Deployment) -> Status:
 def _client_status(deployment: Deployment, client: Client, now: datetime) -> ClientStatus:
     with deployment.tools.history(client.id) as history:
         snapshots: list[Snapshot] = history.snapshots()
-        sources = len(history.sources())
+        sources = history.sources()
     good = [one for one in snapshots if one.state == "good"]
     newest = good[-1].received_at if good else None
+    partly = bool(good) and _is_partial(good[-1], sources)
     if newest is None:
         state = "NEVER BACKED UP"
     elif now - newest > FRESH:
         state = "TOO OLD"
+    elif partly:
+        state = "PARTLY BACKED UP"
     else:
         state = "backed up"
     return ClientStatus(
         client.name,
         client.vault_class,
-        sources,
+        len(sources),
         len(good),
         len(snapshots) - len(good),
         newest,
         state,
+    )
+
+
+def _is_partial(newest: Snapshot, sources: list[ClientSource]) -> bool:
+    """Say whether a source failed in the newest good snapshot, or was not in it at all."""
+    held = newest.summary.get("sources")
+    # A home that was rebuilt has its sources from its snapshots, and knows no earlier instant.
+    rebuilt = bool(newest.summary.get("recovered"))
+    return (
+        bool(newest.summary.get("sources_failed"))
+        or (isinstance(held, int) and held < len(sources))
+        or (not rebuilt and any(one.added_at > newest.created_at for one in sources))
     )
 
 
@@ -120,7 +135,8 @@ def _warnings(
         if client.state != "backed up"
     ]
     found += [
-        f"client {client.name}: {client.pending} snapshots are pending; the next backup goes on"
+        f"client {client.name}: {client.pending} snapshots are pending; the next backup goes on "
+        "with what this home wrote"
         for client in clients
         if client.pending
     ]

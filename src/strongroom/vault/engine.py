@@ -143,6 +143,11 @@ class Vault:
         ]
         self._index.make_good(snapshot, writer, sequence, sources)
 
+    def holds(self, structure: SnapshotStructure) -> bool:
+        """Say whether the index knows where every segment of a snapshot lies."""
+        ids = {structure.segment(number) for number in range(structure.segment_count)}
+        return len(self._index.places(list(ids))) == len(ids)
+
     def structure(self, body: bytes, writer_public: bytes, sequence: int) -> SnapshotStructure:
         """Open and parse the body of a snapshot's record; needs no content key. Raises Damaged."""
         context = structure_context(self._place.vault_bytes, writer_public, sequence)

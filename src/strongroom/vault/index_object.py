@@ -13,7 +13,7 @@ import msgspec
 from strongroom.crypto.envelope import Envelope, decode_envelope, sign_envelope
 from strongroom.crypto.framing import frame
 from strongroom.crypto.sealing import SALT_BYTES, open_sealed, seal
-from strongroom.errors import Damaged
+from strongroom.errors import Damaged, UsageError
 from strongroom.ids import ID_BYTES
 from strongroom.vault.codec import Zstandard
 from strongroom.vault.index_rows import ReadSegment, SegmentPlace
@@ -23,7 +23,8 @@ from strongroom.vault.place import VaultPlace
 from strongroom.vault.segment import CHUNKS_MAX, PLAIN_BYTES_MAX, Codec
 
 FORMAT: Final = "vault-v1"
-INDEX_BYTES_MAX: Final = 512 << 20
+INDEX_BYTES_MAX: Final = 256 << 20
+"""About a hundred bytes a segment: enough for a first backup of a terabyte."""
 _KIND: Final = "index"
 _HASH_DIGITS: Final = 64
 _HEX: Final = frozenset("0123456789abcdef")
@@ -78,7 +79,14 @@ def encode_index(
             for pack, size, segments in packs
         )
     )
-    packed = Zstandard().compress(msgspec.json.encode(table))
+    plain = msgspec.json.encode(table)
+    if len(plain) > INDEX_BYTES_MAX:
+        raise UsageError(
+            "the snapshot stores too much for one index object",
+            f"it takes {len(plain)} bytes, at most {INDEX_BYTES_MAX}",
+            hint="Give the largest sources a client of their own.",
+        )
+    packed = Zstandard().compress(plain)
     context = frame(place.vault_bytes, keys.writer_public)
     body = salt + seal(keys.structure, _KIND, salt, context, packed)
     return sign_envelope(
@@ -118,7 +126,7 @@ def _header(place: VaultPlace, writer: bytes, sequence: int) -> dict[str, object
 def _listed(pack: _Pack, culprit: str) -> ListedPack:
     sized = len(MAGIC) < pack.bytes <= PACK_BYTES_MAX and len(pack.segments) <= SEGMENTS_MAX
     if not (sized and _is_hex(pack.id, _HASH_DIGITS)):
-        raise Damaged(f"{culprit} is malformed", f"pack {pack.id:.80} of {pack.bytes} bytes")
+        raise Damaged(f"{culprit} is malformed", f"pack {pack.id!a:.80} of {pack.bytes} bytes")
     return ListedPack(
         pack.id, pack.bytes, tuple(_segment(row, pack, culprit) for row in pack.segments)
     )
@@ -130,7 +138,7 @@ def _segment(row: _Row, pack: _Pack, culprit: str) -> ReadSegment:
     counted = 1 <= chunks <= CHUNKS_MAX and chunks <= plain <= PLAIN_BYTES_MAX
     named = all(_is_hex(one, 2 * ID_BYTES) for one in (segment, session))
     if not (inside and counted and named and stream in (1, 2)):
-        raise Damaged(f"{culprit} is malformed", f"a segment of pack {pack.id}: {row!r:.120}")
+        raise Damaged(f"{culprit} is malformed", f"a segment of pack {pack.id}: {row!a:.120}")
     return ReadSegment(
         bytes.fromhex(segment), bytes.fromhex(session), offset, stored, chunks, plain, stream
     )

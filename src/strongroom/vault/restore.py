@@ -4,7 +4,7 @@ Nothing is published before everything was checked: the root, the recipe's diges
 names, the counts of chunks, the size of each file, and by the target the facts.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from strongroom.crypto.hashing import Digest
@@ -20,11 +20,13 @@ PROGRESS_STEP_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class RestoreOutcome:
-    """What was restored, and the facts that held."""
+    """What was restored, the facts recorded with it, which of them were compared, and notes."""
 
     entries: int
     bytes: int
     facts: Facts = field(repr=False)
+    compared: tuple[str, ...]
+    notes: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def restore_streams(
     except BaseException:
         target.abandon()
         raise
-    return RestoreOutcome(entries, size, facts)
+    return RestoreOutcome(entries, size, facts, tuple(target.compared), dict(target.notes))
 
 
 def read_entries(root: Root, recipe: StreamReader) -> Iterator[RecipeLine]:

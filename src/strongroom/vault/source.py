@@ -5,7 +5,7 @@ are implemented in `adapters/sources`. A tree is many entries; a database is one
 empty path.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -91,6 +91,16 @@ class Target(Protocol):
 
         Raises Damaged, and leaves nothing behind, when a fact does not hold.
         """
+        ...
+
+    @property
+    def compared(self) -> Sequence[str]:
+        """The names of the facts that `finish` compared with what was restored."""
+        ...
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """How much was left out or altered, by what it was; nothing that is zero."""
         ...
 
     def abandon(self) -> None:

@@ -15,14 +15,14 @@ import msgspec
 from strongroom.crypto.framing import frame
 from strongroom.crypto.sealing import SALT_BYTES, TAG_BYTES, open_sealed, seal
 from strongroom.errors import Damaged, UsageError
-from strongroom.ids import ID_BYTES
+from strongroom.ids import ID_BYTES, check_file_name
 from strongroom.vault.chunker import PROFILES
 from strongroom.vault.keys import SessionKeys
 from strongroom.vault.runs import Run, read_runs
 from strongroom.vault.segment import Codec, open_root, seal_root
 from strongroom.vault.source import Fact, Facts
 
-STRUCTURE_BYTES_MAX: Final = 512 << 20
+STRUCTURE_BYTES_MAX: Final = 64 << 20
 SOURCES_MAX: Final = 100_000
 ROOT_BYTES_MAX: Final = 16 << 20
 _KIND: Final = "structure"
@@ -126,14 +126,22 @@ def structure_context(vault: bytes, writer_public: bytes, sequence: int) -> byte
 def encode_body(
     structure: Structure, key: bytes, context: bytes, salt: bytes, codec: Codec
 ) -> bytes:
-    """Return the body of a snapshot object."""
+    """Return the body of a snapshot object; raises Damaged for one that no reader would take."""
+    _check_names(structure)
     table = _Table(
         client=structure.client,
         segments=base64.b64encode(structure.segments).decode(),
         sources=structure.sources,
         carried=structure.carried,
     )
-    packed = codec.compress(msgspec.json.encode(table))
+    plain = msgspec.json.encode(table)
+    if len(plain) > STRUCTURE_BYTES_MAX:
+        raise UsageError(
+            "the snapshot is too large for one structure",
+            f"it takes {len(plain)} bytes, at most {STRUCTURE_BYTES_MAX}",
+            hint="Give the largest sources a client of their own.",
+        )
+    packed = codec.compress(plain)
     sealed = salt + seal(key, _KIND, salt, context, packed)
     parts = [len(sealed).to_bytes(4, "little"), sealed]
     for root in structure.roots:
@@ -156,6 +164,7 @@ def decode_body(body: bytes, key: bytes, context: bytes, codec: Codec) -> Struct
             f"{len(roots)} roots for {len(table.sources)} sources",
         )
     structure = Structure(table.client, segments, table.sources, table.carried, tuple(roots))
+    _check_names(structure)
     _check_sources(structure)
     return structure
 
@@ -198,7 +207,7 @@ def facts_of(root: Root) -> Facts:
             numbers = {key: one for key, one in fact.items() if isinstance(one, int)}
             texts = {key: one for key, one in fact.items() if isinstance(one, str)}
             if numbers and texts:
-                raise Damaged("the facts of a source are malformed", f"{name:.40} mixes types")
+                raise Damaged("the facts of a source are malformed", f"{name!a:.40} mixes types")
             facts[name] = texts or numbers
         else:
             facts[name] = fact
@@ -220,8 +229,38 @@ def _split(body: bytes) -> list[bytes]:
     return parts
 
 
+def _check_names(structure: Structure) -> None:
+    """Refuse a name that a restore cannot use as it is for one file, and signs nobody can see."""
+    seen: set[str] = set()
+    names = [one.name for one in structure.sources] + [one.name for one in structure.carried]
+    for name in names:
+        try:
+            check_file_name(name)
+        except ValueError as err:
+            raise Damaged(
+                "the structure of a snapshot is malformed",
+                f"a source cannot be named {name!a:.60}: {err}",
+            ) from err
+        if name in seen:
+            raise Damaged(
+                "the structure of a snapshot is malformed", f"two sources are named {name}"
+            )
+        seen.add(name)
+    for source in structure.sources:
+        if not (source.url + source.kind).isprintable():
+            raise Damaged(
+                "the structure of a snapshot is malformed",
+                f"the URL or kind of {source.name} holds a sign that cannot be printed",
+            )
+
+
 def _check_sources(structure: Structure) -> None:
     seen: set[str] = set()
+    for carried in structure.carried:
+        if not _is_id(carried.id):
+            raise Damaged(
+                "the structure of a snapshot is malformed", f"{carried.id!a:.40} is no id"
+            )
     for source in structure.sources:
         numbers = (
             source.entries,
@@ -231,11 +270,11 @@ def _check_sources(structure: Structure) -> None:
             source.stored_bytes,
         )
         if source.id in seen or source.profile not in PROFILES or min(numbers) < 0:
-            raise Damaged("the structure of a snapshot is malformed", f"source {source.id:.40}")
+            raise Damaged("the structure of a snapshot is malformed", f"source {source.id!a:.40}")
         seen.add(source.id)
         for name in (source.id, source.session):
             if not _is_id(name):
-                raise Damaged("the structure of a snapshot is malformed", f"{name!r:.40} is no id")
+                raise Damaged("the structure of a snapshot is malformed", f"{name!a:.40} is no id")
         structure.runs(source.data)
         structure.runs(source.recipe)
 

@@ -335,8 +335,9 @@ def test_read_only_location_is_said_to_be_read_only() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "location"
         DirectoryLocation.create(root, secrets.token_bytes).put(KEY, b"bytes")
-        folders = [path for path in (Path(folder), root, *root.rglob("*")) if path.is_dir()]
-        for path in root.rglob("*"):
+        found = [Path(folder), root, *root.rglob("*")]
+        folders = [path for path in found if path.is_dir()]
+        for path in set(found) - set(folders):
             path.chmod(0o444)
         for path in folders:
             path.chmod(0o555)

@@ -395,7 +395,7 @@ def test_spool_that_others_may_write_is_refused(database: Path, plan: SpoolPlan)
     plan.folder.chmod(0o777)
     with (
         closing(opened(database, replace(plan, memory_bytes_max=0))) as source,
-        pytest.raises(Refused, match="others may write"),
+        pytest.raises(Refused, match="others may use it: its mode is 0777"),
     ):
         list(source.entries())
     with pytest.raises(TargetFailed, match="Not a directory"):

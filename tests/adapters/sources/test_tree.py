@@ -317,6 +317,67 @@ def test_excluded_folders_are_left_out_by_what_they_are(root: Path, tmp_path: Pa
         opened(root, frozenset([os.fsencode(root)]))
 
 
+def test_what_is_left_out_is_named_and_its_neighbours_are_kept(root: Path, tmp_path: Path) -> None:
+    """The key file is left out wherever it lies, and nothing else of its folder."""
+    (root / "config").mkdir()
+    for name in ("install.key", "other.key", "settings"):
+        (root / "config" / name).write_text(name)
+    exclude = frozenset([os.fsencode(root / "config" / "install.key")])
+    with closing(opened(root, exclude)) as source:
+        paths = [entry.path for entry in source.entries()]
+        facts = source.facts()
+    assert paths == [b"", b"config", b"config/other.key", b"config/settings"]
+    assert facts["left_out"] == 1
+    assert facts["left_out_names"] == ["config/install.key"]
+
+
+def test_a_restore_tells_what_it_compared_and_what_it_left_out(root: Path, tmp_path: Path) -> None:
+    (root / "file").write_bytes(b"content")
+    os.mkfifo(root / "pipe")
+    with closing(opened(root)) as source:
+        target = TreeTarget(tmp_path / "out", token)
+        fill(source, target)
+        target.write(Entry(b"lost", "unreadable"), iter(()))
+        target.write(Entry(b"bits", "file", mode=0o4755), iter(()))
+        facts = dict(source.facts())
+        with pytest.raises(Damaged, match="its tree_blake3 differs"):
+            target.finish(facts)
+        target = TreeTarget(tmp_path / "out", token)
+        fill(source, target)
+        target.finish(facts)
+    assert list(target.compared) == ["tree_blake3", "entries", "special", "files", "bytes"]
+    assert dict(target.notes) == {"special_left_out": 1}
+    target = TreeTarget(tmp_path / "again", token)
+    target.write(Entry(b"lost", "unreadable"), iter(()))
+    target.write(Entry(b"also", "hardlink", link=b"lost"), iter(()))
+    target.write(Entry(b"bits", "file", mode=0o4755), iter(()))
+    assert {**target.notes, "times_differ": 0} == {
+        "bits_dropped": 1,
+        "unreadable_left_out": 1,
+        "links_left_out": 1,
+        "times_differ": 0,
+    }
+    target.abandon()
+
+
+def test_a_file_with_other_content_of_the_same_size_and_time_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    with closing(FileSource(os.fsencode(tmp_path / "file"), LateClock())) as source:
+        (entry,) = source.entries()
+        assert "blake3" not in source.facts()
+        for content, fine in ((b"content", True), (b"CONTENT", False)):
+            assert b"".join(source.read(entry)) == b"content"
+            target = FileTarget(tmp_path / "out", token, overwrite=True)
+            target.write(entry, iter((content,)))
+            if fine:
+                target.finish(source.facts())
+                assert list(target.compared) == ["tree_blake3", "blake3", "bytes"]
+            else:
+                with pytest.raises(Damaged, match="its blake3 differs"):
+                    target.finish(source.facts())
+    assert (tmp_path / "out").read_bytes() == b"content"
+
+
 def test_no_such_folder(root: Path) -> None:
     with pytest.raises(SourceMissing, match="No such file"):
         opened(root / "x")

@@ -1,13 +1,13 @@
 """Restore one file: bytes to a partial name, synced, compared, renamed."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from strongroom.adapters.sources.folder import check_entry
 from strongroom.adapters.sources.partial import Destination, told, write_all
-from strongroom.adapters.sources.restore_facts import Facts
+from strongroom.adapters.sources.restore_facts import Comparison, Facts
 from strongroom.adapters.sources.scan import entry_number, sum_text
 from strongroom.crypto.hashing import Digest
 from strongroom.errors import Damaged, Refused
@@ -28,6 +28,8 @@ class FileTarget:
         self._handle = -1
         self._entry: Entry | None = None
         self._digest = Digest()
+        self._bits_dropped = 0
+        self.compared: Sequence[str] = ()
 
     def write(self, entry: Entry, blocks: Iterator[bytes]) -> None:
         """Write the file; anything but one file with the empty path is refused."""
@@ -51,15 +53,16 @@ class FileTarget:
         self._entry = replace(entry, size_bytes=taken)
 
     def finish(self, facts: Facts) -> None:
-        """Compare size and sum with the facts, then publish; leave nothing behind otherwise."""
+        """Compare content, size and sum with the facts, then publish; leave nothing otherwise."""
         try:
             entry = self.settle()
-            wanted = facts.get("tree_blake3")
-            if wanted is not None and wanted != sum_text(entry_number(entry)):
-                raise Damaged(
-                    "the restored file is not what was backed up", "its size, mode or time differ"
-                )
+            comparison = Comparison(facts, self._place.final)
+            comparison.check("tree_blake3", sum_text(entry_number(entry)))
+            comparison.check("blake3", self._digest.hex())
+            if not facts.get("changed_while_read"):
+                comparison.check("bytes", entry.size_bytes)
             self._place.publish()
+            self.compared = comparison.names
         finally:
             self.abandon()
 
@@ -72,6 +75,7 @@ class FileTarget:
             if self._privileged:
                 os.fchown(handle, entry.owner, entry.group)
             os.fchmod(handle, entry.mode & (0o7777 if self._privileged else PLAIN_BITS))
+            self._bits_dropped = int(not self._privileged and entry.mode & ~PLAIN_BITS != 0)
             os.utime(handle, ns=(entry.modified_ns, entry.modified_ns))
             os.fsync(handle)
             size_bytes = os.fstat(handle).st_size
@@ -86,6 +90,11 @@ class FileTarget:
     def place(self) -> Destination:
         """Where it is being written."""
         return self._place
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """What was altered."""
+        return {"bits_dropped": 1} if self._bits_dropped else {}
 
     @property
     def blake3(self) -> str:

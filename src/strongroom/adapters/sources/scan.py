@@ -36,7 +36,7 @@ class Scan:
     folder: Folder
     excluded: frozenset[tuple[int, int]] = frozenset()
     started_ns: int = 0
-    left_out: int = 0
+    left_out: list[bytes] = field(default_factory=list)
     first_names: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
     def entries(self) -> Iterator[Entry]:
@@ -47,8 +47,7 @@ class Scan:
             try:
                 here = self.folder.directory(path)
                 info = os.fstat(here)
-                if (info.st_dev, info.st_ino) in self.excluded:
-                    self.left_out += 1
+                if self._leaves_out(path, info):
                     continue
                 names, directories = _list(here)
             except FileNotFoundError:
@@ -67,19 +66,28 @@ class Scan:
     def _leaf(self, here: int, name: bytes, path: bytes) -> Entry | None:
         try:
             info = os.stat(name, dir_fd=here, follow_symlinks=False)
-            if stat.S_ISREG(info.st_mode):
-                if info.st_nlink > 1 and not _may_read(here, name):
-                    # Known before the first name goes out, so that no link refers to a lost file.
-                    return Entry(path, "unreadable")
-                return self._file(path, info)
-            if stat.S_ISLNK(info.st_mode):
-                return _entry(path, "symlink", info, os.readlink(name, dir_fd=here))
+            return None if self._leaves_out(path, info) else self._entry(here, name, path, info)
         except FileNotFoundError:
             # It vanished between the listing and this look: it is not there, which is no error.
             return None
         except OSError:
             return Entry(path, "unreadable")
+
+    def _entry(self, here: int, name: bytes, path: bytes, info: os.stat_result) -> Entry:
+        if stat.S_ISREG(info.st_mode):
+            if info.st_nlink > 1 and not _may_read(here, name):
+                # Known before the first name goes out, so that no link refers to a lost file.
+                return Entry(path, "unreadable")
+            return self._file(path, info)
+        if stat.S_ISLNK(info.st_mode):
+            return _entry(path, "symlink", info, os.readlink(name, dir_fd=here))
         return _entry(path, "special", info)
+
+    def _leaves_out(self, path: bytes, info: os.stat_result) -> bool:
+        if (info.st_dev, info.st_ino) not in self.excluded:
+            return False
+        self.left_out.append(path)
+        return True
 
     def _file(self, path: bytes, info: os.stat_result) -> Entry:
         if info.st_nlink > 1:

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from strongroom.adapters.sources.errors import SpoolFull, TargetFailed, printable, reason
@@ -16,57 +17,80 @@ from strongroom.ids import Token
 
 SPOOL_PREFIX = b"strongroom-spool-"
 MARGIN_BYTES = 1 << 20
+_SPOOL_HINT = (
+    "Set `spool` in strongroom.toml to a folder of your own with mode 0700, or remove "
+    "what is there."
+)
 
 
 def sweep_spool(folder: Path) -> int:
     """Remove what a crash left in the spool and return how many files that were."""
-    swept = 0
     root = os.fsencode(folder)
-    with contextlib.suppress(FileNotFoundError):
-        for name in os.listdir(root):
-            if name.startswith(SPOOL_PREFIX):
-                swept += _sweep_one(os.path.join(root, name))
-    return swept
+    if not os.path.lexists(root):
+        return 0
+    with _told(root), _private(root) as here:
+        return sum(
+            _sweep_one(here, name)
+            for name in map(os.fsencode, os.listdir(here))
+            if name.startswith(SPOOL_PREFIX)
+        )
 
 
 def open_spool_file(folder: Path, bytes_needed: int, token: Token) -> tuple[bytes, int]:
     """Create a file with room for so many bytes; return its path and descriptor.
 
-    The caller unlinks it as soon as it has opened it again. Raises SpoolFull before anything
-    is written.
+    The caller opens it again, makes sure of that with `check_opened`, and unlinks it before a
+    byte is written. Raises SpoolFull or Refused before there is a file.
     """
     root = os.fsencode(folder)
-    try:
+    name = SPOOL_PREFIX + token(8).hex().encode()
+    with _told(root):
         os.makedirs(root, 0o700, exist_ok=True)
-        _check_private(root)
-        room = os.statvfs(root)
-        free = room.f_bavail * room.f_frsize
-        if free < bytes_needed + MARGIN_BYTES:
-            raise SpoolFull(
-                f"the spool {printable(root)} is too small",
-                f"a copy needs {bytes_needed + MARGIN_BYTES} bytes, it has {free}",
-            )
-        path = os.path.join(root, SPOOL_PREFIX + token(8).hex().encode())
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        # A sweep by another process leaves a locked file alone.
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise TargetFailed(
-            f"the spool {printable(root)} cannot be used",
-            reason(error),
-            "Set another spool folder.",
-        ) from error
-    return path, handle
+        with _private(root) as here:
+            room = os.fstatvfs(here)
+            free = room.f_bavail * room.f_frsize
+            if free < bytes_needed + MARGIN_BYTES:
+                raise SpoolFull(
+                    f"the spool {printable(root)} is too small",
+                    f"a copy needs {bytes_needed + MARGIN_BYTES} bytes, it has {free}",
+                )
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            handle = os.open(name, flags, 0o600, dir_fd=here)
+            # A sweep by another process leaves a locked file alone.
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return os.path.join(root, name), handle
 
 
-def _sweep_one(path: bytes) -> int:
+def check_opened(handle: int, times: int) -> None:
+    """Raise Refused unless this process has the file open so often beside this descriptor.
+
+    An engine opens a spool file by its name; whoever swapped a folder of the path meanwhile would
+    be handed the copy.
+    """
+    wanted = os.fstat(handle)
+    found = 0
+    for number in map(int, os.listdir("/proc/self/fd")):
+        # The listing's own descriptor is among them and closed by now.
+        with contextlib.suppress(OSError):
+            info = os.fstat(number)
+            same = (info.st_dev, info.st_ino) == (wanted.st_dev, wanted.st_ino)
+            found += same and number != handle
+    if found != times:
+        raise Refused(
+            "a file in the spool is not the one that was made there",
+            "somebody swapped it, or a folder of its path",
+            "Set `spool` in strongroom.toml to a folder that only you can change.",
+        )
+
+
+def _sweep_one(here: int, name: bytes) -> int:
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=here)
     except OSError:
         return 0
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(path)
+        os.unlink(name, dir_fd=here)
     except OSError:
         return 0
     finally:
@@ -74,10 +98,34 @@ def _sweep_one(path: bytes) -> int:
     return 1
 
 
-def _check_private(root: bytes) -> None:
-    if os.stat(root).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise Refused(
-            f"the spool {printable(root)} is refused",
-            "others may write to it",
-            "Use a folder of mode 0700.",
-        )
+@contextlib.contextmanager
+def _private(root: bytes) -> Iterator[int]:
+    """Open the spool, which must be a folder of ours alone: what lies in it is plaintext."""
+    path = root.rstrip(b"/") or b"/"
+    info = os.lstat(path)
+    why = ""
+    if stat.S_ISLNK(info.st_mode):
+        why = "it is a symlink, and whoever made it says where copies go"
+    elif info.st_uid != os.geteuid():
+        why = f"it belongs to user {info.st_uid}, this is user {os.geteuid()}"
+    elif info.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        why = f"others may use it: its mode is {stat.S_IMODE(info.st_mode):04o}"
+    if why:
+        raise Refused(f"the spool {printable(root)} is refused", why, _SPOOL_HINT)
+    here = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if not os.path.samestat(info, os.fstat(here)):
+            raise Refused(f"the spool {printable(root)} is refused", "it was swapped", _SPOOL_HINT)
+        yield here
+    finally:
+        os.close(here)
+
+
+@contextlib.contextmanager
+def _told(root: bytes) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TargetFailed(
+            f"the spool {printable(root)} cannot be used", reason(error), _SPOOL_HINT
+        ) from error

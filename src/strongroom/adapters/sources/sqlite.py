@@ -25,7 +25,7 @@ from strongroom.adapters.sources.errors import (
     reason,
 )
 from strongroom.adapters.sources.restore_facts import Fact, Facts
-from strongroom.adapters.sources.spool import open_spool_file
+from strongroom.adapters.sources.spool import check_opened, open_spool_file
 from strongroom.adapters.sources.sqlite_facts import database_facts, database_uri
 from strongroom.clock import Clock
 from strongroom.crypto.hashing import Digest
@@ -212,6 +212,7 @@ class SqliteSource:
             try:
                 # Not created here: a file that was swept away in between is an error.
                 connections.extend(_connect(path, mode) for mode in ("mode=rw", "mode=ro"))
+                check_opened(handle, len(connections))
             finally:
                 # SQLite has opened the file at once, so from here on it needs no name.
                 os.unlink(path)

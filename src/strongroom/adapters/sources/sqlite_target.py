@@ -5,13 +5,12 @@ It is opened as immutable, so that the comparison writes nothing beside it.
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from strongroom.adapters.sources.errors import printable
 from strongroom.adapters.sources.file_target import FileTarget
-from strongroom.adapters.sources.restore_facts import Facts
+from strongroom.adapters.sources.restore_facts import Comparison, Facts
 from strongroom.adapters.sources.sqlite_facts import database_uri, shape
 from strongroom.errors import Damaged
 from strongroom.ids import Token
@@ -32,6 +31,7 @@ class SqliteTarget:
     ) -> None:
         self._file = FileTarget(destination, token, overwrite, privileged)
         self._file.place.refuse_companions(COMPANIONS)
+        self.compared: Sequence[str] = ()
 
     def write(self, entry: Entry, blocks: Iterator[bytes]) -> None:
         """Write the file; anything but one file with the empty path is refused."""
@@ -41,20 +41,27 @@ class SqliteTarget:
         """Compare bytes, schema and rows with the facts, then publish; leave nothing otherwise."""
         try:
             entry = self._file.settle()
-            self._compare("bytes", facts, entry.size_bytes)
-            self._compare("blake3", facts, self._file.blake3)
+            comparison = Comparison(facts, self._file.place.final)
+            comparison.check("bytes", entry.size_bytes)
+            comparison.check("blake3", self._file.blake3)
             if entry.size_bytes:
-                self._compare_content(facts)
+                self._compare_content(comparison)
             self._file.place.refuse_companions(COMPANIONS)
             self._file.place.publish(COMPANIONS)
+            self.compared = comparison.names
         finally:
             self._file.abandon()
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """What was altered."""
+        return self._file.notes
 
     def abandon(self) -> None:
         """Remove what was not published."""
         self._file.abandon()
 
-    def _compare_content(self, facts: Facts) -> None:
+    def _compare_content(self, comparison: Comparison) -> None:
         uri = database_uri(os.path.abspath(self._file.place.partial), "mode=ro&immutable=1")
         try:
             with closing(sqlite3.connect(uri, uri=True)) as restored:
@@ -62,11 +69,4 @@ class SqliteTarget:
         except sqlite3.Error as error:
             raise Damaged("the restored database cannot be opened", str(error)) from error
         for name, value in found.items():
-            self._compare(name, facts, value)
-
-    def _compare(self, name: str, facts: Facts, found: object) -> None:
-        if name in facts and facts[name] != found:
-            raise Damaged(
-                f"the restored {printable(self._file.place.final)} is not what was backed up",
-                f"its {name} differ from the facts recorded at the backup",
-            )
+            comparison.check(name, value)

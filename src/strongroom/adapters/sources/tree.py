@@ -8,7 +8,8 @@ tree is not a snapshot in time, and says so.
 import os
 import stat
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 
 from strongroom.adapters.sources.errors import (
@@ -21,6 +22,7 @@ from strongroom.adapters.sources.folder import Folder
 from strongroom.adapters.sources.restore_facts import Fact, Facts
 from strongroom.adapters.sources.scan import Scan, entry_number, file_entry, sum_text
 from strongroom.clock import Clock
+from strongroom.crypto.hashing import Digest
 from strongroom.errors import Refused
 from strongroom.vault import Entry, EntryUnreadable
 
@@ -52,6 +54,7 @@ class _Tally:
         self.hardlinks: list[Entry] = []
         self.unreadable: set[bytes] = set()
         self.changed: set[bytes] = set()
+        self.left_out: list[bytes] = []
         self._correction = 0
         self._lock = threading.Lock()
 
@@ -101,12 +104,17 @@ class _Tally:
             "unreadable_names": _shown(self.unreadable),
             "changed_while_read": len(self.changed),
             "changed_names": _shown(self.changed),
+            "left_out": len(self.left_out),
+            "left_out_names": _shown(set(self.left_out)),
             "tree_blake3": sum_text(total),
         }
 
 
 class TreeSource:
-    """A directory and all below it; `exclude` names directories by absolute path."""
+    """A directory and all below it; `exclude` names folders and files by absolute path.
+
+    What was left out for that is named in the facts.
+    """
 
     profile = "cdc-1m"
     bytes_expected: int | None = None
@@ -133,7 +141,7 @@ class TreeSource:
     def entries(self) -> Iterator[Entry]:
         """Yield every entry once, parents before children; a new call begins a new pass."""
         self._tally = tally = _Tally()
-        scan = Scan(self._scanned, self._excluded, _nanoseconds(self._clock))
+        scan = Scan(self._scanned, self._excluded, _nanoseconds(self._clock), tally.left_out)
         for found in scan.entries():
             if found.kind == "unreadable" and not found.path:
                 raise SourceUnreadable("the folder cannot be listed", "no right to read it")
@@ -170,6 +178,7 @@ class FileSource:
         self._path = path
         self._clock = clock
         self._tally = _Tally()
+        self._blake3 = ""
         try:
             info = os.stat(path)
         except OSError as error:
@@ -183,6 +192,7 @@ class FileSource:
     def entries(self) -> Iterator[Entry]:
         """Yield the file."""
         self._tally = _Tally()
+        self._blake3 = ""
         try:
             info = os.stat(self._path)
         except OSError as error:
@@ -198,17 +208,23 @@ class FileSource:
             handle = _open(os.path.realpath(self._path), None)
         except OSError as error:
             raise _cannot_open(self._path, error) from error
-        yield from _read_open_file(handle, entry, self._tally)
+        digest = Digest()
+        with closing(_read_open_file(handle, entry, self._tally)) as blocks:
+            for block in blocks:
+                digest.update(block)
+                yield block
+        self._blake3 = digest.hex()
 
     def facts(self) -> Facts:
-        """Return the size and the sum over the one entry."""
-        return {"kind": "file", **self._tally.facts()}
+        """Return the size, the sum over the one entry, and the digest where it was read."""
+        read: dict[str, Fact] = {"blake3": self._blake3} if self._blake3 else {}
+        return {"kind": "file", **self._tally.facts(), **read}
 
     def close(self) -> None:
         """Nothing is held open."""
 
 
-def _read_open_file(handle: int, entry: Entry, tally: _Tally) -> Iterator[bytes]:
+def _read_open_file(handle: int, entry: Entry, tally: _Tally) -> Generator[bytes, None, None]:
     """Yield up to the scanned size and close the handle."""
     taken = 0
     try:

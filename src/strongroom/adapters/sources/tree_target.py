@@ -9,15 +9,15 @@ by one: a restore is durable when the system has written it back.
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from strongroom.adapters.sources.errors import TargetFailed, printable, reason
 from strongroom.adapters.sources.file_target import PLAIN_BITS
 from strongroom.adapters.sources.folder import Folder, check_entry, check_name, leads_out
 from strongroom.adapters.sources.partial import Destination, told, write_all
-from strongroom.adapters.sources.restore_facts import Facts
+from strongroom.adapters.sources.restore_facts import Comparison, Facts
 from strongroom.adapters.sources.scan import Scan, entry_number, sum_text
 from strongroom.errors import Damaged, Refused
 from strongroom.ids import Token
@@ -48,6 +48,8 @@ class TreeTarget:
         self, destination: Path, token: Token, overwrite: bool = False, privileged: bool = False
     ) -> None:
         self.report = TreeReport()
+        self.compared: Sequence[str] = ()
+        self._entries = self._files = self._bytes = 0
         self._place = Destination(destination, token, overwrite)
         self._privileged = privileged
         self._directories: list[Entry] = []
@@ -64,6 +66,7 @@ class TreeTarget:
     def write(self, entry: Entry, blocks: Iterator[bytes]) -> None:
         """Write one entry; raise Refused when it could reach outside the tree."""
         check_entry(entry)
+        self._entries += 1
         try:
             self._make(entry, blocks)
         except FileExistsError as error:
@@ -96,16 +99,24 @@ class TreeTarget:
                 raise Damaged(
                     "the restored tree is not what was written", "an entry differs on the disk"
                 )
-            wanted = facts.get("tree_blake3")
-            if wanted is not None and wanted != sum_text(self._came):
-                raise Damaged(
-                    "the restored tree is not what was backed up",
-                    "its entries do not add up to the sum in the snapshot's facts",
-                )
+            comparison = Comparison(facts, self._place.final)
+            comparison.check("tree_blake3", sum_text(self._came))
+            comparison.check("entries", self._entries)
+            comparison.check("special", self.report.special_left_out)
+            if not facts.get("unreadable") and not facts.get("changed_while_read"):
+                # Otherwise these two say what was seen, and not what could be kept of it.
+                comparison.check("files", self._files)
+                comparison.check("bytes", self._bytes)
             self._folder.close()
             self._place.publish()
+            self.compared = comparison.names
         finally:
             self.abandon()
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """What the report counts, where it is not zero."""
+        return {name: count for name, count in asdict(self.report).items() if count}
 
     def abandon(self) -> None:
         """Remove what was not published."""
@@ -147,6 +158,8 @@ class TreeTarget:
                 write_all(handle, block)
                 taken += len(block)
             written = replace(entry, size_bytes=taken)
+            self._files += 1
+            self._bytes += taken
             self._came += entry_number(written)
             self._allowed += entry_number(self._dress(handle, written))
         finally:

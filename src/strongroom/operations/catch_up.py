@@ -1,0 +1,69 @@
+"""Learning: the index of a home is a cache, and whatever it lost is read from the locations again.
+
+Snapshots are learnt in the order of the history, each with the key of the writer that signed it:
+a later one refers to segments of earlier ones, whoever wrote them.
+"""
+
+from collections.abc import Iterator
+
+from strongroom.clients import Client, History, Snapshot
+from strongroom.errors import StrongroomError
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.open_keys import verified_header
+from strongroom.operations.receipts import fetch_record
+from strongroom.vault import Vault
+
+
+def catch_up(deployment: Deployment, client: Client, history: History, vault: Vault) -> None:
+    """Make every good snapshot usable that the index does not know; the caller has the lock."""
+    for snapshot in _unknown(history, vault):
+        _learn(deployment, client, history, vault, snapshot)
+
+
+def catch_up_alone(deployment: Deployment, client: Client, history: History, vault: Vault) -> None:
+    """Do the same for a caller without the lock, which is taken only when something is unknown."""
+    if any(_unknown(history, vault)):
+        with deployment.tools.lock(client.vault):
+            catch_up(deployment, client, history, vault)
+
+
+def catch_up_for(
+    deployment: Deployment,
+    client: Client,
+    history: History,
+    vault: Vault,
+    wanted: tuple[Snapshot, Vault.Structure],
+) -> None:
+    """Learn what one snapshot needs; takes the lock only when a segment of it is unknown.
+
+    So a restore goes on beside a running backup. An earlier snapshot that is lost stops it only
+    when this one needs it.
+    """
+    snapshot, structure = wanted
+    if vault.holds(structure):
+        return
+    failure: StrongroomError | None = None
+    with deployment.tools.lock(client.vault):
+        for earlier in (*_unknown(history, vault), snapshot):
+            try:
+                _learn(deployment, client, history, vault, earlier)
+            except StrongroomError as err:
+                failure = failure or err
+            if earlier.hash == snapshot.hash:
+                break
+    if failure is not None and not vault.holds(structure):
+        raise failure
+
+
+def _unknown(history: History, vault: Vault) -> Iterator[Snapshot]:
+    for snapshot in history.snapshots():
+        if snapshot.state == "good" and not vault.knows(snapshot.hash):
+            yield snapshot
+
+
+def _learn(
+    deployment: Deployment, client: Client, history: History, vault: Vault, snapshot: Snapshot
+) -> None:
+    record = fetch_record(deployment, client, snapshot)
+    header, writer = verified_header(history, record.statement)
+    vault.learn(snapshot.hash, record.body, writer, header.sequence, header.index)
