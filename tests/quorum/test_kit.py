@@ -165,18 +165,68 @@ def test_a_forged_entry_is_named(world: World, empty: Database) -> None:
     ]
     with pytest.raises(Damaged, match=f"the kit entry {own} does not open"):
         LocalCustodian.restore(empty, KEK, altered, kit, world.clock, world.token)
-    # The good copy of another location beside it does not hide the forged one.
-    with pytest.raises(Damaged, match=f"the kit entry {own} does not open"):
-        LocalCustodian.restore(empty, KEK, entries + altered, kit, world.clock, world.token)
-    # An entry under a name of a higher serial is bound to its old name.
-    data = dict(entries)[own]
-    moved = [*entries, (own[:-1] + "7", data)]
-    with pytest.raises(Damaged, match=f"the kit entry {own[:-1]}7 does not open"):
-        LocalCustodian.restore(empty, KEK, moved, kit, world.clock, world.token)
     cut = [(path, data[:10] if path == own else data) for path, data in entries]
     with pytest.raises(Damaged, match=f"the kit entry {own} is not one"):
         LocalCustodian.restore(empty, KEK, cut, kit, world.clock, world.token)
     LocalCustodian.restore(empty, KEK, entries + entries, kit, world.clock, world.token)
+
+
+@pytest.mark.parametrize("planted", ["altered", "moved", "cut", "named oddly"])
+def test_a_planted_entry_beside_a_good_one_is_passed_over(
+    world: World, empty: Database, planted: str
+) -> None:
+    """Also one under a higher serial: an entry is bound to its name, so the highest that opens."""
+    entries = _all_entries(world)
+    own = next(path for path, _ in world.custodians[0].kit_entries() if world.client in path)
+    data = dict(entries)[own]
+    extra = {
+        "altered": (own, data[:-1] + bytes([data[-1] ^ 1])),
+        "moved": (own[:-1] + "7", data),
+        "cut": (own, data[:10]),
+        "named oddly": (own.rpartition("/")[0] + "/identity-zzz", b"x"),
+    }[planted]
+    for together in ([*entries, extra], [extra, *entries]):
+        database = open_sqlite(None)
+        restored = LocalCustodian.restore(
+            database, KEK, together, Kit(world.kit_secrets[0]), world.clock, world.token
+        )
+        assert restored.pins() == world.custodians[0].pins()
+        assert dict(restored.kit_entries()) == dict(world.custodians[0].kit_entries())
+        database.close()
+
+
+def test_writers_are_agreed_and_adopted_by_a_custodian_that_was_away(
+    world: World, empty: Database
+) -> None:
+    old = SnapshotHeader.writer_id(world.writer)
+    new = signing.public_key(world.token(32))
+    statement, keys, _ = world.snapshot()
+    receipts = [custodian.ingest(statement, keys) for custodian in world.custodians]
+    world.custodians[0].succeed(world.client, new, {old: 1})
+    away = _restored(world, empty, 2)
+    pins = [world.custodians[0].pins()[0], away.pins()[0]]
+    for order in (pins, pins[::-1]):
+        assert LocalCustodian.Pin.agreed(order) == pins[0].writers
+    agreed = LocalCustodian.Pin.agreed(pins)
+    entries = away.kit_entries()
+    for _ in range(2):
+        away.adopt_writers(world.client, agreed)
+    pin = away.pin(world.client)
+    assert pin is not None
+    assert pin.writers == agreed
+    assert pin.serial == 1
+    assert away.kit_entries() == entries
+    away.adopt_roster(world.roster_envelope)
+    away.resume([receipts[2]])
+    with pytest.raises(Refused, match="refuses to revoke writer"):
+        away.adopt_writers(world.client, (agreed[0]._replace(revoked_after=0), agreed[1]))
+    with pytest.raises(UsageError, match="not among them"):
+        away.adopt_writers(world.client, agreed[1:])
+    third = signing.public_key(world.token(32))
+    away.succeed(world.client, third, {SnapshotHeader.writer_id(new): 0})
+    assert [one.key for one in away.pins()[0].writers] == [world.writer, new, third]
+    with pytest.raises(Damaged, match="contradict each other"):
+        LocalCustodian.Pin.agreed([pins[0], replace(pins[1], vault_class="high")])
 
 
 def test_words_of_nobody(world: World, empty: Database) -> None:

@@ -11,9 +11,7 @@ from strongroom.clients import Client, ClientSource, Keep
 from strongroom.errors import Refused, UsageError
 from strongroom.ids import ClientId, SourceId, VaultId, new_id
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.placing import client_key_key, place_kit_entries
-from strongroom.operations.vault_config import place_config
-from strongroom.vault import WorkerKeys
+from strongroom.operations.enrol_writer import RECOVER_WITH_ALL, enrol_writer
 
 KEY_BYTES = 32
 
@@ -37,7 +35,7 @@ def add_client(deployment: Deployment, wanted: NewClient) -> Client:
         raise Refused(
             f"a client needs a key at every custodian, and custodian {index} is not there",
             str(reason),
-            hint="Bring the custodian back first; backups of other clients go on meanwhile.",
+            hint=f"{RECOVER_WITH_ALL} Backups of other clients go on meanwhile.",
         )
     client = Client(
         ClientId(new_id(tools.token)),
@@ -47,7 +45,9 @@ def add_client(deployment: Deployment, wanted: NewClient) -> Client:
         wanted.keep,
         tools.clock.now(),
     )
-    begin_worker(deployment, client)
+    tools.secrets.write(f"worker-{client.id}", tools.token(3 * KEY_BYTES))
+    with tools.history(client.id) as history:
+        enrol_writer(deployment, client, history)
     deployment.registry.add_client(
         client,
         deployment.fact(
@@ -55,34 +55,6 @@ def add_client(deployment: Deployment, wanted: NewClient) -> Client:
         ),
     )
     return client
-
-
-def begin_worker(deployment: Deployment, client: Client) -> None:
-    """Draw the worker's keys, enrol its writer at the custodians, place the vault's config."""
-    tools = deployment.tools
-    secret = tools.token(3 * KEY_BYTES)
-    keys = WorkerKeys(secret[:32], secret[32:64], secret[64:])
-    tools.secrets.write(f"worker-{client.id}", secret)
-    certificates: dict[int, bytes] = {}
-    for index, custodian in deployment.custodians.items():
-        certificate = custodian.enrol(
-            client.id, client.vault, client.vault_class, keys.writer_public
-        )
-        parsed = deployment.roster.check_client_key(certificate)
-        deployment.copies.put(
-            client_key_key(deployment.install, client.id, custodian.card().id, parsed.serial),
-            certificate.encode(),
-        )
-        certificates[index] = certificate.encode()
-    for embedded in deployment.embedded():
-        place_kit_entries(deployment.copies, embedded, client.id)
-    place_config(deployment, client, keys)
-    with tools.history(client.id) as history:
-        history.begin_writer(
-            keys.writer_public,
-            certificates,
-            deployment.fact("writer.enrolled", client.id, writer=keys.writer_public.hex()),
-        )
 
 
 def add_source(

@@ -9,7 +9,7 @@ from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
 from strongroom.errors import Damaged, StrongroomError
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.placing import session_key
-from strongroom.quorum import Opening, SnapshotHeader
+from strongroom.quorum import Dealing, Opening, SnapshotHeader
 from strongroom.vault import SessionKeys
 
 
@@ -31,19 +31,43 @@ def verified_header(history: History, statement: Statement) -> tuple[SnapshotHea
 
 
 def fetch_keys(
-    deployment: Deployment, client: Client, session: str, wanted: str | None = None
+    deployment: Deployment,
+    client: Client,
+    history: History,
+    session: str,
+    wanted: str | None = None,
 ) -> Envelope:
-    """Read one session's keys object; a copy with another hash than wanted is not taken."""
+    """Read one session's keys object; a copy with another hash than wanted is not taken.
+
+    Where no hash is known (a session of an earlier snapshot), a writer of this client must have
+    signed it for this session: a copy that a location altered gives way to a good one.
+    """
     culprit = f"the keys object of session {session[:8]}"
+    writers = [key for key, _ in history.writers()]
 
     def accept(data: bytes) -> None:
         statement = decode_envelope(data, culprit).statement
-        statement.fields("keys")
+        if Dealing.parse(statement).label.session != session:
+            raise Damaged(f"{culprit} is of another session", "it was moved there")
         if wanted is not None and statement.hash.hex() != wanted:
             raise Damaged(f"{culprit} is not what was written", "its hash differs")
+        if wanted is None:
+            _check_signed_by_one_of(statement, writers, culprit)
 
     key = session_key(deployment.install, client.vault, session)
     return decode_envelope(deployment.copies.get(key, accept), culprit)
+
+
+def _check_signed_by_one_of(statement: Statement, writers: list[bytes], culprit: str) -> None:
+    failure: Damaged | None = None
+    for writer in writers:
+        try:
+            statement.verify(writer, culprit)
+        except Damaged as err:
+            failure = err
+        else:
+            return
+    raise failure or Damaged(f"{culprit} has no known writer", "this client has none")
 
 
 def open_keys(
@@ -53,7 +77,7 @@ def open_keys(
     header, _ = verified_header(history, statement)
     fresh = dict(header.fresh)
     keys = [
-        fetch_keys(deployment, client, session, fresh.get(session)).statement
+        fetch_keys(deployment, client, history, session, fresh.get(session)).statement
         for session in header.sessions
     ]
     tools = deployment.tools
@@ -73,7 +97,15 @@ def open_keys(
         else:
             opening.take(member, answer)
     opened = opening.complete()
-    history.record(deployment.fact("keys.opened", client.id, snapshot=snapshot, request=request))
+    history.record(
+        deployment.fact(
+            "keys.opened",
+            client.id,
+            snapshot=snapshot,
+            request=request,
+            failed=list(opening.culprits),
+        )
+    )
     return {
         session: SessionKeys(session, inner, outer) for session, (inner, outer) in opened.items()
     }

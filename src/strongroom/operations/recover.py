@@ -1,23 +1,43 @@
-"""`recover`: make a working home from locations and t kits, when the machine is gone.
+"""`recover`, the first half: an install's custodians, from locations and t kits.
 
-The kits open the custodians' key tables, the custodians open one snapshot of each client, its
-keys give the structure key, and the structure tells names, sources and policies. The rebuilt
-server is a new writer: the old one is revoked at the last snapshot that was found.
+The kits open the custodians' key tables, which name the roster. Nothing is written to any
+location: a recovery can be rehearsed while the old machine lives, and done again as often as
+needed. The rebuilt home replaces the old one with its first backup (`enrol_writer`).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
 from strongroom.clients import Registry
 from strongroom.crypto.envelope import decode_envelope
-from strongroom.errors import Refused, UsageError
+from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.facts import Fact
 from strongroom.ids import InstallId
-from strongroom.locations import Copies
+from strongroom.locations import Copies, LocationUnavailable, ObjectMissing
+from strongroom.operations.certificates import SMALL_BYTES_MAX
+from strongroom.operations.credentials import Credential
 from strongroom.operations.deployment import ACTOR_OPERATOR, Listing, Tools
 from strongroom.quorum import Kit, LocalCustodian, Roster
 
 KITS_MAX = 32
+_ENTRY = re.compile(r"([0-9a-f]{32})/kits/([0-9a-f]{32})/(identity|[0-9a-f]{32})-[0-9]{8}")
+_ROSTER = re.compile(r"[0-9a-f]{32}/roster/[0-9]{8}")
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryPlan:
+    """What is left of a lost home; `locations` maps names to URLs."""
+
+    locations: Mapping[str, str]
+    kits: Sequence[Kit] = field(repr=False)
+    operator: str = "operator"
+    install: str | None = None
+    key_file: Path | None = None
+    credential: Credential | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +46,14 @@ class Found:
 
     install: InstallId
     roster: Roster
-    custodians: dict[int, LocalCustodian]
+    roster_data: bytes
+    custodians: tuple[int, ...]
     listing: Listing
+    unreachable: frozenset[str]
+    """The locations that could not be listed."""
+    unreadable: Mapping[str, StrongroomError]
+    """Clients of which a kit opens no entry, with the first reason."""
+    notes: tuple[str, ...]
 
 
 def read_kits(text: str) -> list[Kit]:
@@ -41,9 +67,20 @@ def read_kits(text: str) -> list[Kit]:
     return kits
 
 
-def find_install(listing: Listing) -> InstallId:
-    """Return the one install whose kits lie at the locations."""
-    installs = sorted({key.split("/")[0] for key in listing if key.split("/")[1:2] == ["kits"]})
+def find_install(copies: Copies, listing: Listing, plan: RecoveryPlan) -> InstallId:
+    """Return the one install that these kits are of, or the wanted one of several.
+
+    What lies at a location proves nothing: an install is there when a kit opens one of its tables.
+    """
+    installs = sorted({match[1] for key in listing if (match := _ENTRY.fullmatch(key))})
+    if plan.install is not None and plan.install not in installs:
+        raise UsageError(
+            f"the locations do not hold the install {plan.install!r:.60}",
+            f"they hold {', '.join(installs) or 'none'}",
+            hint="Check the id and the URLs on the recovery sheet.",
+        )
+    if plan.install is not None:
+        return InstallId(plan.install)
     if not installs:
         raise UsageError(
             "the locations hold no Strongroom install",
@@ -51,44 +88,67 @@ def find_install(listing: Listing) -> InstallId:
             hint="Check the URLs on the recovery sheet.",
         )
     if len(installs) > 1:
+        installs = [
+            one
+            for one in installs
+            if any(_folder_of(copies, listing, one, kit) is not None for kit in plan.kits)
+        ]
+    if not installs:
+        raise _nobodys(len(listing))
+    if len(installs) > 1:
         raise UsageError(
-            "the locations hold several installs",
+            "the locations hold several installs of these kits",
             ", ".join(installs),
-            hint="Name only the locations on one recovery sheet.",
+            hint="Pass --install with the id on the recovery sheet.",
         )
     return InstallId(installs[0])
 
 
 def rebuild_custodians(
-    tools: Tools, copies: Copies, listing: Listing, kits: Sequence[Kit]
+    tools: Tools, copies: Copies, listing: Listing, kits: Sequence[Kit], install: InstallId
 ) -> Found:
-    """Open the key tables with the kits; raises Refused below the threshold."""
-    install = find_install(listing)
-    entries = [
-        (key, copies.get(key, lambda data: None))
-        for key in listing
-        if key.startswith(f"{install}/kits/")
-    ]
-    data = _newest_roster(copies, install, listing)
-    roster = Roster.parse(decode_envelope(data, "the roster"), None)
-    owners = {LocalCustodian.find(kit, entries): kit for kit in kits}
-    if len(owners) < roster.threshold:
+    """Make the custodians of these kits in the new home; raises Refused below the threshold.
+
+    No location is believed: an entry counts when its kit opens it, a roster when the key tables
+    name it. What does not is passed over with a note.
+    """
+    tables: dict[str, _Table] = {}
+    for kit in kits:
+        folder = _folder_of(copies, listing, install, kit)
+        if folder is None:
+            raise _nobodys(sum(_ENTRY.fullmatch(key) is not None for key in listing))
+        if folder not in tables:
+            tables[folder] = _read_table(copies, listing, folder, kit)
+    rosters = {table.roster for table in tables.values()}
+    data = _named_roster(copies, listing, install, rosters)
+    envelope = decode_envelope(data, "the roster")
+    roster = Roster.parse(envelope, None)
+    if len(tables) < roster.threshold:
         raise Refused(
-            f"{len(owners)} of the {roster.threshold} kits needed were given",
+            f"{len(tables)} of the {roster.threshold} kits needed were given",
             f"any {roster.threshold} of {len(roster.members)} open the backups, fewer open nothing",
             hint="Bring another kit: one line of 24 words each.",
         )
-    found: dict[int, LocalCustodian] = {}
-    for member in roster.members:
-        kit = owners.get(member.id)
-        if kit is None:
-            continue
-        database, kek = tools.custodian_home(member.index, True)
-        custodian = LocalCustodian.restore(database, kek, entries, kit, tools.clock, tools.token)
-        # A roster that is not the one in the custodian's own table is refused here.
-        custodian.adopt_roster(decode_envelope(data, "the roster"))
-        found[member.index] = custodian
-    return Found(install, roster, found, listing)
+    for table in tables.values():
+        database, kek = tools.custodian_home(table.index, True)
+        with closing(database):
+            custodian = LocalCustodian.restore(
+                database, kek, table.entries, table.kit, tools.clock, tools.token
+            )
+            custodian.adopt_roster(envelope)
+    unreadable: dict[str, StrongroomError] = {}
+    for table in tables.values():
+        unreadable = {**table.unreadable, **unreadable}
+    return Found(
+        install,
+        roster,
+        data,
+        tuple(sorted(table.index for table in tables.values())),
+        listing,
+        frozenset(copies.failures),
+        unreadable,
+        tuple(note for table in tables.values() for note in table.notes),
+    )
 
 
 def begin_recovered(
@@ -101,9 +161,8 @@ def begin_recovered(
             Registry.Place(name, location.url, "", "", tools.secrets.has(f"location-{name}"), now),
             Fact("location.added", name, ACTOR_OPERATOR, now, {"url": location.url}),
         )
-    data = _newest_roster(copies, found.install, found.listing)
     registry.begin(
-        Registry.Install(found.install, operator, found.roster.operator, data, now),
+        Registry.Install(found.install, operator, found.roster.operator, found.roster_data, now),
         Fact(
             "install.recovered",
             found.install,
@@ -114,8 +173,84 @@ def begin_recovered(
     )
 
 
-def _newest_roster(copies: Copies, install: InstallId, listing: Listing) -> bytes:
-    rosters = sorted(key for key in listing if key.startswith(f"{install}/roster/"))
-    if not rosters:
-        raise UsageError("the locations hold no roster", "it was removed or never copied there")
-    return copies.get(rosters[-1], lambda data: decode_envelope(data, "the roster"))
+@dataclass(slots=True)
+class _Table:
+    """One custodian's key table as its kit opens it."""
+
+    kit: Kit = field(repr=False)
+    index: int
+    roster: str
+    entries: list[tuple[str, bytes]] = field(repr=False)
+    unreadable: dict[str, StrongroomError]
+    notes: list[str]
+
+
+def _folder_of(copies: Copies, listing: Listing, install: str, kit: Kit) -> str | None:
+    """Return the folder of the custodian whose kit this is, which ends with a slash, or None."""
+    for key in listing:
+        match = _ENTRY.fullmatch(key)
+        is_identity = match is not None and (match[1], match[3]) == (install, "identity")
+        if is_identity and _opens(copies, kit, key):
+            return key.rpartition("/")[0] + "/"
+    return None
+
+
+def _opens(copies: Copies, kit: Kit, key: str) -> bool:
+    """Tell whether a copy opens under this kit; one that does not may be another custodian's."""
+    for location in copies.locations.values():
+        try:
+            kit.check_entry(key, location.get(key, 0, SMALL_BYTES_MAX))
+        except StrongroomError:
+            continue
+        return True
+    return False
+
+
+def _read_table(copies: Copies, listing: Listing, folder: str, kit: Kit) -> _Table:
+    entries: list[tuple[str, bytes]] = []
+    refused: list[tuple[str, StrongroomError]] = []
+    for key in listing:
+        match = _ENTRY.fullmatch(key)
+        if match is None or not key.startswith(folder):
+            continue
+        try:
+            data = copies.get(key, partial(kit.check_entry, key), 0, SMALL_BYTES_MAX)
+        except (Damaged, ObjectMissing, LocationUnavailable) as err:
+            refused.append((match[3], err))
+        else:
+            entries.append((key, data))
+    _, index, roster = LocalCustodian.identify(kit, entries)
+    opened = {key.rpartition("/")[2].rpartition("-")[0] for key, _ in entries}
+    unreadable = {subject: err for subject, err in refused if subject not in opened}
+    return _Table(kit, index, roster, entries, unreadable, [str(err) for _, err in refused])
+
+
+def _named_roster(copies: Copies, listing: Listing, install: str, named: set[str]) -> bytes:
+    """Return the newest roster that a key table names; raises Damaged when none is there."""
+
+    def accept(data: bytes) -> None:
+        if decode_envelope(data, "the roster").statement.hash.hex() not in named:
+            raise Damaged("a roster is not the one the kits name", "it was forged or put back")
+
+    errors: list[StrongroomError] = []
+    keys = [
+        key for key in listing if key.startswith(f"{install}/roster/") and _ROSTER.fullmatch(key)
+    ]
+    for key in sorted(keys, reverse=True):
+        try:
+            return copies.get(key, accept, 0, SMALL_BYTES_MAX)
+        except (Damaged, ObjectMissing, LocationUnavailable) as err:
+            errors.append(err)
+    raise Damaged(
+        "no location has the roster that the kits name",
+        str(errors[0]) if errors else "it was removed or never copied there",
+        hint="Do not trust these locations; look for another copy.",
+    )
+
+
+def _nobodys(entries: int) -> Damaged:
+    return Damaged(
+        "the words open no custodian's key table",
+        f"{entries} objects were looked at; none is this kit's entry, or it was altered",
+        hint="Check that the kit and the locations are of the same install.",
+    )

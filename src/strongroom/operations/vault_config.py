@@ -38,7 +38,10 @@ class NewerVault(StrongroomError):
 
 
 def place_config(deployment: Deployment, client: Client, keys: WorkerKeys) -> None:
-    """Put the vault's config, signed by this writer, at the locations."""
+    """Put the vault's config, signed by this writer, at the locations.
+
+    Its bytes are the same each time, so that an interrupted run can be done again.
+    """
     config = sign_envelope(
         keys.writer_seed,
         KIND,
@@ -50,7 +53,7 @@ def place_config(deployment: Deployment, client: Client, keys: WorkerKeys) -> No
             "class": client.vault_class,
             "generation": 0,
             "writer": keys.writer_id,
-            "created_at": format_instant(deployment.tools.clock.now()),
+            "created_at": format_instant(client.created_at),
             "copies": "full",
             "parity": None,
             "features": {operation: [] for operation in OPERATIONS},

@@ -131,6 +131,15 @@ class LocalCustodian:
         """Return whose kit this is among entries by path; raise Damaged when it is nobody's."""
         return find_custodian(kit, _placed(entries))[1]
 
+    @staticmethod
+    def identify(kit: Kit, entries: Sequence[tuple[str, bytes]]) -> tuple[CustodianId, int, str]:
+        """Return id and index of the kit's custodian, and the id of the roster its entries name."""
+        placed = _placed(entries)
+        install, custodian = find_custodian(kit, placed)
+        own = [one for one in placed if (one[0].install, one[0].custodian) == (install, custodian)]
+        identity, _, _ = read_table(own, kit.key(install))
+        return custodian, identity.member.index, identity.roster
+
     @classmethod
     def restore(
         cls,
@@ -143,9 +152,9 @@ class LocalCustodian:
     ) -> "LocalCustodian":
         """Rebuild a custodian in an empty database from its kit and the entries at the locations.
 
-        `entries` are full keys and bytes and may hold those of every custodian; the kit finds its
-        own. An entry of its own that does not open is named (Damaged). Its roster and, where
-        they exist, its receipts are handed in afterwards: `adopt_roster`, `resume`.
+        `entries` are full keys and bytes and may hold those of every custodian. Of its own the
+        highest serial that opens counts; a client none of whose entries opens is named (Damaged).
+        Roster and receipts are handed in afterwards: `adopt_roster`, `resume`.
         """
         placed = _placed(entries)
         install, custodian = find_custodian(kit, placed)
@@ -179,6 +188,11 @@ class LocalCustodian:
         """Return what is pinned for every client, in order of their ids."""
         with self._database.reading() as transaction:
             return store.read_pins(transaction)
+
+    def pin(self, client: ClientId) -> ClientPin | None:
+        """Return what is pinned for one client, or None."""
+        with self._database.reading() as transaction:
+            return store.read_pin(transaction, client)
 
     def adopt_roster(self, envelope: Envelope) -> Roster:
         """Pin a roster; the same one again changes nothing, the threshold never changes."""
@@ -263,6 +277,26 @@ class LocalCustodian:
             writer_id = SnapshotHeader.writer_id(new_writer)
             self._record(transaction, "writer.succeeded", client, {"writer": writer_id})
             return self._certificate(newer)
+
+    def adopt_writers(self, client: ClientId, writers: Sequence[PinnedWriter]) -> None:
+        """Take up the writers that custodians learnt in a recovery this one was away from.
+
+        For a recovery only; the kit's entry follows with `succeed`.
+        """
+        with self._database.transaction() as transaction:
+            entry = self._entry(transaction, client)
+            adopted = entry.pin.adopting(writers)
+            if adopted == entry.pin:
+                return
+            for writer in set(adopted.writers) - set(entry.pin.writers):
+                rules.check_adopted(
+                    self._member, writer, store.read_standing(transaction, writer.id)
+                )
+                if writer.id not in {one.id for one in entry.pin.writers}:
+                    self._refuse_shared_writer(transaction, writer.key)
+            sealed = self._safe.close(f"client/{client}", entry.seed, self._token)
+            store.write_client(transaction, adopted, sealed)
+            self._record(transaction, "writers.adopted", client, {"count": len(adopted.writers)})
 
     def ingest(self, snapshot: Statement, keys: Sequence[Envelope]) -> Envelope:
         """Check a snapshot and its fresh keys objects; return the receipt, always the same."""

@@ -6,13 +6,13 @@ highest serial of a name counts. Entries travel sealed to the kit only (`kit.Ent
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from strongroom.clock import format_instant
 from strongroom.crypto import public_sealing, signing
-from strongroom.errors import Damaged
+from strongroom.errors import Damaged, UsageError
 from strongroom.ids import ClientId, CustodianId, InstallId, VaultId, WriterId
 from strongroom.quorum.client_key import SERIAL_MAX, ClientKey
 from strongroom.quorum.fields import Fields, to_base64
@@ -93,6 +93,40 @@ class ClientPin:
     public: bytes = field(repr=False)
     created_at: datetime
     writers: tuple[PinnedWriter, ...]
+
+    @staticmethod
+    def agreed(pins: "Sequence[ClientPin]") -> tuple[PinnedWriter, ...]:
+        """Return every writer that any of one client's custodians has pinned, oldest first.
+
+        A custodian that was away during a recovery knows fewer, so the longest list leads. Whom
+        one of them has revoked is revoked, after the greatest sequence that one of them gives.
+        """
+        places = {(pin.client, pin.vault, pin.vault_class) for pin in pins}
+        if len(places) > 1:
+            raise Damaged(
+                "the custodians' key tables contradict each other",
+                f"client {pins[0].client[:8]} has {len(places)} different vaults",
+            )
+        found: dict[WriterId, PinnedWriter] = {}
+        for pin in sorted(pins, key=lambda one: len(one.writers), reverse=True):
+            for writer in pin.writers:
+                both = (found.get(writer.id, writer), writer)
+                ends = [one.revoked_after for one in both if one.revoked_after is not None]
+                found[writer.id] = writer._replace(revoked_after=max(ends, default=None))
+        return tuple(found.values())
+
+    def adopting(self, writers: Sequence[PinnedWriter]) -> "ClientPin":
+        """Return this pin with the writers that all custodians together know; none is dropped."""
+        given = {writer.id: writer for writer in writers}
+        own = {writer.id for writer in self.writers}
+        if not own <= set(given):
+            raise UsageError(
+                f"the writers to adopt are not those of client {self.client[:8]}",
+                "a writer that is pinned is not among them",
+            )
+        kept = tuple(given[writer.id] for writer in self.writers)
+        learnt = tuple(writer for writer in given.values() if writer.id not in own)
+        return replace(self, writers=(*kept, *learnt))
 
     @property
     def current(self) -> PinnedWriter | None:
@@ -182,18 +216,28 @@ def read_table(
 ) -> tuple[IdentityEntry, list[ClientEntry], list[tuple[str, bytes]]]:
     """Return the newest identity, the newest entry of each client, and all entries' bytes.
 
-    Every entry must open under the kit key; the first that does not is named.
+    The highest serial that opens counts: anyone can put a file beside a custodian's entries, only
+    the kit's owner one that opens. Raises Damaged for a subject of which no entry opens.
     """
     opened: dict[EntryPlace, IdentityEntry | ClientEntry] = {}
     kept: dict[str, bytes] = {}
+    refused: dict[str, Damaged] = {}
     for place, data in own:
-        raw = place.open(kit_key, data)
+        subject = place.name.rpartition("-")[0]
+        parse = IdentityEntry.parse if subject == "identity" else ClientEntry.parse
+        try:
+            entry = parse(place.open(kit_key, data), place)
+        except Damaged as err:
+            refused.setdefault(subject, err)
+            continue
         if kept.setdefault(place.path, data) != data:
             raise Damaged(f"the kit entry {place.path} exists twice", "with different bytes")
-        is_identity = place.name.startswith("identity-")
-        parse = IdentityEntry.parse if is_identity else ClientEntry.parse
-        opened[place] = parse(raw, place)
-    latest = [opened[place] for _, place in newest(list(opened)).values()]
+        opened[place] = entry
+    found = newest(list(opened))
+    for subject, reason in refused.items():
+        if subject not in found:
+            raise reason
+    latest = [opened[place] for _, place in found.values()]
     clients = [entry for entry in latest if isinstance(entry, ClientEntry)]
     identities = [entry for entry in latest if isinstance(entry, IdentityEntry)]
     if not identities:

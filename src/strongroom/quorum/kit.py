@@ -70,15 +70,21 @@ class Kit:
         words = self.words
         verdicts = [same(_padded(words[at - 1]), _padded(word)) for at, word in typed.items()]
         if verdicts.count(True) != len(typed):
+            which = f"those at positions {', '.join(map(str, typed))}"
             raise UsageError(
                 "the kit is not confirmed",
-                "the words typed are not those at positions " + ", ".join(map(str, typed)),
+                f"the words typed are not {which if len(typed) < WORDS else 'those of this kit'}",
                 _HINT,
             )
 
     def key(self, install: InstallId) -> bytes:
         """Return the key that the entries of this kit are sealed under."""
         return derive(self.secret, "kit", b"", install_bytes(install))
+
+    def check_entry(self, path: str, data: bytes) -> None:
+        """Raise Damaged unless these bytes are an entry of this kit's key table at this path."""
+        place = EntryPlace.parse(path)
+        place.open(self.key(place.install), data)
 
 
 _HINT = "Read the words from the kit again, in order; capital letters do not matter."

@@ -117,6 +117,15 @@ def succession(
     return (*writers, PinnedWriter(new_writer))
 
 
+def check_adopted(member: Member, writer: PinnedWriter, standing: Standing) -> None:
+    """Raise Refused when a writer would be adopted as revoked before what has a receipt."""
+    if not writer.may_have_written(standing.sequence):
+        raise Refused(
+            f"{member} refuses to revoke writer {writer.id[:8]} after {writer.revoked_after}",
+            f"snapshot {standing.sequence} has a receipt",
+        )
+
+
 def check_author(
     asked: Asked, pin: ClientPin, snapshot: Statement, *, receiving: bool
 ) -> PinnedWriter:

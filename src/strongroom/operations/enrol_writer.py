@@ -1,0 +1,141 @@
+"""Enrolling a writer: from then on every custodian here takes snapshots of this worker's key.
+
+`client add` does it once; after a recovery the first backup does it, and only then is the old
+machine replaced. Every step can be done again: what was interrupted is completed by the next run.
+"""
+
+from collections.abc import Mapping
+
+from strongroom.clients import Client, History
+from strongroom.crypto.envelope import Envelope, decode_envelope
+from strongroom.errors import Damaged, Refused, StrongroomError
+from strongroom.operations.certificates import find_certificates
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.placing import client_key_key, place_kit_entries
+from strongroom.operations.receipts import OlderHome
+from strongroom.operations.vault_config import place_config
+from strongroom.quorum import Custodian, LocalCustodian, SnapshotHeader
+
+RECOVER_WITH_ALL = (
+    "Recover again, with all kits, into a new home: that brings it back. It cannot be brought "
+    "into this one."
+)
+
+
+def enrol_writer(deployment: Deployment, client: Client, history: History) -> None:
+    """Make this home's writer the current one of a client; a second time changes nothing.
+
+    Raises OlderHome where a recovery has replaced this home, or the old machine still writes.
+    """
+    keys = deployment.worker_keys(client)
+    writers = history.writers()
+    if writers:
+        _refuse_replaced_home(deployment, client, history)
+    if any(key == keys.writer_public for key, _ in writers):
+        return
+    revoked = {str(SnapshotHeader.writer_id(key)): after or 0 for key, after in writers}
+    _refuse_later_snapshots(deployment, client, history, keys.writer_public)
+    certificates = history.client_keys()
+    for index, custodian in deployment.custodians.items():
+        if writers and not _knows(custodian, client):
+            if index in certificates:
+                continue
+            raise Refused(
+                f"custodian {index} has no key for {client.name}",
+                "its kit does not know the client, and no location has its certificate",
+                hint="Recover again, with other kits or from other locations.",
+            )
+        certificate = _certify(custodian, client, keys.writer_public, revoked)
+        serial = deployment.roster.check_client_key(certificate).serial
+        # The kit comes first: a certificate whose kit entry is nowhere would tell every later
+        # recovery that the kits' tables were rolled back.
+        if isinstance(custodian, LocalCustodian):
+            place_kit_entries(deployment.copies, custodian, f"{client.id}-{serial:08d}")
+        place = client_key_key(deployment.install, client.id, custodian.card().id, serial)
+        deployment.copies.put(place, certificate.encode())
+        certificates[index] = certificate.encode()
+    place_config(deployment, client, keys)
+    history.begin_writer(
+        keys.writer_public,
+        certificates,
+        deployment.fact("writer.enrolled", client.id, writer=keys.writer_public.hex()),
+    )
+
+
+def _knows(custodian: Custodian, client: Client) -> bool:
+    return isinstance(custodian, LocalCustodian) and custodian.pin(client.id) is not None
+
+
+def _certify(
+    custodian: Custodian, client: Client, writer: bytes, revoked: Mapping[str, int]
+) -> Envelope:
+    """Return the certificate, always the same, once the custodian has pinned this writer."""
+    pin = custodian.pin(client.id) if isinstance(custodian, LocalCustodian) else None
+    if pin is None or not isinstance(custodian, LocalCustodian):
+        return custodian.enrol(client.id, client.vault, client.vault_class, writer)
+    others = [one for one in pin.writers if one.revoked_after is None and one.key != writer]
+    return custodian.succeed(client.id, writer, {one.id: revoked.get(one.id, 0) for one in others})
+
+
+def _refuse_replaced_home(deployment: Deployment, client: Client, history: History) -> None:
+    """Raise OlderHome when a custodian has certified a later key than this home knows."""
+    own: dict[int, int] = {}
+    for index, data in history.client_keys().items():
+        certified = deployment.roster.check_client_key(decode_envelope(data, "a certificate"))
+        own[index] = certified.serial
+    for custodian in deployment.embedded():
+        pin = custodian.pin(client.id)
+        index = custodian.card().index
+        own[index] = max(own.get(index, 0), pin.serial if pin else 0)
+    listing = deployment.copies.list(f"{deployment.install}/client-keys/{client.id}")
+    later = find_certificates(deployment, client, listing, own)
+    for index, found in sorted(later.items()):
+        raise OlderHome(
+            "this home was replaced by a recovery",
+            f"custodian {index} has certified key {found.serial} for {client.name}, "
+            f"this home knows {own.get(index, 0)}",
+            hint="Back up with the home that was recovered. Nothing was changed here or there.",
+        )
+
+
+def _refuse_later_snapshots(
+    deployment: Deployment, client: Client, history: History, own: bytes
+) -> None:
+    """Raise OlderHome when a writer about to be revoked has written since the recovery.
+
+    Snapshots after a revocation never count, so the old machine's newest must not be among them.
+    """
+    still_open = {
+        writer.id
+        for custodian in deployment.embedded()
+        for pin in [custodian.pin(client.id)]
+        for writer in (pin.writers if pin else ())
+        if writer.revoked_after is None and writer.key != own
+    }
+    for key, after in history.writers():
+        writer = SnapshotHeader.writer_id(key)
+        if writer not in still_open:
+            continue
+        folder = f"{deployment.install}/vaults/{client.vault}/snapshots/{writer}"
+        for place in deployment.copies.list(folder):
+            name = place.rpartition("/")[2]
+            if name.isdecimal() and int(name) > (after or 0) and _signed(deployment, place, key):
+                raise OlderHome(
+                    "the machine that this home was recovered from still makes backups",
+                    f"{client.name} has snapshot {int(name)} of it, {after} when it was recovered",
+                    hint="Stop the old machine, then recover again into a new home.",
+                )
+
+
+def _signed(deployment: Deployment, place: str, writer: bytes) -> bool:
+    def accept(data: bytes) -> None:
+        header = SnapshotHeader.parse(decode_envelope(data, place).statement, writer)
+        if header.sequence != int(place.rpartition("/")[2]):
+            raise Damaged(f"{place} is a snapshot of another place", "it was moved there")
+
+    try:
+        deployment.copies.get(place, accept)
+    except StrongroomError:
+        # Nobody but the writer can sign it: what one location has planted stops nothing.
+        return False
+    return True

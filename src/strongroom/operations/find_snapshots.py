@@ -1,0 +1,296 @@
+"""What the locations show of one client, judged: the snapshots its pinned writers signed.
+
+An unbroken chain for each writer, with the receipts of the roster's custodians. Nothing that one
+location plants, alters or hides stops this: a good copy elsewhere counts, and what cannot be read
+is a note. Only a gap stops it, and what custodians signed for that no location shows.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice, takewhile
+from typing import Protocol
+
+from strongroom.clients import Client, Snapshot
+from strongroom.crypto.envelope import Envelope, decode_envelope
+from strongroom.errors import Damaged, Stale, StrongroomError
+from strongroom.ids import WriterId
+from strongroom.locations import LocationUnavailable, ObjectMissing
+from strongroom.operations.certificates import SMALL_BYTES_MAX
+from strongroom.operations.deployment import Deployment, Listing
+from strongroom.quorum import SnapshotHeader
+
+_SEQUENCE = re.compile(r"[0-9]{8}")
+_RECEIPT = re.compile(r"([0-9]{8})/([0-9a-f]{32})")
+_RECORD = re.compile(r"([0-9a-f]{32})/[0-9]{8}")
+_UNREADABLE = (Damaged, ObjectMissing, LocationUnavailable)
+
+
+class Writer(Protocol):
+    """A writer as the custodians have pinned it."""
+
+    @property
+    def id(self) -> WriterId:
+        """Return the writer's id."""
+        ...
+
+    @property
+    def key(self) -> bytes:
+        """Return the public key."""
+        ...
+
+    @property
+    def revoked_after(self) -> int | None:
+        """Return the last sequence that counts, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One snapshot as the locations show it."""
+
+    snapshot: Snapshot
+    record: Envelope
+    receipts: Mapping[int, Envelope]
+    received: Mapping[int, datetime]
+    where: frozenset[str]
+
+
+@dataclass(slots=True)
+class Survey:
+    """What there is of one client, oldest first, and what a person should know about it."""
+
+    shown: list[Shown] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def last(self, writer: WriterId) -> int:
+        """Return the greatest sequence that is shown of a writer, 0 for none."""
+        found = [one.snapshot.sequence for one in self.shown if one.snapshot.writer == writer]
+        return max(found, default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where to look: the locations of a home that is being rebuilt, and what they list."""
+
+    deployment: Deployment
+    listing: Listing
+    keys: Sequence[str]
+
+    @classmethod
+    def of(cls, deployment: Deployment, listing: Listing) -> "Ground":
+        """Return the ground with its keys in order."""
+        return cls(deployment, listing, sorted(listing))
+
+    def below(self, folder: str) -> list[str]:
+        """Return the keys that begin with a folder, which ends with a slash."""
+        first = bisect_left(self.keys, folder)
+        return list(takewhile(lambda key: key.startswith(folder), islice(self.keys, first, None)))
+
+
+@dataclass(slots=True)
+class _Chain:
+    """One writer's snapshots as they are read; `bad` says why a sequence cannot be."""
+
+    writer: Writer
+    shown: list[Shown] = field(default_factory=list)
+    bad: dict[int, StrongroomError] = field(default_factory=dict)
+    later: int = 0
+
+    def counts(self, sequence: int) -> bool:
+        """Tell whether a snapshot of this number counts as the writer's."""
+        return self.writer.revoked_after is None or sequence <= self.writer.revoked_after
+
+
+def find_snapshots(ground: Ground, client: Client, writers: Sequence[Writer]) -> Survey:
+    """Return what the pinned writers signed; raises Stale or Damaged for a broken chain."""
+    survey = Survey()
+    for writer in writers:
+        chain = _read_chain(ground, client, writer)
+        _check_receipts(ground, client, chain)
+        survey.shown += chain.shown
+        survey.notes += [str(err) for err in chain.bad.values()]
+        if chain.later:
+            survey.notes.append(
+                f"{chain.later} later snapshots by the replaced writer {writer.id[:8]} are there "
+                "and do not count: the old machine went on after a recovery"
+            )
+        if writer.revoked_after is not None and writer.revoked_after > len(chain.shown):
+            survey.notes.append(
+                f"the kits know {writer.revoked_after} snapshots of writer {writer.id[:8]}, the "
+                f"locations show {len(chain.shown)}: look for another copy"
+            )
+    _look_for_strangers(ground, client, writers, survey)
+    return survey
+
+
+def _read_chain(ground: Ground, client: Client, writer: Writer) -> _Chain:
+    """Read from the newest back, so that of two records of one number the one that fits counts."""
+    folder = f"{ground.deployment.install}/vaults/{client.vault}/snapshots/{writer.id}/"
+    chain = _Chain(writer)
+    found: dict[int, tuple[SnapshotHeader, Envelope, str]] = {}
+    for place in reversed(ground.below(folder)):
+        if not _SEQUENCE.fullmatch(place[len(folder) :]):
+            continue
+        sequence = int(place[len(folder) :])
+        next_one = found.get(sequence + 1)
+        wanted = next_one[0].previous if next_one and chain.counts(sequence + 1) else None
+        try:
+            record = _read_record(ground, client, writer, place, wanted)
+        except _UNREADABLE as err:
+            chain.bad[sequence] = err
+            continue
+        if chain.counts(sequence):
+            found[sequence] = (SnapshotHeader.read(record.statement), record, place)
+        else:
+            chain.later += 1
+    for expected, sequence in enumerate(sorted(found), start=1):
+        if sequence != expected:
+            raise chain.bad.get(expected) or Stale(
+                f"snapshot {expected} of vault {client.vault[:8]} is at no location",
+                f"snapshot {sequence}, which follows it, is: somebody removed it",
+                hint="Look for another copy that still has it.",
+            )
+        header, record, place = found[sequence]
+        chain.shown.append(_show(ground, header, record, ground.listing[place]))
+    return chain
+
+
+def _read_record(
+    ground: Ground, client: Client, writer: Writer, place: str, wanted: str | None
+) -> Envelope:
+    """Read a record that the writer signed for its place, with the hash the next one names."""
+
+    def accept(data: bytes) -> None:
+        statement = decode_envelope(data, place).statement
+        header = SnapshotHeader.parse(statement, writer.key)
+        own = (ground.deployment.install, client.id, client.vault, client.vault_class)
+        found = (header.install, header.client, header.vault, header.vault_class)
+        if found != own or not place.endswith(f"/{header.sequence:08d}"):
+            raise Damaged(f"{place} is a snapshot of another place", "it was moved there")
+        if wanted is not None and statement.hash.hex() != wanted:
+            raise Damaged(
+                f"snapshot {header.sequence + 1} of vault {client.vault[:8]} does not follow the "
+                "one before",
+                "the chain of hashes is broken",
+            )
+
+    return decode_envelope(ground.deployment.copies.get(place, accept), place)
+
+
+def _show(ground: Ground, header: SnapshotHeader, record: Envelope, where: frozenset[str]) -> Shown:
+    roster = ground.deployment.roster
+    receipts = _read_receipts(ground, header, record)
+    received = {
+        index: roster.check_receipt(envelope).received_at for index, envelope in receipts.items()
+    }
+    times = sorted(received.values())
+    good = len(times) >= roster.threshold
+    snapshot = Snapshot(
+        hash=record.statement.hash.hex(),
+        writer=header.writer,
+        sequence=header.sequence,
+        state="good" if good else "pending",
+        created_at=header.created_at,
+        received_at=times[(len(times) - 1) // 2] if good else None,
+        summary={"sources": len(header.fresh), "recovered": True},
+    )
+    return Shown(snapshot, record, receipts, received, where)
+
+
+def _read_receipts(ground: Ground, header: SnapshotHeader, record: Envelope) -> dict[int, Envelope]:
+    deployment = ground.deployment
+    folder = f"{deployment.install}/vaults/{header.vault}/receipts/{header.writer}/"
+    receipts: dict[int, Envelope] = {}
+    for place in ground.below(f"{folder}{header.sequence:08d}/"):
+        if not _RECEIPT.fullmatch(place[len(folder) :]):
+            continue
+
+        def accept(data: bytes, place: str = place) -> None:
+            receipt = deployment.roster.check_receipt(
+                decode_envelope(data, place), record.statement
+            )
+            if not place.endswith(f"/{receipt.custodian}"):
+                raise Damaged(f"{place} is a receipt of another custodian", "it was moved there")
+
+        try:
+            data = deployment.copies.get(place, accept, 0, SMALL_BYTES_MAX)
+        except _UNREADABLE:
+            # A forged receipt counts for nothing; whether enough are left is decided later.
+            continue
+        envelope = decode_envelope(data, place)
+        receipts[deployment.roster.check_receipt(envelope).index] = envelope
+    return receipts
+
+
+def _check_receipts(ground: Ground, client: Client, chain: _Chain) -> None:
+    """Raise when custodians have signed for more than the locations show.
+
+    A custodian signs in order, so whoever signed for a later snapshot had signed for the earlier.
+    """
+    good = [one.snapshot.sequence for one in chain.shown if one.snapshot.state == "good"]
+    for one in chain.shown:
+        if one.snapshot.state != "good" and one.snapshot.sequence < max(good, default=0):
+            raise Stale(
+                f"receipts of snapshot {one.snapshot.sequence} are at no location",
+                f"custodians signed for snapshot {max(good)} after it: somebody removed them",
+                hint="Look for another copy that still has them.",
+            )
+    signed = _receipted_beyond(ground, client, chain)
+    if signed:
+        raise chain.bad.get(len(chain.shown) + 1) or Stale(
+            f"the locations show an older state of vault {client.vault[:8]} than was kept",
+            f"custodians signed for snapshot {signed}, the newest there is {len(chain.shown)}",
+            hint="Look for another copy that still has it.",
+        )
+
+
+def _receipted_beyond(ground: Ground, client: Client, chain: _Chain) -> int:
+    """Return the greatest sequence after the chain that a custodian has signed for, or 0."""
+    deployment, writer = ground.deployment, chain.writer
+    folder = f"{deployment.install}/vaults/{client.vault}/receipts/{writer.id}/"
+    for place in reversed(ground.below(folder)):
+        match = _RECEIPT.fullmatch(place[len(folder) :])
+        if match is None or int(match[1]) <= len(chain.shown) or not chain.counts(int(match[1])):
+            continue
+
+        def accept(data: bytes, place: str = place, named: int = int(match[1])) -> None:
+            receipt = deployment.roster.check_receipt(decode_envelope(data, place))
+            of = (receipt.client, receipt.vault, receipt.writer, receipt.sequence)
+            if of != (client.id, client.vault, writer.id, named):
+                raise Damaged(f"{place} is a receipt of another place", "it was moved there")
+
+        try:
+            deployment.copies.get(place, accept, 0, SMALL_BYTES_MAX)
+        except _UNREADABLE:
+            # Anyone can plant a name; only what a custodian signed tells of a snapshot.
+            continue
+        return int(match[1])
+    return 0
+
+
+def _look_for_strangers(
+    ground: Ground, client: Client, writers: Sequence[Writer], survey: Survey
+) -> None:
+    """Note records of writers that no kit knows; raise Damaged where there is nothing else."""
+    folder = f"{ground.deployment.install}/vaults/{client.vault}/snapshots/"
+    known = {writer.id for writer in writers}
+    where: dict[str, set[str]] = {}
+    for place in ground.below(folder):
+        match = _RECORD.fullmatch(place[len(folder) :])
+        if match is not None and match[1] not in known:
+            where.setdefault(match[1], set()).update(ground.listing[place])
+    answering = {name for names in ground.listing.values() for name in names}
+    if where and not survey.shown and set.union(*where.values()) >= answering:
+        raise Damaged(
+            f"the vault {client.vault[:8]} was not written by this client's writer",
+            "its snapshots are signed by a key that no custodian knows: it is forged",
+            hint="Do not trust these locations; look for another copy.",
+        )
+    survey.notes += [
+        f"snapshots by writer {writer[:8]} at {', '.join(sorted(names))} do not count: the kits "
+        "that were given do not know this writer"
+        for writer, names in sorted(where.items())
+    ]
