@@ -4,8 +4,6 @@ Only what `--help` needs is imported here. A command's module brings the rest: i
 its signature, and the launcher makes one of whatever type it finds there.
 """
 
-import contextlib
-import os
 import sqlite3
 import sys
 import traceback
@@ -118,10 +116,7 @@ def run(arguments: list[str]) -> int:
         )
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output left (`| head`), and there is nobody to tell. What is still
-        # buffered goes nowhere, or the interpreter would complain of it at its end.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output left (`| head`), and there is nobody to tell.
         return 1
     except OSError as err:
         # Help that could not be written, or a current folder that is gone.
