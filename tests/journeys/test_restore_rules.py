@@ -1,6 +1,7 @@
 """Who can open a backup, who cannot, and who is named: the promises a person would try first."""
 
 import itertools
+import json
 from functools import partial
 
 import pytest
@@ -101,11 +102,30 @@ def test_locations_rolled_back_while_the_home_lives(world: World) -> None:
         assert "3" in found.why
     # What the locations still hold can be brought back when it is asked for by its id.
     assert world.restore(NORMAL, older) == second
-    # The command line gives the same code.
+    # The command line gives the same code, also where other clients succeed, and `vault check`.
     assert world.command("backup", NORMAL).returncode == 20
+    every = world.command("--json", "backup", "--all")
+    assert every.returncode == 20, every.stderr
+    rows = {row["client"]: row for row in json.loads(every.stdout)}
+    assert rows[NORMAL]["code"] == "stale"
+    assert rows[HIGH]["state"] == "good"
+    checked = world.command("--json", "vault", "check", NORMAL)
+    assert checked.returncode == 20
+    assert "stale" in {row["kind"] for row in json.loads(checked.stdout)["problems"]}
     # With one location as it was, work goes on, and the others are filled or named.
     with pytest.raises(RolledBack):
         world.back_up()
+
+
+def test_every_client_rolled_back_is_one_error_of_the_gravest(world: World) -> None:
+    copy_aside(world, "before")
+    change_live_data(world, 2)
+    for client in (NORMAL, HIGH):
+        assert world.back_up(client).state == "good"
+    put_back(world, "before", *world.locations.values())
+    every = world.command("--json", "backup", "--all")
+    assert (every.returncode, every.stdout) == (20, "")
+    assert json.loads(every.stderr)["error"]["code"] == "stale"
 
 
 def test_two_of_three_locations_rolled_back_is_survived(world: World) -> None:

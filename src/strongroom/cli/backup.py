@@ -11,8 +11,6 @@ from strongroom.errors import PartlyDone, StrongroomError, UsageError
 from strongroom.operations.back_up import BackupReport, back_up
 from strongroom.operations.deployment import Deployment
 
-FAILED_SHOWN = 3
-
 
 def backup(
     client: str | None = None,
@@ -75,16 +73,17 @@ def _every(face: Face, deployment: Deployment) -> int:
             reports.append(back_up_one(face, deployment, client))
         except StrongroomError as err:
             failed.append((client.name, err))
-    if len(failed) == len(clients) == 1:
-        raise failed[0][1]
+    gravest = max((err for _, err in failed), key=lambda err: err.exit_code, default=None)
     for name, reason in failed:
-        face.warn(f"error: {name}: {reason}", f"hint:  {reason.hint}")
-    if not reports:
-        raise StrongroomError(
-            f"none of the {len(clients)} clients was backed up",
-            "; ".join(f"{name}: {err}" for name, err in failed[:FAILED_SHOWN]),
-            hint="Mend what is named and run the command again; earlier snapshots are sound.",
-        )
-    face.show([*reports, *({"client": name, "problem": str(err)} for name, err in failed)])
-    partly = failed or any(report.problems for report in reports)
-    return PartlyDone.exit_code if partly else 0
+        if reason is not gravest or reports:
+            face.warn(f"error: {name}: {reason}", f"hint:  {reason.hint}")
+    if gravest is not None and not reports:
+        if len(clients) > 1:
+            face.warn(f"none of the {len(clients)} clients was backed up; the gravest reason:")
+        raise gravest
+    rows = [{"client": name, "code": err.code, "problem": str(err)} for name, err in failed]
+    face.show([*reports, *rows])
+    if gravest is not None:
+        # A rollback or damage at one client is never hidden behind the success of the others.
+        return max(PartlyDone.exit_code, gravest.exit_code)
+    return PartlyDone.exit_code if any(report.problems for report in reports) else 0

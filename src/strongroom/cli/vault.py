@@ -4,11 +4,12 @@ from cyclopts import App as Commands
 
 from strongroom.cli import output
 from strongroom.cli.face import Face, With
-from strongroom.errors import Damaged, PartlyDone
+from strongroom.errors import Damaged, PartlyDone, Stale
 from strongroom.operations.check_vault import CheckOutcome, CheckRequest, check_vault
 from strongroom.operations.fill_locations import repair_client
 
 SHOWN_MAX = 50
+ID_SHOWN = 12
 
 commands = Commands(name="vault", help="Vaults: check what is stored, add what is missing.")
 
@@ -17,7 +18,8 @@ commands = Commands(name="vault", help="Vaults: check what is stored, add what i
 def check(client: str, /, *, read: bool = False, read_data: bool = False, face: With) -> int:
     """Check that every location holds what was put there.
 
-    Exits 40 when something is damaged, 3 when something is missing or could not be looked at.
+    Exits 40 when something is damaged, 20 when the locations show an older state than was kept,
+    3 when something is missing or could not be looked at.
 
     Parameters
     ----------
@@ -41,15 +43,18 @@ def check(client: str, /, *, read: bool = False, read_data: bool = False, face: 
         face.table(
             ("problem", "location", "snapshots", "object", "why"),
             [
-                (one.kind, one.location or "-", str(one.snapshots), one.object, one.why)
+                (one.kind, one.location or "-", str(one.snapshots), _short(one.object), one.why)
                 for one in found.problems[:SHOWN_MAX]
             ],
             found.problems,
         )
     _tell(face, found, CheckRequest(read, read_data))
-    if any(one.kind == "damaged" for one in found.problems):
+    kinds = {one.kind for one in found.problems}
+    if "damaged" in kinds:
         return Damaged.exit_code
-    return PartlyDone.exit_code if found.problems else 0
+    if "stale" in kinds:
+        return Stale.exit_code
+    return PartlyDone.exit_code if kinds else 0
 
 
 @commands.command
@@ -89,6 +94,13 @@ def repair(client: str, /, *, face: With) -> int:
         *(f"warning: location {name}: {why}" for name, why in absent.items()),
     )
     return PartlyDone.exit_code if left_out or absent else 0
+
+
+def _short(key: str) -> str:
+    """Return an object's key for people: without install and vault, ids cut short."""
+    parts = key.split("/")
+    own = parts[3:] if parts[1:2] == ["vaults"] else parts[1:] or parts
+    return "/".join(part[:ID_SHOWN] for part in own)
 
 
 def _tell(face: Face, found: CheckOutcome, request: CheckRequest) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from strongroom.clients import Client, History, Snapshot
 from strongroom.crypto.envelope import Envelope, decode_envelope
-from strongroom.errors import Damaged, StrongroomError, UsageError
+from strongroom.errors import Damaged, Stale, StrongroomError, UsageError
 from strongroom.facts import Fact
 from strongroom.locations import Location
 from strongroom.operations.catch_up import catch_up_alone
@@ -151,11 +151,18 @@ def _records(
             record = fetch_record(deployment, client, snapshot)
         except StrongroomError as err:
             key = snapshot_key(deployment.install, client, snapshot)
-            problems.append(Problem("missing", "every location", key, 1, str(err)))
+            problems.append(Problem(_kind_of(err), "every location", key, 1, str(err)))
             continue
         header, writer = verified_header(history, record.statement)
         records.append((header, writer, record))
     return records
+
+
+def _kind_of(err: StrongroomError) -> str:
+    """Say what it means when no location gives a record: rolled back, altered, or silent."""
+    if isinstance(err, Stale):
+        return "stale"
+    return "damaged" if isinstance(err, Damaged) else "unavailable"
 
 
 @dataclass(frozen=True, slots=True)
