@@ -50,7 +50,6 @@ _PLUGS: Final[Mapping[str, str]] = {
     "lock": "strongroom.adapters.machine.lock:vault_lock",
     "directory": "strongroom.adapters.locations.directory:open_directory",
     "object_store": "strongroom.adapters.locations.object_store:open_object_store",
-    "credential": "strongroom.adapters.locations.object_store:Credential",
     "absent": "strongroom.adapters.locations.absent:AbsentLocation",
     "sniff": "strongroom.adapters.sources.sniff:sniff",
     "sweep": "strongroom.adapters.sources.spool:sweep_spool",
@@ -233,8 +232,7 @@ class App:
         if not needs_credential(url):
             directory: Location = plug("directory")(url, self.token)
             return directory
-        sealed = plug("credential").parse(credential.encode()) if credential else None
-        store: Location = plug("object_store")(url, sealed)
+        store: Location = plug("object_store")(url, credential)
         return store
 
     def _locations(
@@ -261,7 +259,7 @@ class App:
                 return found
             credential = None
             if sealed.has(secret_name(name)):
-                credential = plug("credential").parse(sealed.read(secret_name(name)))
+                credential = Credential.parse(sealed.read(secret_name(name)))
             store: Location = plug("object_store")(url, credential)
             return store
 

@@ -4,11 +4,16 @@ Instants are aware UTC datetimes; on disk and in JSON they are RFC 3339 with mic
 so that text order is time order.
 """
 
+import re
 import time
 from datetime import UTC, datetime
 from typing import Protocol
 
 from strongroom.errors import Damaged
+
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}\.[0-9]{6}Z"
+)
 
 
 class Clock(Protocol):
@@ -44,9 +49,9 @@ def format_instant(instant: datetime) -> str:
 
 def parse_instant(text: object) -> datetime:
     """Read what `format_instant` wrote, and nothing else; raise Damaged otherwise."""
-    if isinstance(text, str) and len(text) == 27:
+    if isinstance(text, str) and _INSTANT.fullmatch(text):
         try:
-            return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+            return datetime.fromisoformat(text)
         except ValueError:
             pass
     raise Damaged("an instant cannot be read", f"wanted YYYY-MM-DDTHH:MM:SS.ffffffZ: {text!r:.60}")

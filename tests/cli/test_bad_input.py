@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.house.tree import ROOT
-from tests.support.first_home import FirstHome
+from tests.support.first_home import FirstHome, make_database
 from tests.support.transcript import Done, strongroom
 
 NOBODY = 65534
@@ -69,10 +69,11 @@ def test_source_is_no_database(first: FirstHome) -> None:
     first.still_restores()
 
 
-def test_new_source_is_no_database(first: FirstHome) -> None:
-    (first.folder / "text.db").write_text("no database", encoding="utf-8")
-    url = f"sqlite://{first.folder}/text.db"
-    assert strongroom("client", "add", "bad", "--source", url).code == 0
+def test_source_is_no_database_any_more(first: FirstHome) -> None:
+    path = first.folder / "text.db"
+    make_database(path)
+    assert strongroom("client", "add", "bad", "--source", f"sqlite://{path}").code == 0
+    path.write_text("no database", encoding="utf-8")
     assert "is no SQLite database" in first.refused(1, "backup", "bad").err
     first.still_restores()
 
@@ -202,11 +203,12 @@ def _holding_the_lock(first: FirstHome) -> "subprocess.Popen[bytes]":
     return process
 
 
-def test_backup_that_is_interrupted_says_so(first: FirstHome) -> None:
+@pytest.mark.parametrize("given", [(), ("--json",)], ids=["text", "json"])
+def test_backup_that_is_interrupted_says_so(first: FirstHome, given: tuple[str, ...]) -> None:
     # A pipe nobody writes to would block; a large random file keeps the backup busy instead.
     (first.folder / "notes" / "large.bin").write_bytes(os.urandom(64 << 20))
     process = subprocess.Popen(
-        [sys.executable, "-m", "strongroom", "backup", "acme"],
+        [sys.executable, "-m", "strongroom", "backup", "acme", *given],
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         stderr=subprocess.PIPE,
         text=True,
@@ -219,8 +221,19 @@ def test_backup_that_is_interrupted_says_so(first: FirstHome) -> None:
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    assert "interrupted: what was kept before is sound" in err
+    if given:
+        assert json.loads(err)["error"]["code"] == "interrupted"
+    else:
+        assert "interrupted: what was kept before is sound" in err
     first.still_restores()
+
+
+def test_what_is_no_database_is_refused_at_once(first: FirstHome) -> None:
+    path = first.folder / "notes.txt"
+    path.write_text("no database", encoding="utf-8")
+    first.refused(2, "client", "add", "other", "--source", f"sqlite://{path}")
+    assert "other" not in strongroom("client", "list").out
+    first.refused(2, "source", "add", "acme", f"more=sqlite://{path.parent}")
 
 
 def test_reader_of_the_output_leaves(first: FirstHome) -> None:
@@ -250,7 +263,7 @@ def test_tampered_object_is_named(first: FirstHome, part: str, named: str) -> No
         path.write_bytes(data)
     done = strongroom("vault", "check", "acme", "--read")
     assert done.code == 40, done
-    assert f"/{part}/" in done.out
+    assert f"  {part}/" in done.out
     assert "damaged" in done.out
     if part != "index":
         restoring = first.refused(40, "restore", "acme", "--to", "x")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.adapters.locations.object_store import Credential, open_object_store
+from strongroom.adapters.locations.object_store import open_object_store
+from strongroom.operations.credentials import Credential
 from tests.support.first_home import FirstHome, make_database
 from tests.support.seaweed import Seaweed, SeaweedAbsentError, running_seaweed
 from tests.support.transcript import strongroom

@@ -10,8 +10,9 @@ from threading import Barrier
 import pytest
 
 from strongroom.adapters.locations.directory import DirectoryLocation
-from strongroom.adapters.locations.object_store import Credential, Patience, open_object_store
+from strongroom.adapters.locations.object_store import Patience, open_object_store
 from strongroom.locations import Location, ObjectExists, ObjectMissing
+from strongroom.operations.credentials import Credential
 from tests.support.memory_location import MemoryLocation
 from tests.support.misbehaving_location import MisbehavingLocation
 from tests.support.seaweed import Seaweed, SeaweedAbsentError, running_seaweed

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from strongroom import errors
-from strongroom.cli.main import INTERRUPTED, commands
+from strongroom.cli.main import Interrupted, commands
 from tests.house.tree import PACKAGE, ROOT, pages
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -140,7 +140,7 @@ def test_exit_codes_are_those_of_the_errors() -> None:
     own += [kind for kind in below if kind.__module__ == errors.__name__]
     wanted = {str(kind.exit_code): f"`{kind.code}`" for kind in own}
     rows = re.findall(r"^\| (\d+) \| (\S+) \|", part("Exit codes"), re.MULTILINE)
-    assert dict(rows) == {"0": "-", str(INTERRUPTED): "-", **wanted}
+    assert dict(rows) == {"0": "-", str(Interrupted.exit_code): "-", **wanted}
 
 
 def test_map_names_every_room() -> None:

@@ -488,7 +488,7 @@ def test_an_unreachable_location_is_called_unreachable_and_not_behind(world: Wor
     world.lose_home()
     world.locations["loc2"].rename(world.root / "away")
     found = recover(world)
-    assert all(dict(one.behind) == {} for one in found.clients)
+    assert {one.name: dict(one.behind) for one in found.clients} == {NORMAL: {}, HIGH: {}}
     (problem,) = found.problems
     assert problem.startswith("location loc2: ")
     (world.root / "away").rename(world.locations["loc2"])

@@ -175,7 +175,8 @@ def test_one_location_rolled_back_is_named_and_the_others_give_everything(world:
     put_back(world, "older", world.locations["loc2"])
     clients, damaged = world.recover(world.kits[:2])
     assert damaged == []
-    assert all(dict(one.behind) == {"loc2": 1} for one in clients)
+    behind = {one.name: dict(one.behind) for one in clients}
+    assert behind == {NORMAL: {"loc2": 1}, HIGH: {"loc2": 1}}
     for client in (NORMAL, HIGH):
         assert world.restore(client) == world.state()
 

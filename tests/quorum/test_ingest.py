@@ -22,8 +22,9 @@ def test_a_receipt_covers_every_fresh_share(high: World) -> None:
     ]
     for receipt in receipts:
         assert [share.dealing for share in receipt.shares] == [1, 2, 1, 2]
-    assert high.roster.received_at(receipts) == sorted(one.received_at for one in receipts)[1]
-    assert high.roster.received_at(receipts[:2]) == min(one.received_at for one in receipts[:2])
+    times = [one.received_at for one in receipts]
+    assert high.roster.received_at(times) == sorted(times)[1]
+    assert high.roster.received_at(times[:2]) == min(times[:2])
     with high.databases[0].reading() as transaction:
         kinds = [fact.kind for fact in read_facts(transaction)]
     assert kinds == ["roster.adopted", "client.enrolled", "snapshot.receipted"]

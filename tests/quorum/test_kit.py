@@ -93,6 +93,10 @@ def test_entries_are_the_same_bytes_each_time_and_hold_no_secret(world: World) -
         f"{world.install}/kits/{custodian.card().id}/{name}"
         for name in ("identity-00000001", f"{world.client}-00000001")
     }
+    for name, other in (("identity", world.client), (world.client, "identity")):
+        (part,) = custodian.kit_entries(name)
+        assert part in entries
+        assert other not in part[0]
     for _, data in entries:
         assert data.startswith(b"SRKIT\x01")
         assert custodian._identity_seed not in data
@@ -116,7 +120,9 @@ def _restored(world: World, database: Database, at: int = 0) -> LocalCustodian:
 def test_a_custodian_comes_back_from_its_kit(world: World, empty: Database) -> None:
     statement, dealt = world.backed_up()
     kit = Kit(world.kit_secrets[1])
-    assert LocalCustodian.find(kit, _all_entries(world)) == world.custodians[1].card().id
+    card = world.custodians[1].card()
+    found = LocalCustodian.identify(kit, _all_entries(world))
+    assert found == (card.id, card.index, world.roster.id)
     restored = _restored(world, empty, 1)
     original = world.custodians[1]
     assert restored.card() == original.card()

@@ -12,7 +12,7 @@ from strongroom.errors import Damaged, Refused
 from strongroom.quorum import Dealing, Roster, SnapshotHeader
 from strongroom.quorum.client_key import ClientKey
 from strongroom.quorum.fields import Fields
-from strongroom.quorum.receipt import Receipt, median_received_at
+from strongroom.quorum.receipt import Receipt
 from strongroom.quorum.release import Release
 from tests.quorum.world import World, resigned
 
@@ -178,7 +178,7 @@ def test_a_receipt_for_another_snapshot(world: World) -> None:
     with pytest.raises(Damaged, match="is for another snapshot"):
         world.roster.check_receipt(receipt, body)
     with pytest.raises(ValueError, match="median of no receipts"):
-        median_received_at([])
+        Roster.received_at([])
 
 
 def test_fields_refuse_what_is_not_an_object() -> None:

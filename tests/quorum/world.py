@@ -13,7 +13,6 @@ from strongroom.database import Database
 from strongroom.ids import ClientId, InstallId, SessionId, SourceId, Token, VaultId, new_id
 from strongroom.quorum import Dealing, LocalCustodian, Opening, Roster, SnapshotHeader
 from strongroom.quorum.dealing import Dealt
-from strongroom.quorum.header import NO_HASH
 from strongroom.quorum.label import Label, VaultClass
 
 KEK = bytes(range(32))
@@ -91,7 +90,7 @@ class World:
             for custodian in self.custodians
         ]
         self.client_keys = [self.roster.check_client_key(one).public for one in certificates]
-        self.last = NO_HASH
+        self.last = SnapshotHeader.NO_PREVIOUS
         self.sequence = 0
         self.keys: dict[SessionId, Envelope] = {}
 

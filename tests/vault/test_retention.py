@@ -21,7 +21,7 @@ POLICIES = st.builds(KeepPolicy, COUNT, COUNT, COUNT, COUNT)
 
 
 def kept(snapshots: list[Candidate], policy: KeepPolicy) -> set[str]:
-    return {verdict.id for verdict in plan(snapshots, policy) if verdict.kept}
+    return {verdict.id for verdict in plan(snapshots, policy) if verdict.reasons}
 
 
 @given(SNAPSHOTS, POLICIES)

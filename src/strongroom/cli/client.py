@@ -10,13 +10,10 @@ from strongroom.cli import output, sources
 from strongroom.cli.face import With
 from strongroom.clients import Client, Keep
 from strongroom.errors import UsageError
-from strongroom.operations.add_client import NewClient, add_client
+from strongroom.operations.add_client import NewClient, add_client, add_source
 from strongroom.operations.deployment import Deployment
 
-commands = Commands(
-    name="client",
-    help="Clients: whose data is kept. Each has a vault of its own; nothing is shared.",
-)
+commands = Commands(name="client")
 
 
 @commands.command
@@ -57,8 +54,8 @@ def add(
     with face.deployment() as deployment:
         policy = Keep.parse(deployment.tools.keep if keep is None else keep)
         client = add_client(deployment, NewClient(name, class_, policy))
-        for text in source or []:
-            sources.add(face.app, deployment, client, text)
+        for one in typed:
+            add_source(deployment, client, *one)
         described = describe(deployment, client)
     face.show(described)
     face.tell(

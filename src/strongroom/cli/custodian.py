@@ -7,7 +7,7 @@ from strongroom.errors import PartlyDone
 
 EMBEDDED = "on this machine"
 
-commands = Commands(name="custodian", help="Custodians: who holds pieces of keys.")
+commands = Commands(name="custodian")
 
 
 @commands.command(name="list")

@@ -131,7 +131,7 @@ def read_secret_file(name: str, what: str) -> str:
 
 _FILE = "Name the right file, or - to pass it through stdin."
 
-SecretFile = Annotated[str, Parameter(allow_leading_hyphen=True)]
+SecretFile = Annotated[str, Parameter(allow_leading_hyphen=True, metavar="FILE")]
 """The name of a file with a secret; `-`, which is stdin, is no option."""
 
 With = Annotated[Face, Parameter(parse=False)]

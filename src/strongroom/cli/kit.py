@@ -13,7 +13,7 @@ from strongroom.quorum import Kit, LocalCustodian
 
 WORDS = 24
 
-commands = Commands(name="kit", help="Recovery kits: 24 words each, shown once by `init`.")
+commands = Commands(name="kit")
 
 
 @commands.command
@@ -30,7 +30,7 @@ def show(*, face: With) -> None:
         install, roster = deployment.install, deployment.roster.id
         places = [place.url for place in deployment.registry.locations()]
     if face.json:
-        output.write_json(output.stdout(), rows)
+        face.show({"kits": rows, "install": install, "roster": roster, "locations": places})
         return
     face.table(
         ("custodian", "kit"),
@@ -71,7 +71,8 @@ def confirm(custodian: str, /, *, words_file: SecretFile | None = None, face: Wi
             "kits_needed": needed,
         }
     )
-    face.tell(f"The kit of {custodian} is confirmed; {confirmed} in all, {needed} are needed.")
+    are = "is" if needed == 1 else "are"
+    face.tell(f"The kit of {custodian} is confirmed; {confirmed} in all, {needed} {are} needed.")
 
 
 def _ask(custodian: str) -> dict[int, str]:

@@ -9,7 +9,7 @@ from strongroom.errors import PartlyDone
 from strongroom.operations.add_location import add_location, describe_locations
 from strongroom.operations.credentials import Credential
 
-commands = Commands(name="location", help="Locations: where backups are kept.")
+commands = Commands(name="location")
 
 
 @commands.command

@@ -7,7 +7,7 @@ its signature, and the launcher makes one of whatever type it finds there.
 import sqlite3
 import sys
 import traceback
-from typing import Annotated, Final
+from typing import Annotated
 
 from cyclopts import App as Commands
 from cyclopts import CycloptsError, Group, Parameter
@@ -16,7 +16,6 @@ from strongroom.cli import output
 from strongroom.cli.options import Options
 from strongroom.errors import StrongroomError, UsageError
 
-INTERRUPTED: Final = 130
 GLOBAL = Group("Global options", sort_key=100)
 _OUTSIDE = (OSError, sqlite3.Error, MemoryError)
 _NO_OPTIONS = Options()
@@ -42,6 +41,21 @@ _RECOVER = """Rebuild a lost home from locations and kits.
 
 Nothing of the old machine is needed. The home is made where --home says, in a new or empty
 folder."""
+
+
+class Interrupted(StrongroomError):
+    """Somebody stopped the command."""
+
+    code = "interrupted"
+    exit_code = 130
+    hint = "The next backup tidies up what it was about."
+
+
+# Where the launcher would only say [ARGS].
+_USAGE = {
+    "backup": "Usage: strongroom backup [OPTIONS] [CLIENT]",
+    "restore": "Usage: strongroom restore --to PATH [OPTIONS] CLIENT [SNAPSHOT]",
+}
 
 
 commands = Commands(
@@ -73,7 +87,8 @@ for name, place, text in (
     ("up", "strongroom.cli.up:up", "Try it: a whole deployment on this machine."),
     ("--version", "strongroom.cli.version:version", "Show the version and exit."),
 ):
-    commands.command(place, name=name, help=text)
+    usage = {"usage": _USAGE[name]} if name in _USAGE else {}
+    commands.command(place, name=name, help=text, **usage)
 
 
 commands.meta.suppress_keyboard_interrupt = False
@@ -111,10 +126,13 @@ def run(arguments: list[str]) -> int:
         output.write_error(output.stderr(), usage, as_json="--json" in arguments)
         return usage.exit_code
     except KeyboardInterrupt:
-        output.stderr().write(
-            "\ninterrupted: what was kept before is sound, and the next backup tidies up\n"
-        )
-        return INTERRUPTED
+        as_json = "--json" in arguments
+        if not as_json:
+            # A terminal shows ^C where the cursor was.
+            output.stderr().write("\n")
+        interrupted = Interrupted("interrupted", "what was kept before is sound")
+        output.write_error(output.stderr(), interrupted, as_json=as_json)
+        return interrupted.exit_code
     except BrokenPipeError:
         # The reader of our output left (`| head`), and there is nobody to tell.
         return 1

@@ -29,7 +29,7 @@ def restore(
     snapshot: str = "latest",
     /,
     *,
-    to: str,
+    to: Annotated[str, Parameter(metavar="PATH")],
     source: str | None = None,
     how: Annotated[TargetOptions, Parameter(name="*")] = DEFAULT,
     face: With,

@@ -36,7 +36,7 @@ def snapshots(client: str, /, *, face: With) -> None:
             "read_bytes": one.summary.get("read_bytes"),
             "stored_bytes": one.summary.get("stored_bytes"),
             "receipts": one.receipts,
-            "keep": list(verdicts.get(one.hash, ())),
+            "keep": ", ".join(verdicts.get(one.hash, ())),
         }
         for one in listed
     ]

@@ -6,7 +6,7 @@ from strongroom.cli import sources
 from strongroom.cli.face import With
 from strongroom.operations.add_client import check_source, remove_source
 
-commands = Commands(name="source", help="Sources: where a client's data comes from.")
+commands = Commands(name="source")
 
 
 @commands.command

@@ -13,9 +13,9 @@ from strongroom.cli import output, sources
 from strongroom.cli.backup import back_up_one
 from strongroom.cli.face import Face, With
 from strongroom.cli.init import InitOptions, make
-from strongroom.clients import Client, Keep
+from strongroom.clients import Keep
 from strongroom.errors import PartlyDone, UsageError
-from strongroom.operations.add_client import NewClient, add_client
+from strongroom.operations.add_client import NewClient, add_client, add_source
 from strongroom.operations.demonstrate import Demo, Proof
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.recover import RecoveryPlan
@@ -55,8 +55,7 @@ def up(
 
 
 def _own(face: Face, typed: list[str]) -> int:
-    for one in typed:
-        sources.sniffed(face.app, one)
+    found = [sources.sniffed(face.app, one) for one in typed]
     locations = [str(face.home.parent / f"{face.home.name}-location-{n}") for n in (1, 2, 3)]
     name = "mine"
     made: dict[str, object] | None = None
@@ -67,9 +66,11 @@ def _own(face: Face, typed: list[str]) -> int:
     with face.deployment() as deployment:
         known = {client.name: client for client in deployment.registry.clients()}
         client = known.get(name) or add_client(deployment, NewClient(name, "normal", Keep()))
-        for one in typed:
-            if not _has(face, deployment, client, one):
-                sources.add(face.app, deployment, client, one)
+        with deployment.tools.history(client.id) as history:
+            held = {source.url for source in history.sources()}
+        for label, kind, url in found:
+            if url not in held:
+                add_source(deployment, client, label, kind, url)
         report = back_up_one(face, deployment, client)
     face.show({"init": made, "backup": report})
     face.tell(
@@ -82,12 +83,6 @@ def _own(face: Face, typed: list[str]) -> int:
         f"  {face.command('backup --all')}",
     )
     return PartlyDone.exit_code if report.problems else 0
-
-
-def _has(face: Face, deployment: Deployment, client: Client, typed: str) -> bool:
-    _, _, url = sources.sniffed(face.app, typed)
-    with deployment.tools.history(client.id) as history:
-        return any(source.url == url for source in history.sources())
 
 
 def _demo(face: Face) -> int:

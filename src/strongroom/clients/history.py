@@ -74,7 +74,7 @@ class ClientSource:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the home knows of one snapshot; `hash` is its id, `record` its bytes until placed."""
+    """What the home knows of one snapshot; `hash` is its id, `receipts` counts custodians."""
 
     hash: str
     writer: str
@@ -91,6 +91,8 @@ class History:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._parsed: dict[Row, Snapshot] = {}
+        """Snapshots by their rows: a backup asks for all at every step, and few change between."""
         database.migrate(SCHEMA)
 
     # -- sources
@@ -232,7 +234,9 @@ class History:
                 "(SELECT count(*) FROM receipt WHERE receipt.snapshot = snapshot.hash) "
                 "FROM snapshot ORDER BY rowid"
             )
-        return [_snapshot(row) for row in rows]
+        parsed = self._parsed
+        self._parsed = {row: parsed.get(row) or _snapshot(row) for row in rows}
+        return list(self._parsed.values())
 
     def find(self, wanted: str) -> Snapshot:
         """Return the snapshot meant by `latest`, an id prefix, or a time."""

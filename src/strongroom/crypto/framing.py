@@ -6,8 +6,6 @@ two different lists of parts give the same bytes (the attack of TSSHOCK and CVE-
 
 from typing_extensions import Buffer
 
-PART_BYTES_MAX = (1 << 32) - 1
-
 
 def frame(*parts: Buffer) -> bytes:
     """Return `len32le(part) || part` for each part in order."""

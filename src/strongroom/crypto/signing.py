@@ -4,7 +4,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from strongroom.crypto.framing import frame
+from strongroom.crypto.hashing import content_hash
 from strongroom.errors import Damaged
+from strongroom.ids import ID_BYTES
 
 SEED_BYTES = 32
 PUBLIC_KEY_BYTES = 32
@@ -14,6 +16,11 @@ SIGNATURE_BYTES = 64
 def public_key(seed: bytes) -> bytes:
     """Return the 32 public bytes that belong to a 32-byte seed."""
     return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+
+
+def key_id(public: bytes) -> str:
+    """Return the id of a public key: the first 16 bytes of its BLAKE3-256, in hexadecimal."""
+    return content_hash(public)[:ID_BYTES].hex()
 
 
 def sign(seed: bytes, purpose: str, message: bytes) -> bytes:

@@ -6,7 +6,7 @@ name, by the signature of whoever wrote it, or by comparing it with what a custo
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -141,7 +141,7 @@ def _check_snapshot(statement: Statement, key: str, parts: tuple[str, ...], writ
         raise Damaged(f"{key} is a snapshot of another place", "it was moved there")
 
 
-def check_signed_by_one_of(statement: Statement, writers: tuple[bytes, ...], culprit: str) -> None:
+def check_signed_by_one_of(statement: Statement, writers: Iterable[bytes], culprit: str) -> None:
     """Raise Damaged unless one of these writers signed the statement."""
     failure: Damaged | None = None
     for writer in writers:

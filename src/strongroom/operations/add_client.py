@@ -12,8 +12,7 @@ from strongroom.errors import Refused, UsageError
 from strongroom.ids import ClientId, SourceId, VaultId, new_id
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.enrol_writer import RECOVER_WITH_ALL, enrol_writer
-
-KEY_BYTES = 32
+from strongroom.vault import WorkerKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def add_client(deployment: Deployment, wanted: NewClient) -> Client:
         wanted.keep,
         tools.clock.now(),
     )
-    tools.secrets.write(f"worker-{client.id}", tools.token(3 * KEY_BYTES))
+    deployment.seal_worker_keys(client, WorkerKeys.draw(tools.token))
     with tools.history(client.id) as history:
         enrol_writer(deployment, client, history)
     deployment.registry.add_client(

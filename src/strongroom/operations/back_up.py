@@ -18,13 +18,12 @@ from strongroom.operations.catch_up import catch_up
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.enrol_writer import enrol_writer
 from strongroom.operations.fill_locations import count_lacking, put_small_objects
-from strongroom.operations.placing import session_key
+from strongroom.operations.placing import session_path
 from strongroom.operations.receipts import complete, guard_against_rollback
 from strongroom.operations.vault_config import check_config
 from strongroom.quorum import Dealing, SnapshotHeader
 from strongroom.vault import SessionKeys, Vault, WorkerKeys
 
-FIRST = "0" * 64
 UNREADABLE_SHOWN = 20
 
 
@@ -142,7 +141,8 @@ def _write(run: _Run) -> tuple[int, int, int]:
             f"{run.client.name} has no source",
             hint=f"Add one: `strongroom source add {run.client.name} URL`.",
         )
-    own = [s for s in run.history.snapshots() if s.writer == run.keys.writer_id]
+    writer_id = run.keys.writer_id
+    own = [s for s in run.history.snapshots() if s.writer == writer_id]
     sequence = own[-1].sequence + 1 if own else 1
     with run.vault.write(run.progress) as writer:
         failures: list[StrongroomError] = []
@@ -161,7 +161,7 @@ def _write(run: _Run) -> tuple[int, int, int]:
             raise failures[0]
         writer.flush()
         for session, keys in run.dealt:
-            key = session_key(run.deployment.install, run.client.vault, session)
+            key = session_path(run.deployment.install, run.client.vault, session)
             run.deployment.copies.put(key, keys.encode())
         header = SnapshotHeader(
             install=run.deployment.install,
@@ -170,7 +170,7 @@ def _write(run: _Run) -> tuple[int, int, int]:
             vault_class=run.client.vault_class,
             writer=SnapshotHeader.writer_id(run.keys.writer_public),
             sequence=sequence,
-            previous=own[-1].hash if own else FIRST,
+            previous=own[-1].hash if own else SnapshotHeader.NO_PREVIOUS,
             created_at=run.deployment.tools.clock.now(),
             generation=0,
             roster=run.deployment.roster.id,

@@ -4,8 +4,6 @@ Snapshots are learnt in the order of the history, each with the key of the write
 a later one refers to segments of earlier ones, whoever wrote them.
 """
 
-from collections.abc import Iterator
-
 from strongroom.clients import Client, History, Snapshot
 from strongroom.errors import StrongroomError
 from strongroom.operations.deployment import Deployment
@@ -22,7 +20,7 @@ def catch_up(deployment: Deployment, client: Client, history: History, vault: Va
 
 def catch_up_alone(deployment: Deployment, client: Client, history: History, vault: Vault) -> None:
     """Do the same for a caller without the lock, which is taken only when something is unknown."""
-    if any(_unknown(history, vault)):
+    if _unknown(history, vault):
         with deployment.tools.lock(client.vault):
             catch_up(deployment, client, history, vault)
 
@@ -55,10 +53,9 @@ def catch_up_for(
         raise failure
 
 
-def _unknown(history: History, vault: Vault) -> Iterator[Snapshot]:
-    for snapshot in history.snapshots():
-        if snapshot.state == "good" and not vault.knows(snapshot.hash):
-            yield snapshot
+def _unknown(history: History, vault: Vault) -> list[Snapshot]:
+    known = vault.known()
+    return [one for one in history.snapshots() if one.state == "good" and one.hash not in known]
 
 
 def _learn(

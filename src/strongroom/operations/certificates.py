@@ -13,7 +13,7 @@ from strongroom.clients import Client
 from strongroom.crypto.envelope import decode_envelope
 from strongroom.errors import Damaged, StrongroomError
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.placing import client_key_key
+from strongroom.operations.placing import client_key_path
 from strongroom.quorum import Roster
 
 SMALL_BYTES_MAX = 8 << 20
@@ -40,13 +40,13 @@ def find_certificates(
     listed = list(keys)
     found: dict[int, Certificate] = {}
     for member in deployment.roster.members:
-        folder = client_key_key(deployment.install, client.id, member.id, 0)[: -len("00000000")]
+        folder = client_key_path(deployment.install, client.id, member.id, 0)[: -len("00000000")]
         names = (key[len(folder) :] for key in listed if key.startswith(folder))
         serials = {int(name) for name in names if _NAME.fullmatch(name)}
         for serial in sorted(serials, reverse=True):
             if serial <= above.get(member.index, 0):
                 break
-            place = client_key_key(deployment.install, client.id, member.id, serial)
+            place = client_key_path(deployment.install, client.id, member.id, serial)
             accept = partial(check_certificate, deployment.roster, place)
             try:
                 data = deployment.copies.get(place, accept, 0, SMALL_BYTES_MAX)
@@ -60,6 +60,6 @@ def find_certificates(
 def check_certificate(roster: Roster, place: str, data: bytes) -> int:
     """Return the serial of a certificate; raise Damaged unless it is the one of its place."""
     key = roster.check_client_key(decode_envelope(data, place))
-    if place != client_key_key(key.install, key.client, key.custodian, key.serial):
+    if place != client_key_path(key.install, key.client, key.custodian, key.serial):
         raise Damaged(f"{place} is a certificate of another place", "it was moved there")
     return key.serial

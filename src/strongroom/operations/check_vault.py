@@ -16,7 +16,7 @@ from strongroom.locations import Location
 from strongroom.operations.catch_up import catch_up_alone
 from strongroom.operations.deployment import Deployment, Listing
 from strongroom.operations.open_keys import open_keys, verified_header
-from strongroom.operations.placing import receipt_key, session_key, snapshot_key
+from strongroom.operations.placing import receipt_path, session_path, snapshot_path
 from strongroom.operations.receipts import fetch_record
 from strongroom.operations.vault_config import check_config
 from strongroom.quorum import SnapshotHeader
@@ -150,7 +150,7 @@ def _records(
         try:
             record = fetch_record(deployment, client, snapshot)
         except StrongroomError as err:
-            key = snapshot_key(deployment.install, client, snapshot)
+            key = snapshot_path(deployment.install, client, snapshot)
             problems.append(Problem(_kind_of(err), "every location", key, 1, str(err)))
             continue
         header, writer = verified_header(history, record.statement)
@@ -182,14 +182,14 @@ def _wanted_objects(
 ) -> list[_Wanted]:
     """Return records, keys objects, and the receipts that custodians gave."""
     install = deployment.install
-    wanted = [_Wanted(snapshot_key(install, client, one), one.hash) for one in good]
+    wanted = [_Wanted(snapshot_path(install, client, one), one.hash) for one in good]
     wanted += [
-        _Wanted(session_key(install, client.vault, session), digest)
+        _Wanted(session_path(install, client.vault, session), digest)
         for header, _, _ in records
         for session, digest in header.fresh
     ]
     wanted += [
-        _Wanted(receipt_key(install, client, one, deployment.roster.member(index).id), None)
+        _Wanted(receipt_path(install, client, one, deployment.roster.member(index).id), None)
         for one in good
         for index in history.receipts(one)
     ]
@@ -217,8 +217,8 @@ def _unnamed(
     named = {one.key for one in wanted}
     folders: list[str] = []
     for snapshot in history.snapshots():
-        named.add(snapshot_key(install, client, snapshot))
-        folders.append(receipt_key(install, client, snapshot, ""))
+        named.add(snapshot_path(install, client, snapshot))
+        folders.append(receipt_path(install, client, snapshot, ""))
         if snapshot.state != "good":
             named |= _keys_of_unfinished(deployment, client, history, snapshot)
     return {key for key in listed if key not in named and not key.startswith(tuple(folders))}
@@ -233,7 +233,7 @@ def _keys_of_unfinished(
     else:
         record = decode_envelope(data, f"snapshot {snapshot.hash[:12]}")
     header, _ = verified_header(history, record.statement)
-    return {session_key(deployment.install, client.vault, one) for one, _ in header.fresh}
+    return {session_path(deployment.install, client.vault, one) for one, _ in header.fresh}
 
 
 def _check_small_objects(

@@ -7,9 +7,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from strongroom.errors import UsageError
+from strongroom.errors import Damaged, UsageError
 from strongroom.locations import parse_location_url
 from strongroom.operations.deployment import Secrets
+
+CREDENTIAL_BYTES_MAX = 32 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,19 @@ class Credential:
     def encode(self) -> bytes:
         """Return the bytes to seal."""
         return json.dumps({"key_id": self.key_id, "secret": self.secret}).encode()
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Credential":
+        """Read what `encode` wrote; raise Damaged, without a word of it, otherwise."""
+        try:
+            found = json.loads(data[:CREDENTIAL_BYTES_MAX])
+        except ValueError:
+            found = None
+        if isinstance(found, dict) and found.keys() == {"key_id", "secret"}:
+            key_id, secret = found["key_id"], found["secret"]
+            if isinstance(key_id, str) and isinstance(secret, str):
+                return cls(key_id, secret)
+        raise Damaged("a location's credential cannot be read", "it is not what was sealed")
 
 
 def secret_name(location: str) -> str:

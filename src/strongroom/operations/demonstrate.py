@@ -25,7 +25,6 @@ from strongroom.quorum import Kit
 
 DATABASE_CLIENT = "database"
 TREE_CLIENT = "tree"
-COMPARE_BYTES = 1 << 20
 
 
 class Workshop(Protocol):

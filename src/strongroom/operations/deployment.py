@@ -111,5 +111,8 @@ class Deployment:
 
     def worker_keys(self, client: Client) -> WorkerKeys:
         """Unseal what the worker keeps for a client; it holds no content key."""
-        secret = self.tools.secrets.read(f"worker-{client.id}")
-        return WorkerKeys(secret[:32], secret[32:64], secret[64:96])
+        return WorkerKeys.parse(self.tools.secrets.read(f"worker-{client.id}"))
+
+    def seal_worker_keys(self, client: Client, keys: WorkerKeys) -> None:
+        """Seal what the worker keeps for a new client."""
+        self.tools.secrets.write(f"worker-{client.id}", keys.encode())

@@ -11,7 +11,7 @@ from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, Refused, StrongroomError
 from strongroom.operations.certificates import find_certificates
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.placing import client_key_key, place_kit_entries
+from strongroom.operations.placing import client_key_path, place_kit_entries
 from strongroom.operations.receipts import OlderHome
 from strongroom.operations.vault_config import place_config
 from strongroom.quorum import Custodian, LocalCustodian, SnapshotHeader
@@ -51,7 +51,7 @@ def enrol_writer(deployment: Deployment, client: Client, history: History) -> No
         # recovery that the kits' tables were rolled back.
         if isinstance(custodian, LocalCustodian):
             place_kit_entries(deployment.copies, custodian, f"{client.id}-{serial:08d}")
-        place = client_key_key(deployment.install, client.id, custodian.card().id, serial)
+        place = client_key_path(deployment.install, client.id, custodian.card().id, serial)
         deployment.copies.put(place, certificate.encode())
         certificates[index] = certificate.encode()
     place_config(deployment, client, keys)

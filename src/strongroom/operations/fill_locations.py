@@ -4,7 +4,8 @@ Nothing is decrypted and nothing is overwritten; every object is checked before 
 (`acceptance`). What cannot be checked here is left out and named.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from strongroom.clients import Client, History
@@ -13,7 +14,7 @@ from strongroom.errors import Damaged
 from strongroom.locations import Copies, Location, LocationUnavailable, ObjectExists, ObjectMissing
 from strongroom.operations.acceptance import Acceptance
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.placing import client_key_key, roster_key
+from strongroom.operations.placing import client_key_path, roster_path
 
 
 @dataclass(slots=True)
@@ -27,9 +28,17 @@ class Filled:
 
 def fill(deployment: Deployment, location: Location, name: str, prefixes: Sequence[str]) -> Filled:
     """Copy to one location every object below the prefixes that it lacks."""
-    acceptance = Acceptance.of(deployment)
+    return _fill(deployment, Acceptance.of(deployment), {name: location}, prefixes)
+
+
+def _fill(
+    deployment: Deployment,
+    acceptance: Acceptance,
+    location: Mapping[str, Location],
+    prefixes: Sequence[str],
+) -> Filled:
     filled = Filled()
-    with Copies({name: location}) as target:
+    with Copies(location) as target:
         for prefix in prefixes:
             present = target.list(prefix)
             for key in deployment.copies.list(prefix):
@@ -64,8 +73,9 @@ def repair_client(deployment: Deployment, client: Client) -> dict[str, Filled]:
         f"{install}/client-keys/{client.id}",
         f"{install}/vaults/{client.vault}",
     )
+    acceptance = Acceptance.of(deployment)
     filled = {
-        name: fill(deployment, location, name, prefixes)
+        name: _fill(deployment, acceptance, {name: location}, prefixes)
         for name, location in deployment.copies.locations.items()
         if name not in deployment.absent_locations
     }
@@ -86,20 +96,26 @@ def put_small_objects(deployment: Deployment, client: Client, history: History) 
     These are the roster, the custodians' sealed key tables and their certificates: without them a
     location holds packs that nothing opens.
     """
-    key = roster_key(deployment.install, deployment.roster.version)
+    key = roster_path(deployment.install, deployment.roster.version)
     wanted = {
         key: deployment.registry.install().roster,
         **_certificates(deployment, client, history),
         **{
             path: data
             for custodian in deployment.embedded()
-            for path, data in custodian.kit_entries()
-            if path.rpartition("/")[2].startswith((client.id, "identity"))
+            for of in (client.id, "identity")
+            for path, data in custodian.kit_entries(of)
         },
     }
-    for name, location in deployment.copies.locations.items():
-        if name not in deployment.absent_locations:
-            _put_missing(location, wanted)
+    answering = [
+        location
+        for name, location in deployment.copies.locations.items()
+        if name not in deployment.absent_locations
+    ]
+    # Side by side: each look at a remote location waits for its answer.
+    with ThreadPoolExecutor(max(1, len(answering))) as pool:
+        for done in [pool.submit(_put_missing, location, wanted) for location in answering]:
+            done.result()
 
 
 def _certificates(deployment: Deployment, client: Client, history: History) -> dict[str, bytes]:
@@ -108,7 +124,7 @@ def _certificates(deployment: Deployment, client: Client, history: History) -> d
     for index, data in history.client_keys().items():
         envelope = decode_envelope(data, f"the certificate of custodian {index}")
         key = deployment.roster.check_client_key(envelope)
-        place = client_key_key(deployment.install, client.id, key.custodian, key.serial)
+        place = client_key_path(deployment.install, client.id, key.custodian, key.serial)
         found[place] = data
     return found
 

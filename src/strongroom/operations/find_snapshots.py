@@ -78,11 +78,14 @@ class Ground:
     deployment: Deployment
     listing: Listing
     keys: Sequence[str]
+    answering: frozenset[str]
+    """The names of the locations that list anything."""
 
     @classmethod
     def of(cls, deployment: Deployment, listing: Listing) -> "Ground":
         """Return the ground with its keys in order."""
-        return cls(deployment, listing, sorted(listing))
+        answering = frozenset(name for names in listing.values() for name in names)
+        return cls(deployment, listing, sorted(listing), answering)
 
     def below(self, folder: str) -> list[str]:
         """Return the keys that begin with a folder, which ends with a slash."""
@@ -186,15 +189,14 @@ def _show(ground: Ground, header: SnapshotHeader, record: Envelope, where: froze
     received = {
         index: roster.check_receipt(envelope).received_at for index, envelope in receipts.items()
     }
-    times = sorted(received.values())
-    good = len(times) >= roster.threshold
+    good = len(received) >= roster.threshold
     snapshot = Snapshot(
         hash=record.statement.hash.hex(),
         writer=header.writer,
         sequence=header.sequence,
         state="good" if good else "pending",
         created_at=header.created_at,
-        received_at=times[(len(times) - 1) // 2] if good else None,
+        received_at=roster.received_at(received.values()) if good else None,
         summary={"sources": len(header.fresh), "recovered": True},
     )
     return Shown(snapshot, record, receipts, received, where)
@@ -282,8 +284,7 @@ def _look_for_strangers(
         match = _RECORD.fullmatch(place[len(folder) :])
         if match is not None and match[1] not in known:
             where.setdefault(match[1], set()).update(ground.listing[place])
-    answering = {name for names in ground.listing.values() for name in names}
-    if where and not survey.shown and set.union(*where.values()) >= answering:
+    if where and not survey.shown and set.union(*where.values()) >= ground.answering:
         raise Damaged(
             f"the vault {client.vault[:8]} was not written by this client's writer",
             "its snapshots are signed by a key that no custodian knows: it is forged",

@@ -7,8 +7,9 @@ own checks and its own journal row. What comes back lives in this process's memo
 from strongroom.clients import Client, History
 from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
 from strongroom.errors import Damaged, StrongroomError
+from strongroom.operations.acceptance import check_signed_by_one_of
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.placing import session_key
+from strongroom.operations.placing import session_path
 from strongroom.quorum import Dealing, Opening, SnapshotHeader
 from strongroom.vault import SessionKeys
 
@@ -52,22 +53,10 @@ def fetch_keys(
         if wanted is not None and statement.hash.hex() != wanted:
             raise Damaged(f"{culprit} is not what was written", "its hash differs")
         if wanted is None:
-            _check_signed_by_one_of(statement, writers, culprit)
+            check_signed_by_one_of(statement, writers, culprit)
 
-    key = session_key(deployment.install, client.vault, session)
+    key = session_path(deployment.install, client.vault, session)
     return decode_envelope(deployment.copies.get(key, accept), culprit)
-
-
-def _check_signed_by_one_of(statement: Statement, writers: list[bytes], culprit: str) -> None:
-    failure: Damaged | None = None
-    for writer in writers:
-        try:
-            statement.verify(writer, culprit)
-        except Damaged as err:
-            failure = err
-        else:
-            return
-    raise failure or Damaged(f"{culprit} has no known writer", "this client has none")
 
 
 def open_keys(

@@ -11,28 +11,28 @@ from strongroom.quorum import LocalCustodian
 _NOTHING: Listing = MappingProxyType({})
 
 
-def roster_key(install: InstallId, version: int) -> str:
-    """Return the key of a roster."""
+def roster_path(install: InstallId, version: int) -> str:
+    """Return the path of a roster."""
     return f"{install}/roster/{version:08d}"
 
 
-def client_key_key(install: InstallId, client: str, custodian: str, serial: int) -> str:
-    """Return the key of a custodian's certificate for a client."""
+def client_key_path(install: InstallId, client: str, custodian: str, serial: int) -> str:
+    """Return the path of a custodian's certificate for a client."""
     return f"{install}/client-keys/{client}/{custodian}/{serial:08d}"
 
 
-def session_key(install: InstallId, vault: str, session: str) -> str:
-    """Return the key of a session's keys object."""
+def session_path(install: InstallId, vault: str, session: str) -> str:
+    """Return the path of a session's keys object."""
     return f"{install}/vaults/{vault}/keys/{session}"
 
 
-def snapshot_key(install: InstallId, client: Client, snapshot: Snapshot) -> str:
-    """Return the key of a snapshot record."""
+def snapshot_path(install: InstallId, client: Client, snapshot: Snapshot) -> str:
+    """Return the path of a snapshot record."""
     return f"{install}/vaults/{client.vault}/snapshots/{snapshot.writer}/{snapshot.sequence:08d}"
 
 
-def receipt_key(install: InstallId, client: Client, snapshot: Snapshot, custodian: str) -> str:
-    """Return the key of a custodian's receipt for a snapshot."""
+def receipt_path(install: InstallId, client: Client, snapshot: Snapshot, custodian: str) -> str:
+    """Return the path of a custodian's receipt for a snapshot."""
     return (
         f"{install}/vaults/{client.vault}/receipts/{snapshot.writer}/{snapshot.sequence:08d}/"
         f"{custodian}"
@@ -42,11 +42,10 @@ def receipt_key(install: InstallId, client: Client, snapshot: Snapshot, custodia
 def place_kit_entries(
     copies: Copies, custodian: LocalCustodian, of: str = "", listing: Listing = _NOTHING
 ) -> None:
-    """Put a custodian's sealed key table, or the part `of` one client, at every location.
+    """Put a custodian's sealed key table, or entries whose names begin with `of`, everywhere.
 
     What is there already stays; what every location lists is not put again, altered or not.
     """
-    for path, data in custodian.kit_entries():
-        everywhere = len(listing.get(path, ())) == len(copies.locations)
-        if path.rpartition("/")[2].startswith(of) and not everywhere:
+    for path, data in custodian.kit_entries(of):
+        if len(listing.get(path, ())) < len(copies.locations):
             copies.put(path, data)

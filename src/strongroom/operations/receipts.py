@@ -5,13 +5,16 @@ is not placed yet, show each custodian whatever it has not signed for, and call 
 when enough have. Recovery is the normal path.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from strongroom.clients import Client, History, Snapshot
 from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, Stale, StrongroomError
 from strongroom.locations import ObjectMissing
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.open_keys import fetch_keys, verified_header
-from strongroom.operations.placing import receipt_key, snapshot_key
+from strongroom.operations.placing import receipt_path, snapshot_path
 from strongroom.quorum import Custodian, SnapshotHeader
 
 
@@ -45,7 +48,7 @@ def fetch_record(deployment: Deployment, client: Client, snapshot: Snapshot) -> 
             raise Damaged(f"{culprit} is not what was written", "its hash differs")
 
     try:
-        data = deployment.copies.get(snapshot_key(deployment.install, client, snapshot), accept)
+        data = deployment.copies.get(snapshot_path(deployment.install, client, snapshot), accept)
     except ObjectMissing as err:
         raise RolledBack(
             f"the locations show an older state of {client.name} than was kept",
@@ -93,6 +96,23 @@ def _signed_sequence(deployment: Deployment, key: str, writer: bytes) -> int:
     return SnapshotHeader.parse(decode_envelope(data, key).statement, writer).sequence
 
 
+@dataclass(slots=True)
+class _Signers:
+    """The custodians that are asked, and why the others are not."""
+
+    silent: dict[int, str]
+    forked: dict[int, str] = field(default_factory=dict)
+    reached: dict[int, int] = field(default_factory=dict)
+    """The greatest sequence that each has signed for."""
+
+    def drop(self, index: int, err: StrongroomError) -> None:
+        """Ask this custodian nothing more."""
+        self.reached.pop(index, None)
+        # A custodian that signed for something else is an alarm even when enough others sign.
+        reasons = self.forked if isinstance(err, Damaged | Stale) else self.silent
+        reasons[index] = str(err)
+
+
 def complete(
     deployment: Deployment, client: Client, history: History
 ) -> tuple[dict[int, str], dict[int, str]]:
@@ -103,80 +123,79 @@ def complete(
 
     Raises OlderHome when a custodian has signed for more than this home knows.
     """
-    for snapshot in history.snapshots():
+    snapshots = history.snapshots()
+    for snapshot in snapshots:
         record = history.record_of(snapshot) if snapshot.state == "writing" else None
         if record is not None:
-            deployment.copies.put(snapshot_key(deployment.install, client, snapshot), record)
+            deployment.copies.put(snapshot_path(deployment.install, client, snapshot), record)
             history.placed(snapshot)
     writer = SnapshotHeader.writer_id(deployment.worker_keys(client).writer_public)
-    own = [snapshot for snapshot in history.snapshots() if snapshot.writer == writer]
-    silent = {index: str(err) for index, err in deployment.absent_custodians.items()}
-    forked: dict[int, str] = {}
+    own = [snapshot for snapshot in snapshots if snapshot.writer == writer]
+    known = {snapshot.sequence: snapshot.hash for snapshot in own}
+    signers = _Signers({index: str(err) for index, err in deployment.absent_custodians.items()})
     for index, custodian in deployment.custodians.items():
         try:
-            _collect_from(deployment, client, history, (index, custodian), own)
+            signers.reached[index] = _reached(client, index, custodian, known)
         except OlderHome:
             raise
-        except (Damaged, Stale) as err:
-            # A custodian that signed for something else is an alarm even when enough others sign.
-            forked[index] = str(err)
         except StrongroomError as err:
-            silent[index] = str(err)
+            signers.drop(index, err)
     for snapshot in own:
+        _collect(deployment, client, history, signers, snapshot)
         if snapshot.state != "good":
             _make_good(deployment, client, history, snapshot)
-    return silent, forked
+    return signers.silent, signers.forked
 
 
-def _collect_from(
-    deployment: Deployment,
-    client: Client,
-    history: History,
-    custodian: tuple[int, Custodian],
-    own: list[Snapshot],
-) -> None:
-    index, signer = custodian
+def _reached(client: Client, index: int, signer: Custodian, known: Mapping[int, str]) -> int:
+    """Return the sequence up to which a custodian has signed for the very history we know."""
     standing = signer.standing(client.vault)
-    known = {snapshot.sequence: snapshot for snapshot in own}
     if standing.sequence > max(known, default=0):
         raise OlderHome(
             f"this home is older than what custodian {index} has signed for",
             f"it knows {max(known, default=0)} snapshots of {client.name}, "
             f"the custodian {standing.sequence}",
         )
-    if standing.sequence and known[standing.sequence].hash != standing.hash:
+    if standing.sequence and known[standing.sequence] != standing.hash:
         raise Damaged(
             f"custodian {index} signed for another snapshot {standing.sequence} of {client.name}",
             "two histories were written by one writer",
         )
-    for snapshot in own:
-        missing = index not in history.receipts(snapshot)
-        if snapshot.sequence > standing.sequence or (
-            missing and snapshot.sequence == standing.sequence
-        ):
-            _collect(deployment, client, history, custodian, snapshot)
+    return standing.sequence
 
 
 def _collect(
     deployment: Deployment,
     client: Client,
     history: History,
-    custodian: tuple[int, Custodian],
+    signers: _Signers,
     snapshot: Snapshot,
 ) -> None:
-    index, signer = custodian
-    statement = fetch_record(deployment, client, snapshot).statement
-    header, _ = verified_header(history, statement)
-    keys: list[Envelope] = []
-    for session, wanted in header.fresh:
-        keys.append(fetch_keys(deployment, client, history, session, wanted))
-    receipt = signer.ingest(statement, keys)
-    received_at = deployment.roster.check_receipt(receipt, statement).received_at
-    member = signer.card()
-    deployment.copies.put(
-        receipt_key(deployment.install, client, snapshot, member.id), receipt.encode()
-    )
-    history.add_receipt(snapshot, index, received_at)
+    """Show a snapshot to each custodian whose receipt for it is not here; it is read once."""
+    near = [index for index, last in signers.reached.items() if last <= snapshot.sequence]
+    signed = history.receipts(snapshot) if near else {}
+    due = [one for one in near if one not in signed or signers.reached[one] < snapshot.sequence]
+    if not due:
+        return
+    try:
+        statement = fetch_record(deployment, client, snapshot).statement
+        header, _ = verified_header(history, statement)
+        keys = [fetch_keys(deployment, client, history, *fresh) for fresh in header.fresh]
+    except StrongroomError as err:
+        for index in due:
+            signers.drop(index, err)
+        return
+    for index in due:
+        signer = deployment.custodians[index]
+        try:
+            receipt = signer.ingest(statement, keys)
+            received_at = deployment.roster.check_receipt(receipt, statement).received_at
+            key = receipt_path(deployment.install, client, snapshot, signer.card().id)
+            deployment.copies.put(key, receipt.encode())
+        except StrongroomError as err:
+            signers.drop(index, err)
+        else:
+            history.add_receipt(snapshot, index, received_at)
 
 
 def _make_good(
@@ -185,10 +204,8 @@ def _make_good(
     receipts = history.receipts(snapshot)
     if len(receipts) < deployment.roster.threshold:
         return
-    times = sorted(receipts.values())
-    received_at = times[(len(times) - 1) // 2]
     history.good(
         snapshot,
-        received_at,
+        deployment.roster.received_at(receipts.values()),
         deployment.fact("snapshot.good", client.id, snapshot=snapshot.hash, receipts=len(receipts)),
     )

@@ -22,7 +22,6 @@ from strongroom.operations.recover import Found
 from strongroom.quorum import LocalCustodian, Opening, SnapshotHeader
 from strongroom.vault import Vault, WorkerKeys
 
-KEY_BYTES = 32
 _KEEP = frozenset(("daily", "weekly", "monthly", "floor"))
 
 
@@ -181,7 +180,7 @@ def _recover_client(rebuild: _Rebuild, unreachable: frozenset[str]) -> Recovered
                 custodian.resume([one.receipts[at] for one in shown if at in one.receipts])
         sources = len(history.sources())
     # Only a client that has come this far leaves a secret and a row.
-    tools.secrets.write(f"worker-{client.id}", keys.dedup + keys.structure + keys.writer_seed)
+    deployment.seal_worker_keys(client, keys)
     good = [one.snapshot for one in shown if one.snapshot.state == "good"]
     deployment.registry.add_client(
         client, deployment.fact("client.recovered", client.id, snapshots=len(good))
@@ -205,8 +204,7 @@ def _open_newest(
     Raises the newest one's reason when no good snapshot opens. Where there is no good one, the
     vault goes on under a new structure key.
     """
-    token = rebuild.deployment.tools.token
-    keys = WorkerKeys(token(KEY_BYTES), token(KEY_BYTES), token(KEY_BYTES))
+    keys = WorkerKeys.draw(rebuild.deployment.tools.token)
     shown = rebuild.survey.shown
     good = [one for one in shown if one.snapshot.state == "good"]
     first: StrongroomError | None = None

@@ -18,7 +18,7 @@ from strongroom.ids import InstallId
 from strongroom.locations import Copies, Location, LocationUnavailable
 from strongroom.operations.credentials import Credential, check_credential, seal_credential
 from strongroom.operations.deployment import ACTOR_OPERATOR, Tools
-from strongroom.operations.placing import place_kit_entries, roster_key
+from strongroom.operations.placing import place_kit_entries, roster_path
 from strongroom.quorum import Kit, LocalCustodian, Roster
 
 CUSTODIANS_MAX = 32
@@ -46,9 +46,10 @@ class InstallPlan:
         if not 1 <= self.custodians <= CUSTODIANS_MAX:
             raise UsageError(f"{self.custodians} custodians cannot be", f"1 to {CUSTODIANS_MAX}")
         if not 1 <= self.threshold <= self.custodians:
+            one = self.custodians == 1
             raise UsageError(
                 f"a threshold of {self.threshold} cannot be reached",
-                f"there are {self.custodians} custodians",
+                "there is 1 custodian" if one else f"there are {self.custodians} custodians",
             )
         if self.custodians > 1 and self.threshold < 2:
             raise UsageError(
@@ -187,7 +188,7 @@ def _place(
     custodians: list[LocalCustodian],
 ) -> None:
     with Copies(places) as copies:
-        copies.put(roster_key(plan.install, 1), roster)
+        copies.put(roster_path(plan.install, 1), roster)
         for custodian in custodians:
             place_kit_entries(copies, custodian)
         for name, err in copies.failures.items():

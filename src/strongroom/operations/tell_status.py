@@ -102,10 +102,11 @@ def _is_partial(newest: Snapshot, sources: list[ClientSource]) -> bool:
 def _who_can_read(deployment: Deployment, embedded: int) -> str:
     threshold = deployment.roster.threshold
     if embedded >= threshold:
+        run = "1 custodian runs" if embedded == 1 else f"{embedded} custodians run"
+        enough = "1 is" if threshold == 1 else f"{threshold} are"
         return (
-            f"Whoever has this home and its key file can read every backup: {embedded} custodians "
-            f"run here and {threshold} are enough. The home alone, or a location alone, opens "
-            "nothing."
+            f"Whoever has this home and its key file can read every backup: {run} here and "
+            f"{enough} enough. The home alone, or a location alone, opens nothing."
         )
     return (
         f"Whoever has this home and its key file has {embedded} of the {threshold} pieces needed."
@@ -135,8 +136,9 @@ def _warnings(
         if client.state != "backed up"
     ]
     found += [
-        f"client {client.name}: {client.pending} snapshots are pending; the next backup goes on "
-        "with what this home wrote"
+        f"client {client.name}: {client.pending} "
+        f"{'snapshot is' if client.pending == 1 else 'snapshots are'} pending; the next backup "
+        "goes on with what this home wrote"
         for client in clients
         if client.pending
     ]

@@ -5,11 +5,12 @@ goes through a journalled release of one snapshot. The arithmetic, the checks an
 pure; only `store` and `custodian` touch a database. Normative page: docs/formats/share-v1.md.
 """
 
-from strongroom.quorum.custodian import Custodian, LocalCustodian
+from strongroom.quorum.custodian import LocalCustodian
 from strongroom.quorum.dealing import Dealing
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.kit import Kit
 from strongroom.quorum.opening import Opening
+from strongroom.quorum.protocol import Custodian
 from strongroom.quorum.roster import Roster
 
 __all__ = [

@@ -1,12 +1,12 @@
 """A custodian: keeps one share of every key and decides alone when to give it.
 
-`Custodian` is what the rest of the house may ask; `LocalCustodian` is the one that lives in this
-process with a database of its own. The decisions are in `rules`, pure, so that a remote custodian
-enforces the same. Every release is journalled, durably, before its answer leaves.
+`LocalCustodian` is the one that lives in this process with a database of its own; what it may be
+asked is in `protocol`. The decisions are in `rules`, pure, so that a remote custodian enforces the
+same. Every release is journalled, durably, before its answer leaves.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 from strongroom.clock import Clock
 from strongroom.crypto import public_sealing, signing
@@ -35,36 +35,6 @@ from strongroom.quorum.rules import Asked, Standing
 
 Seat = tuple[InstallId, int, str]
 """Where a new custodian sits: its install, its index in the roster from 1, and its name."""
-
-
-class Custodian(Protocol):
-    """What may be asked of a custodian, in this process or on another machine."""
-
-    def card(self) -> Member:
-        """Return the index, id, name and identity key."""
-        ...
-
-    def enrol(
-        self,
-        client: ClientId,
-        vault: VaultId,
-        vault_class: Literal["normal", "high"],
-        writer: bytes,
-    ) -> Envelope:
-        """Pin a client's vault and writer key; return the certificate, always the same."""
-        ...
-
-    def ingest(self, snapshot: Statement, keys: Sequence[Envelope]) -> Envelope:
-        """Check a snapshot and its fresh keys objects; return the receipt, always the same."""
-        ...
-
-    def release(self, request: ReleaseRequest) -> Envelope:
-        """Journal the request, then return this custodian's shares sealed to the recipient."""
-        ...
-
-    def standing(self, vault: VaultId) -> Standing:
-        """Return the highest snapshot receipted for the vault's current writer."""
-        ...
 
 
 class LocalCustodian:
@@ -125,11 +95,6 @@ class LocalCustodian:
         """Take up an existing custodian; refuse to serve when its secrets do not fit."""
         database.migrate(store.MIGRATIONS)
         return cls(database, kek, clock, token)
-
-    @staticmethod
-    def find(kit: Kit, entries: Sequence[tuple[str, bytes]]) -> CustodianId:
-        """Return whose kit this is among entries by path; raise Damaged when it is nobody's."""
-        return find_custodian(kit, _placed(entries))[1]
 
     @staticmethod
     def identify(kit: Kit, entries: Sequence[tuple[str, bytes]]) -> tuple[CustodianId, int, str]:
@@ -429,10 +394,13 @@ class LocalCustodian:
             store.forget_kit_secret(transaction)
             self._record(transaction, "kit.confirmed", self._member.id, {})
 
-    def kit_entries(self) -> list[tuple[str, bytes]]:
-        """Return path and bytes of every entry of the key table, the same bytes each time."""
+    def kit_entries(self, of: str = "") -> list[tuple[str, bytes]]:
+        """Return path and bytes of the key table's entries, the same bytes each time.
+
+        `of` is how their names begin: a client's id, or `identity`.
+        """
         with self._database.reading() as transaction:
-            return store.read_kit_entries(transaction)
+            return store.read_kit_entries(transaction, self._place(of).path)
 
     def _kit_secret(self) -> bytes | None:
         with self._database.reading() as transaction:
@@ -472,8 +440,8 @@ class LocalCustodian:
         store.write_kit_entries(transaction, [(place.path, data)])
 
     def _write_identity_entry(self, transaction: Transaction, roster_id: str) -> None:
-        places = [EntryPlace.parse(path) for path, _ in store.read_kit_entries(transaction)]
-        found = newest(places).get("identity")
+        entries = store.read_kit_entries(transaction, self._place("identity").path)
+        found = newest([EntryPlace.parse(path) for path, _ in entries]).get("identity")
         serial = 1 if found is None else found[0] + 1
         entry = IdentityEntry(
             self._install, self._member, roster_id, self._identity_seed, self._created_at

@@ -8,20 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
+from typing import ClassVar
 
 from strongroom.clock import format_instant
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, Statement, sign_envelope
-from strongroom.crypto.hashing import content_hash
 from strongroom.errors import Damaged
-from strongroom.ids import ID_BYTES, ClientId, InstallId, SessionId, VaultId, WriterId
+from strongroom.ids import ClientId, InstallId, SessionId, VaultId, WriterId
 from strongroom.quorum.fields import HASH_DIGITS, ID_DIGITS, Fields, checked_hex
 from strongroom.quorum.label import VaultClass, take_class
 
 KIND = "snapshot"
 FORMAT = "vault-v1"
 SESSIONS_MAX = 10_000
-NO_HASH = "0" * HASH_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,9 @@ class SnapshotHeader:
     index: str
     fresh: tuple[tuple[SessionId, str], ...]
     sessions: tuple[SessionId, ...]
+
+    NO_PREVIOUS: ClassVar = "0" * HASH_DIGITS
+    """What the first snapshot of a writer has for `previous`."""
 
     def sign(self, seed: bytes, body: bytes) -> Envelope:
         """Return the snapshot object; what it says is read back and checked before it leaves."""
@@ -108,7 +110,7 @@ class SnapshotHeader:
     @staticmethod
     def writer_id(public: bytes) -> WriterId:
         """Return the id of a writer's Ed25519 key."""
-        return WriterId(content_hash(public)[:ID_BYTES].hex())
+        return WriterId(signing.key_id(public))
 
 
 def _parse_fresh(raw: object) -> tuple[SessionId, str]:
@@ -125,7 +127,7 @@ def _check_lists(header: SnapshotHeader, fields: Fields) -> None:
     fresh = [session for session, _ in header.fresh]
     if len(set(fresh)) != len(fresh) or not set(fresh) <= set(header.sessions):
         raise fields.refuse("fresh must name distinct sessions of the list")
-    if (header.sequence == 1) != (header.previous == NO_HASH):
+    if (header.sequence == 1) != (header.previous == SnapshotHeader.NO_PREVIOUS):
         raise fields.refuse("only the first snapshot of a writer has no previous one")
 
 

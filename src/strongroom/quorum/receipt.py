@@ -4,7 +4,6 @@ A snapshot is good when a threshold of receipts exists. Receipts prove that shar
 their commitments, not that all shares lie on one polynomial: drills find a dealer that lies.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -128,14 +127,6 @@ class Receipt:
                 f"{culprit} does not cover the snapshot",
                 f"{len(shares)} shares are fresh, it lists {len(self.shares)}",
             )
-
-
-def median_received_at(receipts: Sequence[Receipt]) -> datetime:
-    """Return the middle time, the earlier of two middles: one lying clock cannot move it."""
-    if not receipts:
-        raise ValueError("the median of no receipts does not exist")
-    times = sorted(receipt.received_at for receipt in receipts)
-    return times[(len(times) - 1) // 2]
 
 
 def _parse_share(raw: object) -> ReceiptedShare:

@@ -13,7 +13,7 @@ from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.errors import Damaged, Refused, Stale, UsageError
 from strongroom.ids import InstallId, VaultId, WriterId
 from strongroom.quorum.dealing import Dealing
-from strongroom.quorum.header import NO_HASH, SnapshotHeader
+from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.key_table import ClientPin, PinnedWriter
 from strongroom.quorum.label import VaultClass
 from strongroom.quorum.receipt import ReceiptedShare
@@ -26,7 +26,7 @@ class Standing:
     """The highest snapshot receipted for a vault's current writer; 0 and zeros at first."""
 
     sequence: int = 0
-    hash: str = NO_HASH
+    hash: str = SnapshotHeader.NO_PREVIOUS
 
 
 @dataclass(frozen=True, slots=True)

@@ -316,9 +316,11 @@ def write_kit_entries(transaction: Transaction, entries: Sequence[tuple[str, byt
     transaction.run_many("INSERT INTO kit_entry VALUES (?, ?)", entries)
 
 
-def read_kit_entries(transaction: Transaction) -> list[tuple[str, bytes]]:
-    """Return every entry of the key table, the same bytes each time."""
-    return [
-        (path, data)
-        for path, data in transaction.rows("SELECT path, bytes FROM kit_entry ORDER BY path")
-    ]
+def read_kit_entries(transaction: Transaction, beginning: str) -> list[tuple[str, bytes]]:
+    """Return the entries of the key table whose paths begin so, the same bytes each time."""
+    # No character of a path sorts after the tilde, so this is one stretch of the primary key.
+    rows = transaction.rows(
+        "SELECT path, bytes FROM kit_entry WHERE path BETWEEN ? AND ? ORDER BY path",
+        (beginning, f"{beginning}~"),
+    )
+    return [(path, data) for path, data in rows]

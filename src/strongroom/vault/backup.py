@@ -58,11 +58,10 @@ class SourceName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SourceOutcome:
-    """What was done with one source; `skipped` counts entries whose bytes are not in it."""
+    """What was done with one source."""
 
     entries: int
     unreadable: tuple[tuple[bytes, str], ...]
-    skipped: int
     read_bytes: int
     plain_bytes: int
     new_bytes: int
@@ -377,7 +376,6 @@ class SnapshotWriter:
         return SourceOutcome(
             entries=run.entries,
             unreadable=tuple(run.unreadable.items()),
-            skipped=record.skipped,
             read_bytes=run.read_bytes,
             plain_bytes=run.plain_bytes,
             new_bytes=run.data.new_bytes + run.recipe.new_bytes,

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Final, TypeAlias
 
+from strongroom.crypto.signing import key_id
 from strongroom.database import Database
 from strongroom.errors import Damaged
-from strongroom.ids import Token
+from strongroom.ids import Token, WriterId
 from strongroom.locations import Copies
 from strongroom.vault import retention
 from strongroom.vault.backup import SnapshotWriter, Tools
@@ -29,7 +30,7 @@ from strongroom.vault.codec import Zstandard
 from strongroom.vault.index import Index
 from strongroom.vault.index_object import ListedPack, decode_index
 from strongroom.vault.index_rows import ForeignPack, OwnSegment, SegmentPlace, SourceRuns
-from strongroom.vault.keys import SessionKeys, WorkerKeys, writer_of
+from strongroom.vault.keys import SessionKeys, WorkerKeys
 from strongroom.vault.pack import (
     FOOT_BYTES,
     PackedSegment,
@@ -42,11 +43,10 @@ from strongroom.vault.place import Report, VaultPlace
 from strongroom.vault.reading import SegmentReader, StreamReader
 from strongroom.vault.restore import RestoreOutcome, Streams, restore_streams
 from strongroom.vault.runs import Run, Runs
-from strongroom.vault.source import Facts, Target
+from strongroom.vault.source import Target
 from strongroom.vault.structure import (
     Root,
     decode_body,
-    facts_of,
     open_source_root,
     structure_context,
 )
@@ -111,6 +111,10 @@ class Vault:
         """Say whether `learn` was done for the snapshot of this hash."""
         return self._index.knows(snapshot)
 
+    def known(self) -> frozenset[str]:
+        """Return the hashes of all snapshots that `learn` was done for."""
+        return self._index.known()
+
     def learn(
         self, snapshot: str, body: bytes, writer_public: bytes, sequence: int, index_hash: str
     ) -> None:
@@ -122,7 +126,7 @@ class Vault:
         if self.knows(snapshot):
             return
         structure = self.structure(body, writer_public, sequence)
-        writer = writer_of(writer_public)
+        writer = WriterId(key_id(writer_public))
         digest = bytes.fromhex(index_hash)
         if self._index.state(writer, sequence, digest) is None:
             packs = self._fetch_index(writer_public, sequence, digest)
@@ -153,12 +157,6 @@ class Vault:
         context = structure_context(self._place.vault_bytes, writer_public, sequence)
         parsed = decode_body(body, self._keys.structure, context, self._codec)
         return replace(parsed, writer_public=writer_public)
-
-    def facts(
-        self, structure: SnapshotStructure, source_id: str, keys: Mapping[str, SessionKeys]
-    ) -> Facts:
-        """Return the facts recorded with a source; needs the keys of its session."""
-        return facts_of(self._root(structure, source_id, keys))
 
     def restore(
         self,

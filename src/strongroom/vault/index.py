@@ -287,6 +287,12 @@ class Index:
             sql = "SELECT 1 FROM attempt WHERE snapshot = ? AND state = 'good'"
             return db.row(sql, (snapshot,)) is not None
 
+    def known(self) -> frozenset[str]:
+        """Return the hashes of all snapshots that have been made good here."""
+        with self._database.reading() as db:
+            rows = db.rows("SELECT snapshot FROM attempt WHERE state = 'good'")
+        return frozenset(str(snapshot) for (snapshot,) in rows)
+
     def make_good(
         self, snapshot: str, writer: str, sequence: int, sources: Sequence[SourceRuns]
     ) -> None:

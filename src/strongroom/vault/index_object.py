@@ -13,11 +13,12 @@ import msgspec
 from strongroom.crypto.envelope import Envelope, decode_envelope, sign_envelope
 from strongroom.crypto.framing import frame
 from strongroom.crypto.sealing import SALT_BYTES, open_sealed, seal
+from strongroom.crypto.signing import key_id
 from strongroom.errors import Damaged, UsageError
 from strongroom.ids import ID_BYTES
 from strongroom.vault.codec import Zstandard
 from strongroom.vault.index_rows import ReadSegment, SegmentPlace
-from strongroom.vault.keys import WorkerKeys, writer_of
+from strongroom.vault.keys import WorkerKeys
 from strongroom.vault.pack import MAGIC, PACK_BYTES_MAX, SEGMENTS_MAX
 from strongroom.vault.place import VaultPlace
 from strongroom.vault.segment import CHUNKS_MAX, PLAIN_BYTES_MAX, Codec
@@ -118,7 +119,7 @@ def _header(place: VaultPlace, writer: bytes, sequence: int) -> dict[str, object
         "format": FORMAT,
         "install": place.install,
         "vault": place.vault,
-        "writer": writer_of(writer),
+        "writer": key_id(writer),
         "sequence": sequence,
     }
 

@@ -5,17 +5,10 @@ docs/formats/home-v1.md and share-v1.md; here they only pass through.
 """
 
 from dataclasses import dataclass, field
-from typing import Final
 
-from strongroom.crypto import hashing, sealing, signing
-from strongroom.ids import WriterId
-
-_WRITER_ID_BYTES: Final = 16
-
-
-def writer_of(public: bytes) -> WriterId:
-    """Return the id of a writer: the first 16 bytes of the BLAKE3-256 of its public key."""
-    return WriterId(hashing.content_hash(public)[:_WRITER_ID_BYTES].hex())
+from strongroom.crypto import sealing, signing
+from strongroom.errors import Damaged
+from strongroom.ids import Token, WriterId
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +24,23 @@ class WorkerKeys:
         if {len(self.dedup), len(self.structure), len(self.writer_seed)} != {sealing.KEY_BYTES}:
             raise ValueError("a worker's keys have 32 bytes each")
 
+    @classmethod
+    def draw(cls, token: Token) -> "WorkerKeys":
+        """Return the keys of a new worker."""
+        return cls(*(token(sealing.KEY_BYTES) for _ in range(3)))
+
+    def encode(self) -> bytes:
+        """Return the bytes to seal: one key after the other."""
+        return self.dedup + self.structure + self.writer_seed
+
+    @classmethod
+    def parse(cls, data: bytes) -> "WorkerKeys":
+        """Read what `encode` wrote; raise Damaged, without a byte of it, otherwise."""
+        if len(data) != 3 * sealing.KEY_BYTES:
+            raise Damaged("a worker's keys cannot be read", "they are not what was sealed")
+        size = sealing.KEY_BYTES
+        return cls(data[:size], data[size : 2 * size], data[2 * size :])
+
     @property
     def writer_public(self) -> bytes:
         """Return the public key that verifies what this worker signs."""
@@ -39,7 +49,7 @@ class WorkerKeys:
     @property
     def writer_id(self) -> WriterId:
         """Return the id of this worker as a writer."""
-        return writer_of(self.writer_public)
+        return WriterId(signing.key_id(self.writer_public))
 
 
 @dataclass(frozen=True, slots=True)

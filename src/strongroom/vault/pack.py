@@ -23,7 +23,6 @@ CLOSE_AT_BYTES: Final = 16 << 20
 PACK_BYTES_MAX: Final = 64 << 20
 TRAILER_BYTES_MAX: Final = 16 << 20
 SEGMENTS_MAX: Final = 1 << 16
-_CHUNK_ID_BYTES: Final = 32
 _KIND: Final = "trailer"
 _SEGMENT: Final = struct.Struct("<16sIQIIB")
 _CHUNK: Final = struct.Struct("<32sI")

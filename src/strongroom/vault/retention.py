@@ -35,11 +35,6 @@ class Verdict:
     id: str
     reasons: tuple[str, ...]
 
-    @property
-    def kept(self) -> bool:
-        """Say whether any rule keeps it."""
-        return bool(self.reasons)
-
 
 _Period = Callable[[datetime], tuple[int, ...]]
 _PERIODS: tuple[tuple[str, _Period], ...] = (

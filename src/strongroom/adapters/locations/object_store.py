@@ -5,13 +5,12 @@ endpoint, region and credential are what the URL and the caller say. Loaded only
 appears, because obstore is a large library.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from operator import attrgetter
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol
 
 import obstore
 from obstore.exceptions import (
@@ -24,7 +23,7 @@ from obstore.exceptions import (
 )
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from strongroom.errors import Damaged, UsageError
+from strongroom.errors import UsageError
 from strongroom.ids import check_key
 from strongroom.locations import (
     LocationUnavailable,
@@ -46,34 +45,22 @@ if TYPE_CHECKING:
         S3CredentialProvider,
     )
 
-CREDENTIAL_BYTES_MAX = 32 << 10
 PAGE = 1000
 _DENIED = (PermissionDeniedError, UnauthenticatedError)
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class KeyPair(Protocol):
     """A key and its secret: S3 key pair, Azure account key, or a Google service account's JSON."""
 
-    key_id: str
-    secret: str = field(repr=False)
+    @property
+    def key_id(self) -> str:
+        """What the store calls the key."""
+        ...
 
-    def encode(self) -> bytes:
-        """Return the bytes to seal and keep."""
-        return json.dumps({"key_id": self.key_id, "secret": self.secret}).encode()
-
-    @classmethod
-    def parse(cls, data: bytes) -> Self:
-        """Read what `encode` wrote; raise Damaged, without a word of it, otherwise."""
-        try:
-            found = json.loads(data[:CREDENTIAL_BYTES_MAX])
-        except ValueError:
-            found = None
-        if isinstance(found, dict) and found.keys() == {"key_id", "secret"}:
-            key_id, secret = found["key_id"], found["secret"]
-            if isinstance(key_id, str) and isinstance(secret, str):
-                return cls(key_id, secret)
-        raise Damaged("a location's credential cannot be read", "it is not what was sealed")
+    @property
+    def secret(self) -> str:
+        """What proves that we hold it; never shown."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +186,7 @@ class ObjectStoreLocation:
 
 
 def open_object_store(
-    url: str, credential: Credential | None, patience: Patience | None = None
+    url: str, credential: KeyPair | None, patience: Patience | None = None
 ) -> ObjectStoreLocation:
     """Take an s3:, gs: or az: URL; nothing is sent before the first object.
 
@@ -256,7 +243,7 @@ def open_object_store(
 # variable somebody exported cannot send our objects elsewhere or sign them with another's key.
 
 
-def _s3_config(endpoint: str | None, region: str, credential: Credential | None) -> "S3Config":
+def _s3_config(endpoint: str | None, region: str, credential: KeyPair | None) -> "S3Config":
     return {
         "endpoint": endpoint or f"https://s3.{region}.amazonaws.com",
         "region": region,
@@ -267,7 +254,7 @@ def _s3_config(endpoint: str | None, region: str, credential: Credential | None)
     }
 
 
-def _s3_keys(credential: Credential) -> "S3CredentialProvider":
+def _s3_keys(credential: KeyPair) -> "S3CredentialProvider":
     # Not as settings: to those obstore would add a session token from the environment.
     keys: S3Credential = {
         "access_key_id": credential.key_id,
@@ -278,7 +265,7 @@ def _s3_keys(credential: Credential) -> "S3CredentialProvider":
     return lambda: keys
 
 
-def _gs_config(endpoint: str | None, credential: Credential | None) -> "GCSConfig":
+def _gs_config(endpoint: str | None, credential: KeyPair | None) -> "GCSConfig":
     config: GCSConfig = {"skip_signature": credential is None}
     if endpoint:
         config["base_url"] = endpoint
@@ -287,7 +274,7 @@ def _gs_config(endpoint: str | None, credential: Credential | None) -> "GCSConfi
     return config
 
 
-def _az_config(endpoint: str | None, account: str, credential: Credential | None) -> "AzureConfig":
+def _az_config(endpoint: str | None, account: str, credential: KeyPair | None) -> "AzureConfig":
     return {
         "account_name": account,
         "endpoint": endpoint or f"https://{account}.blob.core.windows.net",

@@ -32,6 +32,10 @@ def sniff(path: bytes) -> Literal["sqlite", "tree", "file"]:
         with open(path, "rb", buffering=0) as file:
             return "sqlite" if file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC else "file"
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise SourceMissing(f"there is no {printable(path)}", reason(error)) from error
+        raise SourceMissing(
+            f"there is no {printable(path)}",
+            reason(error),
+            hint="Check how it is written; a relative path begins at the current folder.",
+        ) from error
     except OSError as error:
         raise SourceUnreadable(f"{printable(path)} cannot be read", reason(error)) from error

@@ -1,0 +1,43 @@
+"""What the rest of the house may ask of a custodian, in this process or on another machine.
+
+Five questions, each safe to ask again: the answer to the same question is the same bytes.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from strongroom.crypto.envelope import Envelope, Statement
+from strongroom.ids import ClientId, VaultId
+from strongroom.quorum.release import ReleaseRequest
+from strongroom.quorum.roster import Member
+from strongroom.quorum.rules import Standing
+
+
+class Custodian(Protocol):
+    """What may be asked of a custodian, in this process or on another machine."""
+
+    def card(self) -> Member:
+        """Return the index, id, name and identity key."""
+        ...
+
+    def enrol(
+        self,
+        client: ClientId,
+        vault: VaultId,
+        vault_class: Literal["normal", "high"],
+        writer: bytes,
+    ) -> Envelope:
+        """Pin a client's vault and writer key; return the certificate, always the same."""
+        ...
+
+    def ingest(self, snapshot: Statement, keys: Sequence[Envelope]) -> Envelope:
+        """Check a snapshot and its fresh keys objects; return the receipt, always the same."""
+        ...
+
+    def release(self, request: ReleaseRequest) -> Envelope:
+        """Journal the request, then return this custodian's shares sealed to the recipient."""
+        ...
+
+    def standing(self, vault: VaultId) -> Standing:
+        """Return the highest snapshot receipted for the vault's current writer."""
+        ...
