@@ -26,8 +26,12 @@ def asked(entries: list[str]) -> set[str]:
     return {entry.replace(" ", "") for entry in entries}
 
 
-def written(entries: list[dict[str, str]]) -> set[str]:
-    return {entry["name"] + entry.get("specifier", "") for entry in entries}
+def written(entries: list[dict[str, Any]]) -> set[str]:
+    found = set()
+    for entry in entries:
+        extras = f"[{','.join(entry['extras'])}]" if "extras" in entry else ""
+        found.add(entry["name"] + extras + entry.get("specifier", ""))
+    return found
 
 
 def test_import_contracts_hold() -> None:

@@ -1,0 +1,48 @@
+"""Restore a dump into a directory for `pg_restore`, its roles as SQL beside it.
+
+Nothing is executed here. `pg_restore --dbname=NEW DIR` reads the directory; `roles.sql` is for
+somebody to read first, because it makes whatever roles it says.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from strongroom.adapters.sources.postgres_files import DumpDigest, check_dump_entry
+from strongroom.adapters.sources.restore_facts import Facts
+from strongroom.adapters.sources.tree_target import TreeTarget
+from strongroom.ids import Token
+from strongroom.vault import Entry
+
+
+class PostgresFolderTarget:
+    """A dump at `destination`, which is absent or an empty directory unless `overwrite`."""
+
+    def __init__(
+        self, destination: Path, token: Token, overwrite: bool = False, privileged: bool = False
+    ) -> None:
+        self._tree = TreeTarget(destination, token, overwrite, privileged)
+        self._digest = DumpDigest()
+        self.compared: Sequence[str] = ()
+
+    def write(self, entry: Entry, blocks: Iterator[bytes]) -> None:
+        """Write a file of the dump; anything that is none is refused."""
+        check_dump_entry(entry)
+        self._tree.write(entry, self._digest.of(entry.path, blocks))
+
+    def finish(self, facts: Facts) -> None:
+        """Compare the files with the facts, then publish; leave nothing behind otherwise."""
+        try:
+            self._digest.check(facts)
+            self._tree.finish(facts)
+            self.compared = ["dump_blake3", *self._tree.compared]
+        finally:
+            self._tree.abandon()
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """What was left out or altered."""
+        return self._tree.notes
+
+    def abandon(self) -> None:
+        """Remove what was not published."""
+        self._tree.abandon()
