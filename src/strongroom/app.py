@@ -28,10 +28,17 @@ from strongroom.operations.credentials import (
     Credential,
     check_credential,
     needs_credential,
+    password_name,
     seal_credential,
     secret_name,
 )
-from strongroom.operations.deployment import Deployment, TargetOptions, Tools
+from strongroom.operations.deployment import (
+    DatabasePlace,
+    Deployment,
+    Secrets,
+    TargetOptions,
+    Tools,
+)
 from strongroom.operations.recover import (
     RecoveryPlan,
     begin_recovered,
@@ -52,16 +59,24 @@ _PLUGS: Final[Mapping[str, str]] = {
     "object_store": "strongroom.adapters.locations.object_store:open_object_store",
     "absent": "strongroom.adapters.locations.absent:AbsentLocation",
     "sniff": "strongroom.adapters.sources.sniff:sniff",
-    "sweep": "strongroom.adapters.sources.spool:sweep_spool",
+    "sweep": "strongroom.adapters.sources.postgres_spool:sweep_spool_folders",
     "spool_plan": "strongroom.adapters.sources.sqlite:SpoolPlan",
+    "tool_folders": "strongroom.adapters.sources.postgres_tools:known_folders",
+    "postgres_place": "strongroom.adapters.sources.postgres_connection:PostgresPlace",
+    "dump_plan": "strongroom.adapters.sources.postgres:DumpPlan",
     "source.sqlite": "strongroom.adapters.sources.sqlite:SqliteSource",
     "source.tree": "strongroom.adapters.sources.tree:TreeSource",
     "source.file": "strongroom.adapters.sources.tree:FileSource",
+    "source.postgresql": "strongroom.adapters.sources.postgres:PostgresSource",
     "target.sqlite": "strongroom.adapters.sources.sqlite_target:SqliteTarget",
     "target.tree": "strongroom.adapters.sources.tree_target:TreeTarget",
     "target.file": "strongroom.adapters.sources.file_target:FileTarget",
+    "target.postgresql": "strongroom.adapters.sources.postgres_folder:PostgresFolderTarget",
+    "target.postgresql_database": (
+        "strongroom.adapters.sources.postgres_target:PostgresDatabaseTarget"
+    ),
 }
-TARGET_KINDS: Final = ("sqlite", "tree", "file")
+TARGET_KINDS: Final = ("sqlite", "tree", "file", "postgresql")
 
 
 @cache
@@ -213,6 +228,10 @@ class App:
         kind: Literal["sqlite", "tree", "file"] = plug("sniff")(path)
         return kind
 
+    def check_database_url(self, url: str) -> None:
+        """Raise UsageError or Refused for a URL of a database that could not be connected to."""
+        plug("postgres_place").parse(url)
+
     def _bare_locations(self, plan: RecoveryPlan) -> dict[str, Location]:
         """Open what can be opened; raises LocationUnavailable when nothing can."""
         opened: dict[str, Location] = {}
@@ -286,16 +305,24 @@ class App:
             history=_histories(home),
             index=_indexes(home),
             lock=lambda vault: _lock(home, vault, self.clock),
-            source=lambda source, places: self._source(settings, source, places),
-            target=self._target,
+            source=lambda source, places: self._source(settings, sealed, source, places),
+            target=lambda kind, place, options: self._target(settings, kind, place, options),
             sweep=lambda: plug("sweep")(settings.spool),
             location=location,
             custodian_home=custodian_home,
         )
 
-    def _source(self, settings: Settings, source: ClientSource, places: Iterable[str]) -> Source:
-        path = parse_source_url(source.url).path
+    def _source(
+        self, settings: Settings, sealed: Secrets, source: ClientSource, places: Iterable[str]
+    ) -> Source:
         opened: Source
+        if source.kind == "postgresql":
+            name = password_name(source)
+            password = sealed.read(name).decode() if sealed.has(name) else None
+            server = plug("postgres_place").parse(source.url, password)
+            opened = plug("source.postgresql")(server, self._dump_plan(settings))
+            return opened
+        path = parse_source_url(source.url).path
         if source.kind == "sqlite":
             spool = plug("spool_plan")(settings.spool, self.clock, self.token)
             opened = plug("source.sqlite")(path, spool)
@@ -314,12 +341,32 @@ class App:
             raise UsageError(f"{source.name} is of an unknown kind", source.kind)
         return opened
 
-    def _target(self, kind: str, place: Path, options: TargetOptions) -> Target:
+    def _dump_plan(self, settings: Settings) -> Any:
+        folders = settings.tool_folders or (
+            *settings_file.path_folders(),
+            *plug("tool_folders")(),
+        )
+        return plug("dump_plan")(settings.spool, self.token, folders)
+
+    def _target(
+        self, settings: Settings, kind: str, place: Path | DatabasePlace, options: TargetOptions
+    ) -> Target:
         if kind not in TARGET_KINDS:
             raise Damaged(f"a snapshot holds a source of an unknown kind {kind!r:.40}")
-        target: Target = plug(f"target.{kind}")(
-            place, self.token, options.overwrite, options.privileged
-        )
+        target: Target
+        if isinstance(place, DatabasePlace):
+            if kind != "postgresql":
+                raise UsageError(
+                    "only a PostgreSQL source can be restored into a database of a server",
+                    f"this source is of kind {kind}",
+                    hint="Name a folder or a file with --to.",
+                )
+            server = plug("postgres_place").parse(place.url, place.password)
+            target = plug("target.postgresql_database")(
+                server, self._dump_plan(settings), options.privileged
+            )
+            return target
+        target = plug(f"target.{kind}")(place, self.token, options.overwrite, options.privileged)
         return target
 
 

@@ -36,6 +36,10 @@ spool = ""
 # Threads that compress and seal during a backup, and open during a restore.
 threads = {threads}
 
+# Folders of PostgreSQL's programs (pg_dump and its fellows), such as "/usr/lib/postgresql/18/bin".
+# Empty: those on PATH, and where distributions put them. The nearest version that fits is taken.
+tool_folders = []
+
 # The keep policy of a new client: newest of each day, week and month, and a floor of good ones.
 keep = "7d5w12m3f"
 """
@@ -57,6 +61,7 @@ class Settings:
     spool: Path
     threads: int
     keep: str
+    tool_folders: tuple[Path, ...] = ()
 
 
 def default_home() -> Path:
@@ -116,8 +121,11 @@ def _parse(home: Path, path: Path, values: Mapping[str, Any]) -> Settings:
         "key_file": str,
         "spool": str,
         "threads": int,
+        "tool_folders": list,
         "keep": str,
     }
+    # A home that was made before there was this setting goes on.
+    values = {"tool_folders": [], **values}
     unknown = sorted(set(values) - set(wanted))
     if unknown:
         raise UsageError(
@@ -131,11 +139,21 @@ def _parse(home: Path, path: Path, values: Mapping[str, Any]) -> Settings:
             raise UsageError(f"the setting {key} in {path} is not usable", f"got {value!r:.60}")
     if not 1 <= values["threads"] <= THREADS_MAX:
         raise UsageError(f"the setting threads in {path} is not 1 to {THREADS_MAX}")
+    if not all(isinstance(folder, str) for folder in values["tool_folders"]):
+        raise UsageError(f"the setting tool_folders in {path} is no list of texts")
+    tools = tuple(Path(folder) for folder in values["tool_folders"])
     spool = Path(values["spool"]) if values["spool"] else _default_spool()
-    for key, folder in (("key_file", Path(values["key_file"])), ("spool", spool)):
+    named = [("key_file", Path(values["key_file"])), ("spool", spool)]
+    for key, folder in [*named, *(("tool_folders", one) for one in tools)]:
         if not folder.is_absolute():
             raise UsageError(f"the setting {key} in {path} is not an absolute path")
-    return Settings(home, Path(values["key_file"]), spool, values["threads"], values["keep"])
+    return Settings(home, Path(values["key_file"]), spool, values["threads"], values["keep"], tools)
+
+
+def path_folders() -> tuple[Path, ...]:
+    """Return the absolute folders of PATH, in which a shell looks for programs."""
+    named = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return tuple(Path(folder) for folder in named if os.path.isabs(folder))
 
 
 def _default_spool() -> Path:

@@ -21,7 +21,7 @@ INSTALL = InstallId("00" * 16)
 
 def test_every_plug_fits() -> None:
     source = Path(composition.__file__).read_text(encoding="utf-8")
-    names = re.findall(r'^    "([\w.]+)": "strongroom\.adapters', source, re.MULTILINE)
+    names = re.findall(r'^    "([\w.]+)": \(?\s*"strongroom\.adapters', source, re.MULTILINE)
     assert len(names) > 10
     assert all(callable(plug(name)) for name in names)
 
@@ -65,13 +65,13 @@ def test_nothing_stays_of_a_home_whose_key_file_cannot_be_made(tmp_path: Path) -
     assert (tmp_path / "taken").read_text(encoding="utf-8") == "another key"
 
 
-def test_backup_to_folders_loads_no_object_store(tmp_path: Path) -> None:
+def test_backup_to_folders_loads_no_object_store_and_no_database_client(tmp_path: Path) -> None:
     with at_home(tmp_path):
         FirstHome.make(tmp_path, "one")
         program = (
             "import sys\nfrom strongroom.cli.main import run\n"
             "code = run(['backup', 'acme', '--quiet'])\n"
-            "heavy = {'obstore', 'numpy', 'mnemonic'} & set(sys.modules)\n"
+            "heavy = {'obstore', 'numpy', 'mnemonic', 'psycopg'} & set(sys.modules)\n"
             "print(code, sorted(heavy))"
         )
         done = subprocess.run(
@@ -85,3 +85,4 @@ def test_backup_to_folders_loads_no_object_store(tmp_path: Path) -> None:
     assert done.stdout.split(" ", 1)[0] == "0", done.stderr
     assert "obstore" not in done.stdout
     assert "numpy" not in done.stdout
+    assert "psycopg" not in done.stdout

@@ -40,6 +40,13 @@ def test_good_settings(tmp_path: Path) -> None:
     assert settings.read_settings(tmp_path) == settings.Settings(
         tmp_path, Path("/k"), Path("/s"), 2, "7d"
     )
+    write(tmp_path, *GOOD, 'tool_folders = ["/p", "/q"]')
+    assert settings.read_settings(tmp_path).tool_folders == (Path("/p"), Path("/q"))
+
+
+def test_folders_of_programs_are_those_of_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/a::relative:/b")
+    assert settings.path_folders() == (Path("/a"), Path("/b"))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +78,9 @@ def test_unknown_keys_are_refused(tmp_path: Path, line: str, said: str) -> None:
         (3, "threads = 2.0", "threads"),
         (4, "", "keep"),
         (4, 'keep = "', "cannot be read"),
+        (4, 'keep = "7d"\ntool_folders = "/p"', "tool_folders"),
+        (4, 'keep = "7d"\ntool_folders = [1]', "tool_folders"),
+        (4, 'keep = "7d"\ntool_folders = ["relative"]', "absolute"),
     ],
 )
 def test_values_that_cannot_be(tmp_path: Path, index: int, line: str, said: str) -> None:

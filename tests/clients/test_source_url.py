@@ -39,7 +39,11 @@ def test_a_source_is_understood(text: str, kind: str | None, path: bytes) -> Non
 @pytest.mark.parametrize(
     "text",
     [
-        "postgresql://db.example/app",
+        "postgresql://db.example/",
+        "postgresql://db.example",
+        "postgresql://db/a b",
+        "postgresql://db/a\nb",
+        "postgresql://db/é",
         "mysql://db.example/app",
         "command:pg_dumpall",
         "https://example.org/x",
@@ -59,7 +63,14 @@ def test_what_is_no_source_is_a_usage_error(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["postgresql://u:hunter2@h/db", "sqlite://u:hunter2@/x", "mysql:u:hunter2@h"]
+    "text",
+    [
+        "postgresql://u:hunter2@h/db",
+        "postgresql://h/db?password=hunter2",
+        "postgres://h/db?user=u&PASSWORD=hunter2",
+        "sqlite://u:hunter2@/x",
+        "mysql:u:hunter2@h",
+    ],
 )
 def test_a_password_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(Refused) as caught:
@@ -69,7 +80,23 @@ def test_a_password_is_refused_and_not_repeated(text: str) -> None:
 
 def test_later_kinds_say_so() -> None:
     with pytest.raises(UsageError, match="not yet available"):
-        parse_source_url("postgresql://h/db")
+        parse_source_url("mysql://h/db")
+
+
+@pytest.mark.parametrize(
+    ("text", "stored", "name"),
+    [
+        ("postgresql://h/db", "postgresql://h/db", "db"),
+        ("Postgres://u@h:1/db?sslmode=require", "postgresql://u@h:1/db?sslmode=require", "db"),
+        ("postgresql:///a%20b?host=/run/pg", "postgresql:///a%20b?host=/run/pg", "a b"),
+        ("postgresql://h/..%2Fx", "postgresql://h/..%2Fx", ".._x"),
+    ],
+)
+def test_a_database_of_a_server(text: str, stored: str, name: str) -> None:
+    found = parse_source_url(text, "/home/me")
+    assert (found.kind, found.path, found.text) == ("postgresql", b"", stored)
+    assert parse_source_url(found.text) == found
+    assert check_source_name(found.default_name) == name
 
 
 @given(st.binary(min_size=1, max_size=60), st.sampled_from([None, "sqlite"]))

@@ -7,10 +7,11 @@ from typing import Literal
 from cyclopts import App as Commands
 
 from strongroom.cli import output, sources
-from strongroom.cli.face import With
+from strongroom.cli.face import SecretFile, With
 from strongroom.clients import Client, Keep
 from strongroom.errors import UsageError
-from strongroom.operations.add_client import NewClient, add_client, add_source
+from strongroom.operations.add_client import NewClient, add_client
+from strongroom.operations.credentials import check_password
 from strongroom.operations.deployment import Deployment
 
 commands = Commands(name="client")
@@ -24,6 +25,7 @@ def add(
     source: list[str] | None = None,
     class_: Literal["normal", "high"] = "normal",
     keep: str | None = None,
+    password_file: SecretFile | None = None,
     face: With,
 ) -> None:
     """Add a client, with its sources.
@@ -40,7 +42,10 @@ def add(
     keep
         The keep policy, such as 7d5w12m3f: the newest of 7 days, 5 weeks and 12 months, and never
         fewer than 3.
+    password_file
+        For one PostgreSQL source: a file with its password, or - for stdin; kept sealed.
     """
+    password = sources.read_password_file(password_file)
     # All sources are looked at first, so that a wrong path does not leave half a client.
     typed = [sources.sniffed(face.app, text) for text in source or []]
     if len({label for label, _, _ in typed}) < len(typed):
@@ -51,11 +56,12 @@ def add(
         )
     if len({url for _, _, url in typed}) < len(typed):
         raise UsageError("a source is given twice", hint="Name each place once.")
+    check_password(password, [kind for _, kind, _ in typed])
     with face.deployment() as deployment:
         policy = Keep.parse(deployment.tools.keep if keep is None else keep)
         client = add_client(deployment, NewClient(name, class_, policy))
         for one in typed:
-            add_source(deployment, client, *one)
+            sources.add(deployment, client, one, password)
         described = describe(deployment, client)
     face.show(described)
     face.tell(

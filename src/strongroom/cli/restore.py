@@ -1,15 +1,16 @@
 """`strongroom restore`: bring a snapshot back."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from strongroom.cli import output
-from strongroom.cli.face import With
+from strongroom.cli import output, sources
+from strongroom.cli.face import Face, SecretFile, With
 from strongroom.clients import parse_source_url
 from strongroom.errors import PartlyDone, UsageError
-from strongroom.operations.deployment import TargetOptions
+from strongroom.operations.deployment import DatabasePlace, TargetOptions
 from strongroom.operations.restore import RestoreRequest
 from strongroom.operations.restore import restore as bring_back
 
@@ -21,7 +22,21 @@ NOTES = {
     "links_left_out": "hard links to what could not be read",
     "times_differ": "the file system keeps coarser times",
     "roles_left_out": "the roles of the dump were not made",
+    "owners_and_grants_left_out": "owners and grants are not set; --privileged sets them",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What of a snapshot goes where."""
+
+    to: Annotated[str, Parameter(metavar="PATH")]
+    """A new or empty folder, which gets one entry for each source; or the URL of one source, such
+    as postgresql://HOST/DATABASE: a new database, or one that is there and empty."""
+    source: str | None = None
+    """Only this source."""
+    password_file: SecretFile | None = None
+    """For postgresql://: a file with the password there, or - for stdin; kept nowhere."""
 
 
 def restore(
@@ -29,8 +44,7 @@ def restore(
     snapshot: str = "latest",
     /,
     *,
-    to: Annotated[str, Parameter(metavar="PATH")],
-    source: str | None = None,
+    place: Annotated[Place, Parameter(name="*")],
     how: Annotated[TargetOptions, Parameter(name="*")] = DEFAULT,
     face: With,
 ) -> int:
@@ -42,16 +56,8 @@ def restore(
         The client's name.
     snapshot
         `latest`, the beginning of an id, or a time (the last good one at or before it).
-    to
-        A new or empty folder, which gets one entry for each source; or the URL of one source.
-    source
-        Only this source.
     """
-    if "://" in to:
-        url = parse_source_url(to)
-        request = RestoreRequest(snapshot, None, Path(_text(url.path)), source, how)
-    else:
-        request = RestoreRequest(snapshot, Path(to).absolute(), None, source, how)
+    request = _request(face, place, RestoreRequest(snapshot, options=how))
     with face.deployment() as deployment, face.progress(client) as progress:
         found = deployment.registry.client(client)
         report = bring_back(deployment, found, request, progress)
@@ -84,6 +90,29 @@ def restore(
         ),
     )
     return PartlyDone.exit_code if report.carried else 0
+
+
+def _request(face: Face, place: Place, asked: RestoreRequest) -> RestoreRequest:
+    """Add the place to what is asked for."""
+    password = sources.read_password_file(place.password_file)
+    asked = replace(asked, source=place.source)
+    url = parse_source_url(place.to) if "://" in place.to else None
+    if url is not None and url.server:
+        if asked.options.overwrite:
+            raise UsageError(
+                "a restore never replaces what is in a database",
+                "--overwrite is for files and folders",
+                hint="Name a new database; drop or rename the old one yourself.",
+            )
+        face.app.check_database_url(url.text)
+        return replace(asked, url=DatabasePlace(url.text, password))
+    if password is not None:
+        raise UsageError(
+            "a password is given, and the place takes none", hint="Leave out --password-file."
+        )
+    if url is not None:
+        return replace(asked, file=Path(_text(url.path)))
+    return replace(asked, folder=Path(place.to).absolute())
 
 
 def _text(path: bytes) -> str:

@@ -3,14 +3,15 @@
 from cyclopts import App as Commands
 
 from strongroom.cli import sources
-from strongroom.cli.face import With
-from strongroom.operations.add_client import check_source, remove_source
+from strongroom.cli.face import SecretFile, With
+from strongroom.operations.add_client import check_source, remove_source, set_password
+from strongroom.operations.credentials import check_password
 
 commands = Commands(name="source")
 
 
 @commands.command
-def add(client: str, url: str, /, *, face: With) -> None:
+def add(client: str, url: str, /, *, password_file: SecretFile | None = None, face: With) -> None:
     """Add a source to a client.
 
     Parameters
@@ -18,13 +19,38 @@ def add(client: str, url: str, /, *, face: With) -> None:
     client
         The client's name.
     url
-        sqlite:///PATH, file:///PATH or a path, whose kind is found out; NAME=URL names it.
+        sqlite:///PATH, file:///PATH or a path, whose kind is found out, or
+        postgresql://[USER@]HOST[:PORT]/DATABASE; NAME=URL names it.
+    password_file
+        For PostgreSQL: a file with the password, or - for stdin; kept sealed.
     """
+    password = sources.read_password_file(password_file)
+    found = sources.sniffed(face.app, url)
+    check_password(password, [found[1]])
     with face.deployment() as deployment:
-        found = deployment.registry.client(client)
-        source = sources.add(face.app, deployment, found, url)
+        source = sources.add(deployment, deployment.registry.client(client), found, password)
     face.show(source)
     face.tell(f"Added source {source.name} to {client}: {source.kind} {source.url}")
+
+
+@commands.command(name="set")
+def set_(client: str, name: str, /, *, password_file: SecretFile, face: With) -> None:
+    """Give a source another password, as after it was changed at the server, or after `recover`.
+
+    Parameters
+    ----------
+    client
+        The client's name.
+    name
+        The source's name, as `source list` shows it.
+    password_file
+        A file with the password, or - for stdin; kept sealed.
+    """
+    password = sources.read_password_file(password_file) or ""
+    with face.deployment() as deployment:
+        source = set_password(deployment, deployment.registry.client(client), name, password)
+    face.show(source)
+    face.tell(f"The next backup of {client} opens {source.name} with this password.")
 
 
 @commands.command

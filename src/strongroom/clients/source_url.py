@@ -1,43 +1,56 @@
 """Read what a person typed as a source. Pure: what is on the disk is asked elsewhere.
 
-`sqlite:///abs/path`, `file:///abs/path` and plain paths are understood. A plain path and a
-`file:` URL do not say what lies there, so their kind is open until the disk was asked.
+`sqlite:///abs/path`, `file:///abs/path`, `postgresql://host/database` and plain paths are
+understood. A plain path and a `file:` URL do not say what lies there, so their kind is open until
+the disk was asked. What a database's URL says in full is read by who connects to it.
 """
 
 import posixpath
 import re
 from dataclasses import dataclass, replace
 from typing import Literal
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
 
 from strongroom.errors import Refused, UsageError
 from strongroom.ids import FILE_NAME_BYTES_MAX, check_file_name
 
-SourceKind = Literal["sqlite", "tree", "file"]
+SourceKind = Literal["sqlite", "tree", "file", "postgresql"]
 PATH_BYTES_MAX = 4096
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/*[^/@]*:[^/@]*@")
-_LATER = ("postgresql", "postgres", "mysql", "mariadb", "command")
-_KNOWN = "sqlite:///PATH, file:///PATH or a plain path"
+_PASSWORD_OPTION = re.compile(r"[?&](password|passfile|sslpassword)=", re.IGNORECASE)
+_POSTGRES = ("postgresql", "postgres")
+_LATER = ("mysql", "mariadb", "command")
+_KNOWN = "sqlite:///PATH, file:///PATH, postgresql://HOST/DATABASE or a plain path"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceUrl:
-    """Where a source is; `kind` is None until the disk was asked. `path` is absolute bytes."""
+    """Where a source is; `kind` is None until the disk was asked.
+
+    `path` is absolute bytes; a database on a server has none, and `server` instead: what follows
+    `postgresql://`, options included, never a password.
+    """
 
     kind: SourceKind | None
     path: bytes
+    server: str = ""
 
     @property
     def text(self) -> str:
         """The URL as it is stored and shown; `parse_source_url` reads it back."""
+        if self.server:
+            return f"postgresql://{self.server}"
         scheme = "sqlite" if self.kind == "sqlite" else "file"
         return f"{scheme}://{quote_from_bytes(self.path)}"
 
     @property
     def default_name(self) -> str:
-        """A name made from the last part of the path, valid for `check_source_name`."""
+        """A name made from the last part of the path, or the database's."""
         base = posixpath.basename(self.path).decode("utf-8", "replace") or "root"
+        if self.server:
+            address = re.split(r"[?#]", self.server)[0]
+            base = unquote(address.partition("/")[2]) or "database"
         safe = "".join("_" if _forbidden(sign) else sign for sign in base).lstrip("-") or "_"
         # Cut by bytes, and never through a character.
         return safe.encode()[:FILE_NAME_BYTES_MAX].decode("utf-8", "ignore")
@@ -52,16 +65,18 @@ def parse_source_url(text: str, cwd: str = "/") -> SourceUrl:
 
     The text is not repeated in errors that could repeat a password.
     """
-    if _PASSWORD.match(text):
+    if _PASSWORD.match(text) or (_PASSWORD_OPTION.search(text) and _is_postgres(text)):
         raise Refused(
             "a password in a source URL is refused",
             "it would be seen in the process list and kept in the shell's history",
-            "Leave it out of the URL.",
+            "Leave it out of the URL; --password-file takes it.",
         )
     found = _URL.fullmatch(text)
     scheme = found[1].lower() if found else text.partition(":")[0]
     if scheme in _LATER and (found or text.startswith("command:")):
         raise UsageError(f"{scheme} sources are not yet available", f"this version knows {_KNOWN}")
+    if found and scheme in _POSTGRES:
+        return SourceUrl("postgresql", b"", _server(found[2]))
     if not found:
         return SourceUrl(None, _absolute(_raw(text), cwd))
     if scheme not in ("sqlite", "file"):
@@ -85,6 +100,23 @@ def check_source_name(name: str) -> str:
         raise UsageError(
             f"a source cannot be named {name!r:.60}", str(err), "Choose one: NAME=URL."
         ) from err
+
+
+def _is_postgres(text: str) -> bool:
+    return text.partition(":")[0].lower() in _POSTGRES
+
+
+def _server(rest: str) -> str:
+    address = re.split(r"[?#]", rest)[0]
+    if not rest.isprintable() or not rest.isascii() or " " in rest:
+        raise UsageError(
+            "the PostgreSQL URL is refused", "what is no ASCII is written with %, a space as %20"
+        )
+    if len(rest) > PATH_BYTES_MAX or not address.partition("/")[2]:
+        raise UsageError(
+            "the PostgreSQL URL names no database", "wanted postgresql://[USER@]HOST/DATABASE"
+        )
+    return rest
 
 
 def _forbidden(sign: str) -> bool:

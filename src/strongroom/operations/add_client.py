@@ -10,6 +10,7 @@ from typing import Literal
 from strongroom.clients import Client, ClientSource, Keep
 from strongroom.errors import Refused, UsageError
 from strongroom.ids import ClientId, SourceId, VaultId, new_id
+from strongroom.operations.credentials import check_password, seal_password
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.enrol_writer import RECOVER_WITH_ALL, enrol_writer
 from strongroom.vault import WorkerKeys
@@ -57,15 +58,36 @@ def add_client(deployment: Deployment, wanted: NewClient) -> Client:
 
 
 def add_source(
-    deployment: Deployment, client: Client, name: str, kind: str, url: str
+    deployment: Deployment,
+    client: Client,
+    name: str,
+    kind: str,
+    url: str,
+    password: str | None = None,
 ) -> ClientSource:
     """Add a source to a client; the caller has sniffed its kind."""
     tools = deployment.tools
+    check_password(password, [kind])
     source = ClientSource(SourceId(new_id(tools.token)), name, url, kind, tools.clock.now())
-    with tools.history(client.id) as history:
-        history.add_source(
-            source, deployment.fact("source.added", client.id, source=source.id, source_kind=kind)
-        )
+    fact = deployment.fact("source.added", client.id, source=source.id, source_kind=kind)
+    # The password first, so that no source is there without the one it was given.
+    seal_password(tools.secrets, source, password)
+    try:
+        with tools.history(client.id) as history:
+            history.add_source(source, fact)
+    except BaseException:
+        seal_password(tools.secrets, source, None)
+        raise
+    return source
+
+
+def set_password(deployment: Deployment, client: Client, name: str, password: str) -> ClientSource:
+    """Seal another password for a source; the next backup uses it."""
+    source = check_source(deployment, client, name)
+    check_password(password, [source.kind])
+    seal_password(deployment.tools.secrets, source, password)
+    with deployment.tools.history(client.id) as history:
+        history.record(deployment.fact("source.password_set", client.id, source=source.id))
     return source
 
 
@@ -76,6 +98,7 @@ def remove_source(deployment: Deployment, client: Client, name: str) -> ClientSo
         history.remove_source(
             source, deployment.fact("source.removed", client.id, source=source.id)
         )
+    seal_password(deployment.tools.secrets, source, None)
     return source
 
 

@@ -1,12 +1,14 @@
-"""Credentials of object stores: read as a person gives them, sealed in the home.
+"""Credentials of object stores and passwords of databases: read as given, sealed in the home.
 
-A sealed credential is named after its location. Format: docs/formats/home-v1.md.
+A sealed credential is named after its location, a password after its source. Format:
+docs/formats/home-v1.md.
 """
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from strongroom.clients import ClientSource
 from strongroom.errors import Damaged, UsageError
 from strongroom.locations import parse_location_url
 from strongroom.operations.deployment import Secrets
@@ -80,3 +82,39 @@ def seal_credential(secrets: Secrets, location: str, url: str, credential: Crede
         secrets.remove(secret_name(location))
     secrets.write(secret_name(location), credential.encode())
     return True
+
+
+def read_password(text: str) -> str:
+    """Return a password as a file holds it: one final newline is the file's, not the password's."""
+    password = text.removesuffix("\n").removesuffix("\r")
+    if not password or any(sign in password for sign in "\n\r\0"):
+        raise UsageError(
+            "the password cannot be used",
+            "it is empty" if not password else "it has more than one line",
+            hint="Write it to a file of mode 0600, or pass it through stdin with -.",
+        )
+    return password
+
+
+def check_password(password: str | None, kinds: Iterable[str]) -> None:
+    """Raise UsageError for a password where not exactly one source could use it."""
+    count = list(kinds).count("postgresql")
+    if password is not None and count != 1:
+        raise UsageError(
+            f"a password is given, and {count} sources could need it",
+            "one password is for one PostgreSQL source",
+            hint="Leave out --password-file, or add each with `strongroom source add`.",
+        )
+
+
+def password_name(source: ClientSource) -> str:
+    """Return under which name a source's password is sealed."""
+    return f"source-{source.id}"
+
+
+def seal_password(secrets: Secrets, source: ClientSource, password: str | None) -> None:
+    """Seal a source's password in the place of an earlier one; None removes it."""
+    if secrets.has(password_name(source)):
+        secrets.remove(password_name(source))
+    if password is not None:
+        secrets.write(password_name(source), password.encode())

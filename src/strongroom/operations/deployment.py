@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -53,6 +53,18 @@ class TargetOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class DatabasePlace:
+    """A database on a server, new or empty, as the place of a restore."""
+
+    url: str
+    password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        """Return the URL."""
+        return self.url
+
+
+@dataclass(frozen=True, slots=True)
 class Tools:
     """What touches the outside world, ready to use; made by `app.py`."""
 
@@ -67,7 +79,7 @@ class Tools:
     lock: Callable[[VaultId], AbstractContextManager[None]]
     source: Callable[[ClientSource, Iterable[str]], Source]
     """Open a source; the URLs of the locations are left out of it."""
-    target: Callable[[str, Path, TargetOptions], Target]
+    target: Callable[[str, Path | DatabasePlace, TargetOptions], Target]
     sweep: Callable[[], int]
     """Remove what a killed backup left in the spool."""
     location: Callable[[str, str, bool], Location]

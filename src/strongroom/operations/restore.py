@@ -9,7 +9,7 @@ from strongroom.clients import Client
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.ids import check_file_name
 from strongroom.operations.catch_up import catch_up_for
-from strongroom.operations.deployment import Deployment, TargetOptions
+from strongroom.operations.deployment import DatabasePlace, Deployment, TargetOptions
 from strongroom.operations.open_keys import open_keys, verified_header
 from strongroom.operations.receipts import fetch_record
 from strongroom.operations.vault_config import check_config
@@ -21,7 +21,7 @@ from strongroom.vault import Vault
 class RestoreRequest:
     """Which snapshot, what of it, and where to.
 
-    `folder` gets one entry per source, by name; `file` is the place of exactly one source.
+    `folder` gets one entry per source, by name; `file` or `url` is the place of exactly one source.
     """
 
     snapshot: str
@@ -29,6 +29,7 @@ class RestoreRequest:
     file: Path | None = None
     source: str | None = None
     options: TargetOptions = field(default_factory=TargetOptions)
+    url: DatabasePlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def restore(
 
 def _places(
     request: RestoreRequest, names: list[str], structure: Vault.Structure
-) -> dict[str, Path]:
+) -> Mapping[str, Path | DatabasePlace]:
     known = ", ".join(source.name for source in structure.sources)
     if not names:
         failed = request.source in [one.name for one in structure.carried]
@@ -127,14 +128,15 @@ def _places(
             if failed
             else f"it has: {known}",
         )
-    if request.file is not None:
+    single = request.file or request.url
+    if single is not None:
         if len(names) != 1:
             raise UsageError(
-                f"{request.file} can take one source, the snapshot has {len(names)}",
+                f"{single} can take one source, the snapshot has {len(names)}",
                 f"it has: {known}",
                 hint="Name one with --source, or restore to a folder.",
             )
-        return {names[0]: request.file}
+        return {names[0]: single}
     if request.folder is None:
         raise UsageError("no place to restore to is given")
     places = _below(request.folder, names)
