@@ -165,3 +165,13 @@ def test_no_progress_line_where_nobody_looks(out: io.StringIO, shown: bool) -> N
     line(Progress(1, 2))
     line.clear()
     assert out.getvalue() == ""
+
+
+def test_an_id_of_nothing_but_digits_is_set_left_like_any_other() -> None:
+    out = io.StringIO()
+    output.write_table(out, ("snapshot", "read"), [("123456789012", "3.5 MiB"), ("1" * 12, "7 B")])
+    assert out.getvalue().splitlines() == [
+        "snapshot         read",
+        "123456789012  3.5 MiB",
+        "111111111111      7 B",
+    ]

@@ -7,6 +7,7 @@ an action one object, an error one object on stderr and nothing on stdout.
 import dataclasses
 import errno
 import json
+import re
 import sys
 import textwrap
 import time
@@ -20,6 +21,7 @@ from strongroom.clock import format_instant
 from strongroom.errors import StrongroomError
 
 REDRAW_SECONDS = 0.1
+_NUMBER = re.compile(r"\d{1,9}|\d+(\.\d+)? \w+")
 LINE_LENGTH = 80
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -185,4 +187,5 @@ def stderr() -> TextIO:
 
 
 def _is_number(cell: str) -> bool:
-    return cell[:1].isdigit() and cell.split(" ", maxsplit=1)[0].replace(".", "", 1).isdigit()
+    """Say whether a cell is a count or an amount; an id of nothing but digits is neither."""
+    return _NUMBER.fullmatch(cell) is not None
