@@ -100,6 +100,20 @@ def test_a_file_of_another_length_is_refused() -> None:
         restore(file(b"a", 2, 1), [b"x"], 1)
 
 
+def test_a_sparse_file_takes_only_its_data() -> None:
+    sparse = Entry(b"a", "file", 9, holes=((0, 4), (5, 2)))
+    target, _ = restore(encode_line(sparse, 3, 1), [b"xyz"], 1)
+    assert target.files == {b"a": b"xyz"}
+    assert target.entries == [sparse]
+
+
+@pytest.mark.parametrize("data", [b"xy", b"xyz+", b"xyz+holes"])
+def test_a_sparse_file_of_another_length_is_refused(data: bytes) -> None:
+    sparse = Entry(b"a", "file", 9, holes=((0, 4), (5, 2)))
+    with pytest.raises(Damaged, match="another length"):
+        restore(encode_line(sparse, 3, 1), [data], 1)
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_wrong_count_of_chunks_is_refused(count: int) -> None:
     with pytest.raises(Damaged, match="chunks"):

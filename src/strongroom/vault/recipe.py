@@ -6,6 +6,7 @@ in each target: no name climbs, hides, repeats, or stands below something that i
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -14,8 +15,7 @@ from strongroom.crypto.hashing import Bytes
 from strongroom.errors import Damaged
 from strongroom.vault.source import Entry, EntryKind
 
-LINE_BYTES_MAX: Final = 256 << 10
-PATH_BYTES_MAX: Final = 32 << 10
+LINE_BYTES_MAX: Final = 1 << 20
 _INTEGER_MAX: Final = (1 << 63) - 1
 
 
@@ -24,6 +24,7 @@ class _Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=F
 
     c: int = 0
     g: int = 0
+    h: tuple[int, ...] = ()
     k: str = ""
     l: str = ""  # noqa: E741 - the name is the format's
     m: int = 0
@@ -31,6 +32,7 @@ class _Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=F
     s: int = 0
     t: int = 0
     u: int = 0
+    x: tuple[tuple[str, bytes], ...] = ()  # msgspec writes and reads bytes as base64
 
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -43,6 +45,7 @@ _KINDS: Final[dict[str, EntryKind]] = {
     "unreadable": "unreadable",
     "special": "special",
 }
+_WITH_ATTRIBUTES: Final = ("file", "directory", "symlink")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,15 @@ class RecipeLine:
 
 def encode_line(entry: Entry, size_bytes: int, chunks: int) -> bytes:
     """Return the line of one entry; `size_bytes` is what was read, not what was announced."""
+    holes: tuple[int, ...] = ()
+    if entry.holes:
+        entry = entry.with_data(size_bytes)
+        size_bytes = entry.size_bytes
+        holes = tuple(chain.from_iterable(entry.holes))
     line = _Line(
         c=chunks,
         g=entry.group,
+        h=holes,
         k=entry.kind,
         l=entry.link.decode("latin-1"),
         m=entry.mode,
@@ -65,6 +74,9 @@ def encode_line(entry: Entry, size_bytes: int, chunks: int) -> bytes:
         s=size_bytes,
         t=entry.modified_ns,
         u=entry.owner,
+        x=tuple((name.decode("latin-1"), value) for name, value in entry.attributes)
+        if entry.attributes
+        else (),
     )
     return _ENCODER.encode(line) + b"\n"
 
@@ -74,14 +86,17 @@ def decode_line(text: bytes) -> RecipeLine:
     try:
         line = _DECODER.decode(text)
         path, link = line.p.encode("latin-1"), line.l.encode("latin-1")
+        attributes = tuple((name.encode("latin-1"), value) for name, value in line.x)
     except ValueError as err:
         raise Damaged("a line of a recipe cannot be read", str(err)) from err
     kind = _KINDS.get(line.k)
     counts = (line.c, line.g, line.m, line.s, line.u)
     if kind is None or min(counts) < 0 or max(*counts, abs(line.t)) > _INTEGER_MAX:
         raise Damaged("a line of a recipe is malformed", f"a number or a kind: {line.k!r:.40}")
-    if kind != "file" and (line.c or line.s):
+    if kind != "file" and (line.c or line.s or line.h):
         raise Damaged("a line of a recipe is malformed", f"a {kind} has no bytes")
+    if attributes:
+        _check_attributes(kind, attributes)
     return RecipeLine(
         Entry(
             path=path,
@@ -92,9 +107,52 @@ def decode_line(text: bytes) -> RecipeLine:
             owner=line.u,
             group=line.g,
             link=link,
+            attributes=attributes,
+            holes=_holes(line) if line.h else (),
         ),
         line.c,
     )
+
+
+def _check_attributes(kind: EntryKind, attributes: tuple[tuple[bytes, bytes], ...]) -> None:
+    """Raise Damaged unless the attributes are those that a system could have handed out."""
+    if kind not in _WITH_ATTRIBUTES:
+        raise Damaged("a line of a recipe is malformed", f"a {kind} has no attributes")
+    total = 0
+    before = b""
+    for name, value in attributes:
+        if name <= before or len(name) > Entry.ATTRIBUTE_NAME_BYTES_MAX or b"\x00" in name:
+            raise Damaged(
+                "a line of a recipe is malformed",
+                f"the name of an attribute is out of order or none: {name!r:.80}",
+            )
+        if len(value) > Entry.ATTRIBUTE_VALUE_BYTES_MAX:
+            raise Damaged("a line of a recipe is malformed", f"an attribute has {len(value)} bytes")
+        before = name
+        total += len(name) + len(value)
+    if total > Entry.ATTRIBUTES_BYTES_MAX or len(attributes) > Entry.ATTRIBUTES_MAX:
+        raise Damaged(
+            "a line of a recipe is malformed",
+            f"it has {len(attributes)} attributes of {total} bytes",
+        )
+
+
+def _holes(line: _Line) -> tuple[tuple[int, int], ...]:
+    """Return the holes of a line; raises Damaged unless they are in order and within the file."""
+    holes = tuple(zip(line.h[::2], line.h[1::2], strict=False))
+    end = -1
+    for offset, length in holes:
+        if offset <= end or length <= 0:
+            raise Damaged(
+                "a line of a recipe is malformed", f"a hole is out of order: {offset}, {length}"
+            )
+        end = offset + length
+    if len(line.h) % 2 or len(holes) > Entry.HOLES_MAX or end > line.s:
+        raise Damaged(
+            "a line of a recipe is malformed",
+            f"{len(line.h)} numbers of holes up to {end} in a file of {line.s} bytes",
+        )
+    return holes
 
 
 def check_path(path: bytes) -> None:
@@ -105,7 +163,7 @@ def check_path(path: bytes) -> None:
         raise _hostile(path, "it is absolute")
     if b"\x00" in path:
         raise _hostile(path, "it holds a NUL byte")
-    if len(path) > PATH_BYTES_MAX:
+    if len(path) > Entry.PATH_BYTES_MAX:
         raise _hostile(path, f"it has {len(path)} bytes")
     for part in path.split(b"/"):
         if part in (b"", b".", b".."):

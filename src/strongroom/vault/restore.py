@@ -87,10 +87,10 @@ def _write_entries(
         # A target may leave blocks of an entry it does not want; the stream goes on behind them.
         for _ in blocks:
             pass
-        if blocks.size_bytes != line.entry.size_bytes:
+        if blocks.size_bytes != line.entry.data_bytes:
             raise Damaged(
                 "a file has another length than its recipe says",
-                f"{blocks.size_bytes} of {line.entry.size_bytes} bytes",
+                f"{blocks.size_bytes} of {line.entry.data_bytes} bytes",
             )
         entries += 1
         chunks += line.chunks

@@ -6,8 +6,8 @@ empty path.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Protocol
 
 from strongroom.errors import StrongroomError
 
@@ -40,7 +40,40 @@ class Entry:
     group: int = 0
     link: bytes = b""
     fingerprint: bytes = b""
-    """Equal fingerprints mean equal content, so the entry is not read again; empty: always read."""
+    """Equal fingerprints mean equal content and holes, so the entry is not read again; empty:
+    always read."""
+    attributes: tuple[tuple[bytes, bytes], ...] = ()
+    """Extended attributes, POSIX ACLs among them: name and value, sorted by name."""
+    holes: tuple[tuple[int, int], ...] = ()
+    """Offset and length of what of a sparse file is not stored, sorted, never side by side."""
+
+    PATH_BYTES_MAX: ClassVar[int] = 32 << 10
+    ATTRIBUTES_MAX: ClassVar[int] = 1024
+    ATTRIBUTE_NAME_BYTES_MAX: ClassVar[int] = 255
+    ATTRIBUTE_VALUE_BYTES_MAX: ClassVar[int] = 64 << 10
+    ATTRIBUTES_BYTES_MAX: ClassVar[int] = (64 << 10) + 255
+    HOLES_MAX: ClassVar[int] = 4096
+
+    @property
+    def data_bytes(self) -> int:
+        """How many bytes `read` yields of it: all but its holes."""
+        return self.size_bytes - sum(length for _, length in self.holes)
+
+    def with_data(self, data_bytes: int) -> "Entry":
+        """Return the file that it is when only so many bytes of data could be read of it.
+
+        Holes stay where they are; those behind the last byte go with the bytes that did not come.
+        """
+        if data_bytes == self.data_bytes:
+            return self
+        end = data_bytes
+        kept = []
+        for offset, length in self.holes:
+            if offset >= end:
+                break
+            kept.append((offset, length))
+            end += length
+        return replace(self, size_bytes=end, holes=tuple(kept))
 
 
 class Source(Protocol):
@@ -64,7 +97,7 @@ class Source(Protocol):
         ...
 
     def read(self, entry: Entry) -> Iterator[bytes]:
-        """Yield the bytes of a file entry in blocks of at most BLOCK_BYTES_MAX.
+        """Yield the bytes of a file entry, but its holes, in blocks of at most BLOCK_BYTES_MAX.
 
         Raises EntryUnreadable before the first block when this entry alone cannot be read.
         """
