@@ -35,8 +35,8 @@ ENTRIES: list[tuple[Entry, int]] = [
             1,
             attributes=(
                 (b"security.capability", bytes(20)),
-                (b"user.\xff", b""),
                 (b"user.a", b"x"),
+                (b"user.\xff", b""),
             ),
         ),
         1,
