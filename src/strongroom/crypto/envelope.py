@@ -5,14 +5,11 @@ the exact header bytes and the BLAKE3 of the body, so a custodian can check a he
 without the body. Normative page: docs/formats/envelope-v1.md.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import rfc8785
-
-from strongroom.crypto import signing
+from strongroom.crypto import canonical, signing
 from strongroom.crypto.framing import frame
 from strongroom.crypto.hashing import DIGEST_BYTES, content_hash
 from strongroom.errors import Damaged
@@ -66,7 +63,7 @@ class Envelope:
 
 def sign_envelope(seed: bytes, kind: str, fields: Mapping[str, Any], body: bytes = b"") -> Envelope:
     """Return a signed object of this type; `fields` must hold only what RFC 8785 can write."""
-    header = rfc8785.dumps({"type": kind, **fields})
+    header = canonical.dumps({"type": kind, **fields})
     if len(header) > HEADER_BYTES_MAX:
         raise ValueError(f"a header of {len(header)} bytes is over the limit")
     body_hash = content_hash(body)
@@ -104,12 +101,13 @@ def decode_statement(data: bytes, culprit: str) -> Statement:
 
 def _parse_header(header: bytes, kind: str) -> dict[str, Any]:
     try:
-        fields = json.loads(header)
-        canonical = rfc8785.dumps(fields)
-    except (ValueError, RecursionError, rfc8785.CanonicalizationError) as err:
+        fields = canonical.loads(header)
+    except canonical.NotCanonical as err:
+        raise Damaged(f"the header of a {kind} object is not canonical", str(err)) from err
+    except (ValueError, RecursionError) as err:
         raise Damaged(f"the header of a {kind} object cannot be read", "it is not JSON") from err
-    if not isinstance(fields, dict) or canonical != header:
-        raise Damaged(f"the header of a {kind} object is not canonical", "RFC 8785 writes it anew")
+    if not isinstance(fields, dict):
+        raise Damaged(f"the header of a {kind} object is not canonical", "it is no object")
     if fields.pop("type", None) != kind:
         raise Damaged(f"an object is not a {kind}", "its header names another type")
     return fields

@@ -1,5 +1,8 @@
 """Ed25519 (RFC 8032) over framed messages; a signature made for one purpose fits no other."""
 
+from functools import lru_cache
+from typing import Final
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -11,6 +14,8 @@ from strongroom.ids import ID_BYTES
 SEED_BYTES = 32
 PUBLIC_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
+_REMEMBERED_BYTES_MAX: Final = 16 << 10
+_REMEMBERED_MAX: Final = 256
 
 
 def public_key(seed: bytes) -> bytes:
@@ -30,11 +35,18 @@ def sign(seed: bytes, purpose: str, message: bytes) -> bytes:
 
 def verify(public: bytes, purpose: str, message: bytes, signature: bytes, culprit: str) -> None:
     """Raise Damaged naming the culprit unless this key signed this message for this purpose."""
+    framed = frame(purpose.encode(), message)
+    check = _verify if len(framed) <= _REMEMBERED_BYTES_MAX else _verify.__wrapped__
     try:
-        key = Ed25519PublicKey.from_public_bytes(public)
-        key.verify(signature, frame(purpose.encode(), message))
+        check(public, framed, signature)
     except (InvalidSignature, ValueError) as err:
         raise Damaged(
             f"{culprit} carries a wrong signature",
             f"the key {public.hex()[:16]} did not sign it: forged, or altered since",
         ) from err
+
+
+@lru_cache(_REMEMBERED_MAX)
+def _verify(public: bytes, framed: bytes, signature: bytes) -> None:
+    """Verify once what a backup reads at every step; only what verified is remembered."""
+    Ed25519PublicKey.from_public_bytes(public).verify(signature, framed)

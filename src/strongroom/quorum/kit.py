@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-import rfc8785
 from mnemonic import Mnemonic
 
+from strongroom.crypto import canonical
 from strongroom.crypto.framing import frame
 from strongroom.crypto.hashing import same
 from strongroom.crypto.sealing import KEY_BYTES, SALT_BYTES, derive, open_sealed, seal
@@ -119,7 +119,7 @@ class EntryPlace:
     def seal(self, kit_key: bytes, fields: Mapping[str, Any], token: Token) -> bytes:
         """Return the entry's bytes; keep them, a retry sends the same."""
         salt = token(SALT_BYTES)
-        plain = rfc8785.dumps(dict(fields))
+        plain = canonical.dumps(dict(fields))
         return MAGIC + salt + seal(kit_key, ENTRY_KIND, salt, self._context(), plain)
 
     def open(self, kit_key: bytes, data: bytes) -> Any:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
 
-import rfc8785
-
 from strongroom.clock import format_instant
+from strongroom.crypto import canonical
 from strongroom.crypto.framing import frame
 from strongroom.crypto.hashing import statement_hash
 from strongroom.ids import ClientId, InstallId, SessionId, SourceId, VaultId
@@ -78,7 +77,7 @@ class Label:
     @property
     def hash(self) -> bytes:
         """Return L, 32 bytes."""
-        return share_hash("label", rfc8785.dumps(self.to_json()))
+        return share_hash("label", canonical.dumps(self.to_json()))
 
     @classmethod
     def parse(cls, raw: object, what: str) -> "Label":

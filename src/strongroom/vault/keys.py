@@ -18,11 +18,14 @@ class WorkerKeys:
     dedup: bytes = field(repr=False)
     structure: bytes = field(repr=False)
     writer_seed: bytes = field(repr=False)
+    writer_public: bytes = field(init=False, repr=False, compare=False)
+    """The public key that verifies what this worker signs."""
 
     def __post_init__(self) -> None:
         """Refuse keys of a wrong length, which would fail far from their cause."""
         if {len(self.dedup), len(self.structure), len(self.writer_seed)} != {sealing.KEY_BYTES}:
             raise ValueError("a worker's keys have 32 bytes each")
+        object.__setattr__(self, "writer_public", signing.public_key(self.writer_seed))
 
     @classmethod
     def draw(cls, token: Token) -> "WorkerKeys":
@@ -40,11 +43,6 @@ class WorkerKeys:
             raise Damaged("a worker's keys cannot be read", "they are not what was sealed")
         size = sealing.KEY_BYTES
         return cls(data[:size], data[size : 2 * size], data[2 * size :])
-
-    @property
-    def writer_public(self) -> bytes:
-        """Return the public key that verifies what this worker signs."""
-        return signing.public_key(self.writer_seed)
 
     @property
     def writer_id(self) -> WriterId:

@@ -66,6 +66,14 @@ def test_reading_cannot_write(database: Database) -> None:
         database.reading() as transaction,
     ):
         transaction.run("INSERT INTO thing (name) VALUES ('one')")
+    with (
+        pytest.raises(StrongroomError, match="may not be written"),
+        database.reading() as transaction,
+    ):
+        transaction.run_many("INSERT INTO thing (name) VALUES (?)", [("one",)])
+    with database.reading() as transaction:
+        # What slips through a reading statement is taken back with the transaction.
+        transaction.rows("INSERT INTO thing (name) VALUES ('one') RETURNING number")
     with database.transaction() as transaction:
         transaction.run("INSERT INTO thing (name) VALUES ('two')")
     assert names(database) == ["two"]

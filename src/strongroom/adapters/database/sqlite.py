@@ -78,6 +78,18 @@ class _SqliteTransaction:
         self._connection.executemany(sql, values)
 
 
+class _SqliteReading(_SqliteTransaction):
+    """The statements of one open transaction that ends with a rollback."""
+
+    __slots__ = ()
+
+    def run(self, sql: str, values: Sequence[Value] = ()) -> int:
+        raise _read_only()
+
+    def run_many(self, sql: str, values: Iterable[Sequence[Value]]) -> None:
+        raise _read_only()
+
+
 class _SqliteDatabase:
     """One connection behind one lock."""
 
@@ -86,6 +98,7 @@ class _SqliteDatabase:
         self._name = name
         self._lock = threading.RLock()
         self._transaction = _SqliteTransaction(connection)
+        self._reading = _SqliteReading(connection)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -94,12 +107,10 @@ class _SqliteDatabase:
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
+        # Whatever a statement did, the rollback undoes. `PRAGMA query_only` would refuse it, and
+        # also make SQLite prepare every statement again, which costs more than most reads.
         with self._block("BEGIN", "ROLLBACK"):
-            self._connection.execute("PRAGMA query_only = 1")
-            try:
-                yield self._transaction
-            finally:
-                self._connection.execute("PRAGMA query_only = 0")
+            yield self._reading
 
     def migrate(self, steps: Sequence[str]) -> None:
         with self.reading() as transaction:
@@ -177,6 +188,12 @@ def open_sqlite(
         _tell(error, name)
         raise
     return _SqliteDatabase(connection, name)
+
+
+def _read_only() -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        "a reading transaction cannot be used so", "its database may not be written"
+    )
 
 
 def _make_private(path: Path) -> None:
