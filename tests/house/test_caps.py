@@ -99,6 +99,13 @@ def test_every_module_is_within_the_cap(checker: Checker) -> None:
     assert found == {}
 
 
+@pytest.mark.parametrize("checker", [caps.long_functions, caps.long_lines, caps.many_parameters])
+def test_the_rescue_is_within_every_cap_but_that_of_a_module(checker: Checker) -> None:
+    """It is one file by its purpose (docs/decisions/0009)."""
+    (path,) = python_files("rescue")
+    assert checker(path.read_text("utf-8")) == []
+
+
 def test_every_function_of_ours_has_few_parameters() -> None:
     found = {
         str(path.relative_to(ROOT)): problems
