@@ -9,7 +9,7 @@ import importlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -306,7 +306,9 @@ class App:
             index=_indexes(home),
             lock=lambda vault: _lock(home, vault, self.clock),
             source=lambda source, places: self._source(settings, sealed, source, places),
-            target=lambda kind, place, options: self._target(settings, kind, place, options),
+            target=lambda kind, place, options, only: self._target(
+                settings, kind, place, options, only
+            ),
             sweep=lambda: plug("sweep")(settings.spool),
             location=location,
             custodian_home=custodian_home,
@@ -349,7 +351,12 @@ class App:
         return plug("dump_plan")(settings.spool, self.token, folders)
 
     def _target(
-        self, settings: Settings, kind: str, place: Path | DatabasePlace, options: TargetOptions
+        self,
+        settings: Settings,
+        kind: str,
+        place: Path | DatabasePlace,
+        options: TargetOptions,
+        only: Sequence[str],
     ) -> Target:
         if kind not in TARGET_KINDS:
             raise Damaged(f"a snapshot holds a source of an unknown kind {kind!r:.40}")

@@ -65,3 +65,11 @@ class Damaged(StrongroomError):
     exit_code = 40
     code = "damaged"
     hint = "Run `strongroom vault check CLIENT --read-data` to see what is hit and where."
+
+
+def printable(text: str) -> str:
+    """Return a name from outside as it may be shown on a terminal: odd signs are escaped."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode()
+        for sign in text
+    )

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.deployment import TargetOptions
 from strongroom.operations.restore import RestoreReport, RestoreRequest, restore
 from strongroom.operations.tell_status import tell_status
+from strongroom.vault.snapshot_reader import SnapshotReader
+from tests.adapters.sources.trees import portrait
 from tests.journeys.world import (
     HIGH,
     NORMAL,
@@ -239,3 +242,81 @@ def test_strongrooms_own_things_in_a_tree_are_left_out_and_named(world: World) -
     restored = world.root / "out" / "all"
     assert (restored / neighbour.relative_to(world.root)).read_text(encoding="utf-8") == "kept"
     assert not any((restored / name).exists() for name in own)
+
+
+def test_a_part_of_a_tree_comes_back_alone(world: World) -> None:
+    to = world.root / "restored"
+    with world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        wanted = ("tree/folder/below/file-3", "tree/hard-link", "tree/empty")
+        report = restore(deployment, client, RestoreRequest("latest", to, only=wanted), silent)
+        with deployment.tools.history(client.id) as history:
+            fact = history.facts("restore.done")[-1].body
+    assert [(one.name, one.chosen, one.facts_checked) for one in report.sources] == [("tree", 3, 0)]
+    assert (fact["chosen"], fact["sources"]) == (3, 1)
+    assert "file-3" not in str(fact)
+    found = portrait(to / "tree")
+    live = portrait(world.tree)
+    assert set(found) == {b"", b"hard-link", b"empty", b"folder", b"folder/below"} | {
+        b"folder/below/file-3"
+    }
+    assert {path: live[path] for path in found} == found
+
+
+def test_parts_are_judged_before_custodians_are_asked(world: World) -> None:
+    to = world.root / "restored"
+    (world.root / "full").mkdir()
+    (world.root / "full" / "file").touch()
+    for request, word in (
+        (RestoreRequest("latest", to, only=("other/x",)), "no source of the snapshot is named"),
+        (RestoreRequest("latest", to, source="tree", only=("tree/x",)), "nothing at 'tree/x'"),
+        (RestoreRequest("latest", to, only=("tree/foldr",)), "near it: folder"),
+        (RestoreRequest("latest", world.root / "full"), "is not empty"),
+        (RestoreRequest("feedbeef", to), "there is no snapshot 'feedbeef'"),
+    ):
+        before = asked(world)
+        found = refused(partial(run_restore, world, request))
+        assert word in str(found)
+        assert not to.exists()
+        assert asked(world) - before == (1 if "near" in word or "nothing" in word else 0)
+
+
+def test_an_unknown_snapshot_is_answered_with_the_newest(world: World) -> None:
+    found = refused(lambda: run_restore(world, RestoreRequest("gone", world.root / "restored")))
+    with world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        with deployment.tools.history(client.id) as history:
+            newest = history.snapshots()[-1]
+    assert f"The newest are {newest.hash[:12]} (" in found.hint
+
+
+def test_a_restore_that_fails_midway_names_what_is_finished(world: World) -> None:
+    """The second source is damaged at every location; the first is there, whole and named."""
+    to = world.root / "restored"
+    restored: list[str] = []
+    second = SnapshotReader.restore
+
+    def broken(reader: Any, source: str, *rest: Any) -> Any:
+        if restored:
+            raise Damaged("a pack is damaged", "the test says so")
+        restored.append(source)
+        return second(reader, source, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SnapshotReader, "restore", broken)
+        found = refused(lambda: run_restore(world, RestoreRequest("latest", to)))
+    assert f"restored before it, and whole: data.db -> {to / 'data.db'}" in str(found)
+    assert [path.name for path in to.iterdir()] == ["data.db"]
+
+
+def run_restore(world: World, request: RestoreRequest) -> RestoreReport:
+    with world.open() as deployment:
+        return restore(deployment, deployment.registry.client(NORMAL), request, silent)
+
+
+def asked(world: World) -> int:
+    """Count how often custodians were asked for keys of the client."""
+    with world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        with deployment.tools.history(client.id) as history:
+            return len(history.facts("keys.asked"))

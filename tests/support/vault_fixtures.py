@@ -11,7 +11,7 @@ from strongroom.database import Database
 from strongroom.errors import Damaged
 from strongroom.ids import Token
 from strongroom.locations import Copies
-from strongroom.vault import Entry, EntryUnreadable, SessionKeys, Vault, WorkerKeys
+from strongroom.vault import Entry, EntryUnreadable, SessionKeys, Target, Vault, WorkerKeys
 from strongroom.vault.backup import SnapshotWriter, SourceOutcome
 from strongroom.vault.source import Facts
 from strongroom.vault.structure import Structure
@@ -91,6 +91,18 @@ class ListTarget:
 
     def abandon(self) -> None:
         self.abandoned = True
+
+
+def bring_back(
+    vault: Vault,
+    structure: Structure,
+    source: str,
+    keys: Mapping[str, SessionKeys],
+    target: Target,
+) -> None:
+    """Restore one source whole."""
+    with vault.read(structure, keys) as reader:
+        reader.restore(source, target, lambda _: None)
 
 
 @dataclass(frozen=True)
@@ -186,7 +198,7 @@ class TestVault:
         target = ListTarget()
         keys = {session: self.keys[session] for session in written.sessions}
         try:
-            used.restore(structure, source_id(name), keys, target, lambda _: None)
+            bring_back(used, structure, source_id(name), keys, target)
         finally:
             self.last_target = target
         return target

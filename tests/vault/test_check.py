@@ -19,6 +19,7 @@ from tests.support.vault_fixtures import (
     TEXT,
     ListTarget,
     TestVault,
+    bring_back,
     flip,
     objects_of,
     structure,
@@ -176,7 +177,7 @@ def test_root_lies_are_refused() -> None:
     ):
         target = ListTarget()
         with pytest.raises(Damaged):
-            vault.vault.restore(lie, source.id, vault.keys, target, lambda _: None)
+            bring_back(vault.vault, lie, source.id, vault.keys, target)
         assert target.abandoned
         assert target.published is None
 

@@ -18,6 +18,7 @@ from tests.support.vault_fixtures import (
     ListSource,
     ListTarget,
     TestVault,
+    bring_back,
     objects_of,
     source_id,
     source_name,
@@ -268,7 +269,7 @@ def test_structure_without_restoring() -> None:
     with pytest.raises(UsageError):
         parsed.source("0" * 32)
     with pytest.raises(Damaged, match="no key of session"):
-        vault.vault.restore(parsed, source_id("s"), {}, ListTarget(), lambda _: None)
+        bring_back(vault.vault, parsed, source_id("s"), {}, ListTarget())
 
 
 def test_wrong_keys_of_a_class_are_refused() -> None:
@@ -284,7 +285,7 @@ def test_a_missing_session_key_is_named() -> None:
     held = {one: vault.keys[one] for one in second.sessions if one not in first.sessions}
     target = ListTarget()
     with pytest.raises(Damaged):
-        vault.vault.restore(structure(vault, second), source_id("s"), held, target, lambda _: None)
+        bring_back(vault.vault, structure(vault, second), source_id("s"), held, target)
     assert target.abandoned
     assert target.published is None
 
@@ -361,7 +362,5 @@ def test_a_target_may_leave_the_bytes_of_an_entry() -> None:
     vault = TestVault()
     written = vault.write({"s": tree(a=BLOB, b=TEXT)})
     target = Picky()
-    vault.vault.restore(
-        structure(vault, written), source_id("s"), vault.keys, target, lambda _: None
-    )
+    bring_back(vault.vault, structure(vault, written), source_id("s"), vault.keys, target)
     assert target.files == {b"b": TEXT}

@@ -13,7 +13,7 @@ from strongroom.locations import Copies
 from strongroom.vault import Entry, SessionKeys, Vault, WorkerKeys
 from strongroom.vault.recipe import decode_line, encode_line
 from tests.support.memory_location import MemoryLocation
-from tests.support.vault_fixtures import ListTarget, counting_token, source_id
+from tests.support.vault_fixtures import ListTarget, bring_back, counting_token, source_id
 from tests.vectors.build_vault_v1 import ENTRIES
 
 VECTORS = Path(__file__).parent.parent / "vectors"
@@ -44,7 +44,7 @@ def test_frozen_vaults_are_read(frozen: dict[str, Any]) -> None:
         structure = vault.structure(body, public, one["sequence"])
         held = {session: keys[session] for session in one["sessions"]}
         target = ListTarget()
-        vault.restore(structure, source_id("s"), held, target, lambda _: None)
+        bring_back(vault, structure, source_id("s"), held, target)
         assert target.files == {
             path.encode("latin-1"): base64.b64decode(data) for path, data in one["files"].items()
         }

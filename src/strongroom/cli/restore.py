@@ -11,7 +11,7 @@ from strongroom.cli.face import Face, SecretFile, With
 from strongroom.clients import parse_source_url
 from strongroom.errors import PartlyDone, UsageError
 from strongroom.operations.deployment import DatabasePlace, TargetOptions
-from strongroom.operations.restore import RestoreRequest
+from strongroom.operations.restore import RestoreReport, RestoreRequest
 from strongroom.operations.restore import restore as bring_back
 
 DEFAULT = TargetOptions()
@@ -35,6 +35,9 @@ class Place:
     as postgresql://HOST/DATABASE: a new database, or one that is there and empty."""
     source: str | None = None
     """Only this source."""
+    only: Annotated[tuple[str, ...], Parameter(metavar="PATH")] = ()
+    """Only this file, or this folder with everything below it, as `SOURCE/PATH`; repeatable. With
+    --source, or where there is one source, the path alone will do."""
     password_file: SecretFile | None = None
     """For postgresql://: a file with the password there, or - for stdin; kept nowhere."""
 
@@ -63,10 +66,8 @@ def restore(
         report = bring_back(deployment, found, request, progress)
     face.show(report)
     face.tell(
-        f"Restored snapshot {report.snapshot[:12]} of {client} in "
-        f"{output.duration(report.elapsed_seconds)}; equal in all of "
-        f"{output.count(sum(one.facts_checked for one in report.sources), 'recorded fact')} "
-        "that a restore can compare.",
+        f"Restored {_asked_for(report)}snapshot {report.snapshot[:12]} of {client} in "
+        f"{output.duration(report.elapsed_seconds)}; {_compared(report)}.",
         *(
             f"  {one.name}: {output.entries(one.entries)}, "
             f"{output.size(one.restored_bytes)} -> {one.to}"
@@ -92,10 +93,23 @@ def restore(
     return PartlyDone.exit_code if report.carried else 0
 
 
+def _asked_for(report: RestoreReport) -> str:
+    chosen = sum(one.chosen for one in report.sources)
+    return f"{output.count(chosen, 'part')} of " if chosen else ""
+
+
+def _compared(report: RestoreReport) -> str:
+    """Say what a restore was compared with; of a part of a tree nothing was recorded alone."""
+    checked = sum(one.facts_checked for one in report.sources)
+    if not checked:
+        return "nothing was recorded of a part alone, so its seals and sizes were checked"
+    return f"equal in all of {output.count(checked, 'recorded fact')} that a restore can compare"
+
+
 def _request(face: Face, place: Place, asked: RestoreRequest) -> RestoreRequest:
     """Add the place to what is asked for."""
     password = sources.read_password_file(place.password_file)
-    asked = replace(asked, source=place.source)
+    asked = replace(asked, source=place.source, only=place.only)
     url = parse_source_url(place.to) if "://" in place.to else None
     if url is not None and url.server:
         if asked.options.overwrite:

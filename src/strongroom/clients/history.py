@@ -20,6 +20,8 @@ from strongroom.ids import SourceId
 
 SnapshotState = Literal["writing", "pending", "good"]
 
+NEWEST_SHOWN = 3
+
 SCHEMA = (
     FACT_TABLE,
     """
@@ -276,24 +278,37 @@ def find_snapshot(snapshots: Sequence[Snapshot], wanted: str) -> Snapshot:
         return matches[0]
     if len(prefix) >= 4 and matches:
         raise UsageError(f"{wanted} fits {len(matches)} snapshots", "give more of the id")
-    return _at_or_before(good, wanted)
+    return _at_or_before(snapshots, wanted)
 
 
-def _at_or_before(good: Sequence[Snapshot], wanted: str) -> Snapshot:
+def _at_or_before(snapshots: Sequence[Snapshot], wanted: str) -> Snapshot:
     try:
         instant = datetime.fromisoformat(wanted)
     except ValueError as err:
         raise UsageError(
             f"there is no snapshot {wanted!r:.80}",
             "wanted `latest`, four or more digits of an id, or a time like 2026-11-22T18:00Z",
-            hint="List them with `strongroom snapshots CLIENT`.",
+            hint=_newest(snapshots),
         ) from err
     if instant.tzinfo is None:
         raise UsageError(f"the time {wanted} has no zone", "write it with Z or an offset")
-    before = [s for s in good if s.received_at is not None and s.received_at <= instant]
+    good = [one for one in snapshots if one.state == "good" and one.received_at is not None]
+    before = [one for one in good if (one.received_at or one.created_at) <= instant]
     if not before:
-        raise UsageError(f"there is no good snapshot at or before {wanted}")
+        raise UsageError(
+            f"there is no good snapshot at or before {wanted}", hint=_newest(snapshots)
+        )
     return max(before, key=lambda s: s.received_at or s.created_at)
+
+
+def _newest(snapshots: Sequence[Snapshot]) -> str:
+    """Return a hint that names the newest few."""
+    listed = ", ".join(
+        f"{one.hash[:12]} ({one.received_at or one.created_at:%Y-%m-%d %H:%M:%S Z})"
+        for one in reversed(snapshots[-NEWEST_SHOWN:])
+    )
+    all_of_them = "`strongroom snapshots CLIENT` lists all."
+    return f"The newest are {listed}; {all_of_them}" if listed else "There is none yet."
 
 
 def _write_client_keys(transaction: Transaction, client_keys: Mapping[int, bytes]) -> None:

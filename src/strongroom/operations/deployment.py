@@ -1,6 +1,6 @@
 """A deployment: one home, opened, with everything an operation may use."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +79,8 @@ class Tools:
     lock: Callable[[VaultId], AbstractContextManager[None]]
     source: Callable[[ClientSource, Iterable[str]], Source]
     """Open a source; the URLs of the locations are left out of it."""
-    target: Callable[[str, Path | DatabasePlace, TargetOptions], Target]
+    target: Callable[[str, Path | DatabasePlace, TargetOptions, Sequence[str]], Target]
+    """Open a place for a source of this kind, or for these paths or tables of it."""
     sweep: Callable[[], int]
     """Remove what a killed backup left in the spool."""
     location: Callable[[str, str, bool], Location]

@@ -1,20 +1,23 @@
-"""`restore`: bring a snapshot back and check it against what was true when it was taken."""
+"""`restore`: bring a snapshot, or parts of it, back and check it against what was true then."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from strongroom.clients import Client
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.ids import check_file_name
-from strongroom.operations.catch_up import catch_up_for
+from strongroom.operations.choosing import as_path, check_parts, sort_choices
 from strongroom.operations.deployment import DatabasePlace, Deployment, TargetOptions
-from strongroom.operations.open_keys import open_keys, verified_header
-from strongroom.operations.receipts import fetch_record
-from strongroom.operations.vault_config import check_config
-from strongroom.quorum import SnapshotHeader
-from strongroom.vault import Vault
+from strongroom.operations.open_keys import open_keys
+from strongroom.operations.read_snapshot import find_to_read
+from strongroom.vault import Target, Vault
+
+SourceRecord: TypeAlias = Vault.SourceRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class RestoreRequest:
     """Which snapshot, what of it, and where to.
 
     `folder` gets one entry per source, by name; `file` or `url` is the place of exactly one source.
+    `only` are paths and tables, as `sort_choices` reads them; nothing means everything.
     """
 
     snapshot: str
@@ -30,6 +34,7 @@ class RestoreRequest:
     source: str | None = None
     options: TargetOptions = field(default_factory=TargetOptions)
     url: DatabasePlace | None = None
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,8 @@ class RestoredSource:
     restored_bytes: int
     facts_checked: int
     notes: Mapping[str, int]
+    chosen: int = 0
+    """How many paths or tables of it were asked for; 0 for all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,69 +65,134 @@ class RestoreReport:
     """False for one that a recovery found with too few receipts; it was named by its id."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One source to bring back: what of it, and the place that is open for it."""
+
+    source: SourceRecord
+    parts: Sequence[str]
+    place: str
+    target: Target
+
+
 def restore(
     deployment: Deployment,
     client: Client,
     request: RestoreRequest,
     progress: Callable[[Vault.Progress], None],
 ) -> RestoreReport:
-    """Restore one snapshot; nothing appears under a final name before it was checked."""
+    """Restore one snapshot; nothing appears under a final name before it was checked.
+
+    Every target is opened before the custodians release a key: a folder that is not empty or a
+    database that lets nobody in is found before anything was asked for.
+    """
     tools = deployment.tools
     started = tools.clock.monotonic()
     with tools.history(client.id) as history, tools.index(client.id) as index:
-        snapshot = history.find(request.snapshot)
-        own = SnapshotHeader.writer_id(deployment.worker_keys(client).writer_public)
-        if snapshot.state != "good" and snapshot.writer == own:
-            raise Refused(
-                f"snapshot {snapshot.hash[:12]} is {snapshot.state}",
-                "too few custodians have signed that they can open it",
-                hint=f"Run `strongroom backup {client.name}`; it collects missing receipts.",
-            )
-        check_config(deployment, client, history, "read")
-        record = fetch_record(deployment, client, snapshot)
-        header, writer = verified_header(history, record.statement)
         vault = deployment.vault(client, index)
-        structure = vault.structure(record.body, writer, header.sequence)
-        wanted = [s for s in structure.sources if request.source in (None, s.name)]
-        places = _places(request, [source.name for source in wanted], structure)
-        catch_up_for(deployment, client, history, vault, (snapshot, structure))
-        keys = open_keys(deployment, client, history, record.statement)
-        restored: list[RestoredSource] = []
-        for source in wanted:
-            target = tools.target(source.kind, places[source.name], request.options)
-            outcome = vault.restore(structure, source.id, keys, target, progress)
-            restored.append(
-                RestoredSource(
-                    source.name,
-                    str(places[source.name]),
-                    outcome.entries,
-                    outcome.bytes,
-                    len(outcome.compared),
-                    outcome.notes,
-                )
-            )
+        found = find_to_read(deployment, client, history, vault, request.snapshot)
+        with _opened(deployment, request, found.structure) as wanted:
+            keys = open_keys(deployment, client, history, found.statement)
+            with vault.read(found.structure, keys) as reader:
+                restored = _restore_all(reader, wanted, progress)
         history.record(
             deployment.fact(
-                "restore.done", client.id, snapshot=snapshot.hash, sources=len(restored)
+                "restore.done",
+                client.id,
+                snapshot=found.snapshot.hash,
+                sources=len(restored),
+                chosen=sum(one.chosen for one in restored),
             )
         )
+    everything = request.source is None and not request.only
     return RestoreReport(
         client.name,
-        snapshot.hash,
-        snapshot.created_at,
+        found.snapshot.hash,
+        found.snapshot.created_at,
         round(tools.clock.monotonic() - started, 3),
         restored,
-        [one.name for one in structure.carried] if request.source is None else [],
+        [one.name for one in found.structure.carried] if everything else [],
         # Nobody can collect the receipts of a writer that a recovery replaced.
-        snapshot.state == "good",
+        found.snapshot.state == "good",
     )
 
 
-def _places(
-    request: RestoreRequest, names: list[str], structure: Vault.Structure
-) -> Mapping[str, Path | DatabasePlace]:
+@contextmanager
+def _opened(
+    deployment: Deployment, request: RestoreRequest, structure: Vault.Structure
+) -> Iterator[list[_Wanted]]:
+    """Open a target for each source that is meant; whatever is not finished is abandoned."""
+    named = _named(request, structure)
+    chosen = sort_choices(request.only, named, request.source)
+    if request.only:
+        named = [one for one in named if one.name in chosen]
+    parts = {
+        one.name: check_parts(one.kind, one.name, chosen[one.name]) if chosen.get(one.name) else []
+        for one in named
+    }
     known = ", ".join(source.name for source in structure.sources)
-    if not names:
+    new_folder = request.folder is not None and not os.path.lexists(request.folder)
+    places = _places(request, [one.name for one in named], known)
+    wanted: list[_Wanted] = []
+    try:
+        for one in named:
+            place = places[one.name]
+            target = deployment.tools.target(one.kind, place, request.options, parts[one.name])
+            wanted.append(_Wanted(one, parts[one.name], str(place), target))
+        yield wanted
+    finally:
+        for each in wanted:
+            each.target.abandon()
+        if new_folder and request.folder is not None:
+            # It stays where something was restored to it.
+            with suppress(OSError):
+                request.folder.rmdir()
+
+
+def _restore_all(
+    reader: Vault.Reader,
+    wanted: Sequence[_Wanted],
+    progress: Callable[[Vault.Progress], None],
+) -> list[RestoredSource]:
+    """Restore source by source; an error names those that are finished before it."""
+    # All are judged before the first is written.
+    parts = {one.source.id: _part(reader, one.source, one.parts) for one in wanted}
+    restored: list[RestoredSource] = []
+    for one in wanted:
+        try:
+            outcome = reader.restore(one.source.id, one.target, progress, parts[one.source.id])
+        except StrongroomError as err:
+            if restored:
+                finished = ", ".join(f"{each.name} -> {each.to}" for each in restored)
+                err.why = f"{err.why}; restored before it, and whole: {finished}".removeprefix("; ")
+            raise
+        restored.append(
+            RestoredSource(
+                one.source.name,
+                one.place,
+                outcome.entries,
+                outcome.bytes,
+                len(outcome.compared),
+                outcome.notes,
+                len(one.parts),
+            )
+        )
+    return restored
+
+
+def _part(reader: Vault.Reader, source: SourceRecord, chosen: Sequence[str]) -> Vault.Part | None:
+    """Return what to read of a source, None for all of it; raises UsageError for unknown names."""
+    if not chosen:
+        return None
+    # What was recorded is of the whole tree and says nothing of a part.
+    return reader.choose(source.id, [as_path(text) for text in chosen], {})
+
+
+def _named(request: RestoreRequest, structure: Vault.Structure) -> list[SourceRecord]:
+    """Return the sources that are meant, all where none is named; raises UsageError."""
+    named = [one for one in structure.sources if request.source in (None, one.name)]
+    if not named:
+        known = ", ".join(source.name for source in structure.sources)
         failed = request.source in [one.name for one in structure.carried]
         raise UsageError(
             f"the snapshot has no source {request.source!a:.80}",
@@ -128,6 +200,12 @@ def _places(
             if failed
             else f"it has: {known}",
         )
+    return named
+
+
+def _places(
+    request: RestoreRequest, names: list[str], known: str
+) -> Mapping[str, Path | DatabasePlace]:
     single = request.file or request.url
     if single is not None:
         if len(names) != 1:

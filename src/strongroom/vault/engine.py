@@ -4,7 +4,7 @@ The front of the room. It writes snapshots, learns good ones, restores, checks; 
 good, and who holds its keys, is decided elsewhere (docs/formats/share-v1.md).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Final, TypeAlias
@@ -38,19 +38,15 @@ from strongroom.vault.pack import (
     read_trailer,
     trailer_bytes,
 )
+from strongroom.vault.part import Part as SourcePart
 from strongroom.vault.place import Progress as HowFar
 from strongroom.vault.place import Report, VaultPlace
-from strongroom.vault.reading import SegmentReader, StreamReader
-from strongroom.vault.restore import RestoreOutcome, Streams, restore_streams
-from strongroom.vault.runs import Run, Runs
-from strongroom.vault.source import Target
-from strongroom.vault.structure import (
-    Root,
-    decode_body,
-    open_source_root,
-    structure_context,
-)
+from strongroom.vault.reading import SegmentReader
+from strongroom.vault.runs import Runs
+from strongroom.vault.snapshot_reader import SnapshotReader
+from strongroom.vault.structure import SourceRecord as RecordOfSource
 from strongroom.vault.structure import Structure as SnapshotStructure
+from strongroom.vault.structure import decode_body, structure_context
 
 _HIGH_REASON: Final = "class high: the dedup key of a session is forgotten when it ends"
 _FOREIGN_REASON: Final = "another writer stored it, under a dedup key of its own"
@@ -73,6 +69,9 @@ class Vault:
     Structure: TypeAlias = SnapshotStructure
     Writer: TypeAlias = SnapshotWriter
     Checked: TypeAlias = CheckedSnapshot
+    Reader: TypeAlias = SnapshotReader
+    Part: TypeAlias = SourcePart
+    SourceRecord: TypeAlias = RecordOfSource
     Candidate: TypeAlias = retention.Candidate
     Policy: TypeAlias = retention.KeepPolicy
     keep_plan: ClassVar = staticmethod(retention.plan)
@@ -158,29 +157,9 @@ class Vault:
         parsed = decode_body(body, self._keys.structure, context, self._codec)
         return replace(parsed, writer_public=writer_public)
 
-    def restore(
-        self,
-        structure: SnapshotStructure,
-        source_id: str,
-        keys: Mapping[str, SessionKeys],
-        target: Target,
-        progress: Report,
-    ) -> RestoreOutcome:
-        """Restore one source; nothing is published before everything was checked.
-
-        Raises Damaged, or what the locations or the target raise; then the target is abandoned.
-        """
-        source = structure.source(source_id)
-        root = self._root(structure, source_id, keys)
-        with self._reader(keys) as reader:
-
-            def stream(flat: tuple[int, ...]) -> StreamReader:
-                runs: tuple[Run, ...] = structure.runs(flat)
-                places = self._places(structure, {segment for segment, _, _ in runs})
-                return StreamReader(reader, runs, places)
-
-            streams = Streams(root, stream(source.recipe), stream(source.data), source.plain_bytes)
-            return restore_streams(streams, target, progress)
+    def read(self, structure: SnapshotStructure, keys: Mapping[str, SessionKeys]) -> SnapshotReader:
+        """Open a snapshot to read it with released keys; use it in a `with` block."""
+        return SnapshotReader(self._place, structure, keys, self._reader(keys), self._places)
 
     def check(
         self,
@@ -240,16 +219,8 @@ class Vault:
     def _reader(self, keys: Mapping[str, SessionKeys]) -> SegmentReader:
         return SegmentReader(self._place, self._copies, keys, self._codec, self._threads)
 
-    def _root(
-        self, structure: SnapshotStructure, source_id: str, keys: Mapping[str, SessionKeys]
-    ) -> Root:
-        session = structure.source(source_id).session
-        if session not in keys:
-            raise Damaged(f"source {source_id} cannot be opened", f"no key of session {session}")
-        return open_source_root(self._place.vault_bytes, keys[session], structure.root(source_id))
-
     def _places(
-        self, structure: SnapshotStructure, numbers: range | set[int]
+        self, structure: SnapshotStructure, numbers: Iterable[int]
     ) -> dict[int, SegmentPlace]:
         ids = {number: structure.segment(number) for number in numbers}
         found = self._index.places(list(ids.values()))

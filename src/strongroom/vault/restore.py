@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from strongroom.crypto.hashing import Digest
 from strongroom.errors import Damaged
+from strongroom.vault.part import Part
 from strongroom.vault.place import Progress
 from strongroom.vault.reading import StreamReader
 from strongroom.vault.recipe import PathRule, RecipeLine, decode_line, split_lines
@@ -20,7 +21,7 @@ PROGRESS_STEP_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class RestoreOutcome:
-    """What was restored, the facts recorded with it, which of them were compared, and notes."""
+    """What was restored, the facts that hold for it, which of them were compared, and notes."""
 
     entries: int
     bytes: int
@@ -40,12 +41,18 @@ class Streams:
 
 
 def restore_streams(
-    streams: Streams, target: Target, progress: Callable[[Progress], None]
+    streams: Streams,
+    target: Target,
+    progress: Callable[[Progress], None],
+    part: Part | None = None,
 ) -> RestoreOutcome:
-    """Write every entry to the target and publish it; on any failure the target is abandoned."""
+    """Write every entry to the target and publish it; on any failure the target is abandoned.
+
+    With a part only its entries are written, and the data stream holds its chunks alone.
+    """
     try:
-        entries, size = _write_entries(streams, target, progress)
-        facts = facts_of(streams.root)
+        entries, size = _write_entries(streams, target, progress, part)
+        facts = facts_of(streams.root) if part is None else part.facts
         target.finish(facts)
     except BaseException:
         target.abandon()
@@ -78,10 +85,15 @@ def read_entries(root: Root, recipe: StreamReader) -> Iterator[RecipeLine]:
 
 
 def _write_entries(
-    streams: Streams, target: Target, progress: Callable[[Progress], None]
+    streams: Streams,
+    target: Target,
+    progress: Callable[[Progress], None],
+    part: Part | None,
 ) -> tuple[int, int]:
     entries = chunks = done = shown = 0
-    for line in read_entries(streams.root, streams.recipe):
+    recipe = read_entries(streams.root, streams.recipe)
+    wanted = streams.root.data_chunks if part is None else part.chunks
+    for line in recipe if part is None else part.lines(recipe):
         blocks = _Counted(streams.data.take(line.chunks))
         target.write(line.entry, iter(blocks))
         # A target may leave blocks of an entry it does not want; the stream goes on behind them.
@@ -98,11 +110,8 @@ def _write_entries(
         if done - shown >= PROGRESS_STEP_BYTES:
             shown = done
             progress(Progress(done, streams.expected_bytes))
-    if chunks != streams.root.data_chunks or not streams.data.exhausted:
-        raise Damaged(
-            "a recipe does not use all of its data",
-            f"{chunks} of {streams.root.data_chunks} chunks",
-        )
+    if chunks != wanted or not streams.data.exhausted:
+        raise Damaged("a recipe does not use all of its data", f"{chunks} of {wanted} chunks")
     progress(Progress(done, streams.expected_bytes))
     return entries, done
 

@@ -5,7 +5,9 @@ each segment, and a reader of a million chunks holds kilobytes.
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from strongroom.errors import Damaged
 
@@ -62,3 +64,24 @@ def read_runs(flat: Sequence[int], segments: int, culprit: str) -> tuple[Run, ..
         if not (0 <= segment < segments and 0 <= first < 8192 and 1 <= count <= 8192 - first):
             raise Damaged(f"{culprit} has malformed runs", f"({segment}, {first}, {count})")
     return runs
+
+
+def slice_runs(runs: Sequence[Run], ranges: Iterable[tuple[int, int]]) -> Runs:
+    """Return the runs of some chunks of a stream, given as (ordinal of the first, how many).
+
+    Raises Damaged where the stream has no such chunks.
+    """
+    ends = list(accumulate(count for _, _, count in runs))
+    sliced = Runs()
+    for start, wanted in ranges:
+        if wanted and start + wanted > (ends[-1] if ends else 0):
+            raise Damaged("a recipe asks for chunks that are not there", f"{start} and {wanted}")
+        at = bisect_right(ends, start)
+        begin, left = start, wanted
+        while left:
+            segment, first, count = runs[at]
+            skipped = begin - (ends[at] - count)
+            part = min(left, count - skipped)
+            sliced.add(segment, first + skipped, part)
+            begin, left, at = begin + part, left - part, at + 1
+    return sliced

@@ -21,7 +21,7 @@ from strongroom.vault.source import Entry
 from tests.adapters.sources.trees import token
 from tests.support.postgres import Postgres, PostgresAbsentError, running_postgres, tool_folder
 from tests.support.postgres_rows import EVERYTHING, rows
-from tests.support.vault_fixtures import TestVault, Written, source_id
+from tests.support.vault_fixtures import TestVault, Written, bring_back, source_id
 
 pytestmark = pytest.mark.loopback
 Dump = tuple[list[tuple[Entry, bytes]], dict[str, Fact]]
@@ -113,7 +113,7 @@ def test_through_a_vault_and_the_next_day_stores_little(server: Postgres, plan: 
     keys = {session: vault.keys[session] for session in written.sessions}
     target = PostgresDatabaseTarget(server.at("back"), plan)
     server.sql("UPDATE large SET md5 = md5('30000') WHERE n = 30000", database="everything")
-    vault.vault.restore(structure, source_id("pg"), keys, target, lambda _: None)
+    bring_back(vault.vault, structure, source_id("pg"), keys, target)
     changed = "SELECT md5 FROM large WHERE n = 30000"
     assert server.sql(changed, database="back") == [("x",)]
     assert rows(server, "back").keys() == rows(server, "everything").keys()
