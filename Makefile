@@ -77,7 +77,7 @@ test: $(READY) ## Run the tests (a few minutes)
 
 test-long: $(READY) ## Run every test, with many more random examples
 	@$(BIN)/python -m pytest -n 2 -m "long or not long" --hypothesis-profile=long \
-	  --timeout=3600 $(PYTEST_ARGS)
+	  --dist worksteal --timeout=3600 $(PYTEST_ARGS)
 
 check: $(READY) ## Style, types, import contracts, size caps, docs
 	@$(BIN)/ruff check .

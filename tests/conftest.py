@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+KEPT_SETTINGS = {"STRONGROOM_SHARED", "STRONGROOM_THRASH_SECONDS", "STRONGROOM_THRASH_SEED"}
 BEYOND_UNITS = {"contracts", "faults", "journeys"}
 LOOPBACK = {"127.0.0.1", "::1", "localhost", "", None}
 _AUDITED = {"socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo"}
@@ -63,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "loopback: may use sockets of this machine")
     # A test must not depend on what the person who runs it has set up.
     for name in [name for name in os.environ if name.startswith("STRONGROOM_")]:
-        if name != "STRONGROOM_SHARED":
+        if name not in KEPT_SETTINGS:
             del os.environ[name]
 
 
@@ -88,3 +89,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
     finally:
         _rule = None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests counted: a long run shows what it did, wherever its process ran."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, line in report.user_properties:
+                if name == "counts":
+                    terminalreporter.write_line(str(line))
