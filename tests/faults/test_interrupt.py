@@ -106,3 +106,27 @@ def test_interrupted_restore_leaves_nothing_under_the_final_name(world: World) -
         with closing(sqlite3.connect(database)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert not (to / "tree").exists() or files_below(to / "tree")
+
+
+@pytest.mark.parametrize("module", ["cyclopts", "strongroom.cli.status", "strongroom.app"])
+def test_interrupted_while_the_program_loads(tmp_path: Path, module: str) -> None:
+    """Whatever is loading when Ctrl-C comes, nobody is shown a traceback."""
+    script = f"""
+import os, runpy, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["strongroom", "--home", {str(tmp_path)!r}, "status"]
+runpy.run_module("strongroom", run_name="__main__")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode in {-signal.SIGINT, 130}, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""

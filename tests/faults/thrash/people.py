@@ -29,8 +29,8 @@ DISTURBED = 0.45
 STARVED = 0.08
 SMALL_DISKS = (4096, 65_536, 400_000)
 DEADLY = (signal.SIGKILL,) * 6 + (signal.SIGINT, signal.SIGTERM)
-# What a command may end with while others run, locations come and go and custodians are away.
-BUSY_CODES = {0, 1, 3}
+# What a command may end with, beside failing for a good reason, while things come and go.
+BUSY_CODES = {0, 3}
 
 
 @dataclass(slots=True)
@@ -113,16 +113,17 @@ def look(world: ThrashWorld, ended: Ended) -> None:
     """Judge how a command ended, whatever it was."""
     if -ended.code in ended.signals:
         world.count(f"killed by {signal.Signals(-ended.code).name}")
-        # One that is interrupted before the package is loaded can say nothing better.
+        # Interrupted before the package is loaded, only the interpreter can speak.
         if "Traceback" in ended.err and "/strongroom/" in ended.err:
             world.find(ended, "shows a traceback")
         return
     if ended.code == 130 and signal.SIGINT in ended.signals:
         world.count("interrupted")
+    elif ended.code == 1 or (ended.starved and ended.error == "too_few_shares"):
+        # A custodian that cannot journal gives no share.
+        _excuse(world, ended)
     elif ended.code not in BUSY_CODES:
         world.find(ended, f"exits {ended.code}")
-    elif ended.code == 1:
-        _excuse(world, ended)
     if "Traceback" in ended.err or "it hung" in ended.err:
         world.find(ended, "shows a traceback")
     if "database is locked" in ended.err + ended.out:
