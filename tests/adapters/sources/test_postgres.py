@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,32 +31,12 @@ from tests.adapters.sources.trees import fill, token
 from tests.support.postgres import (
     SUPERUSER_PASSWORD,
     Postgres,
-    PostgresAbsentError,
-    running_postgres,
     tool_folder,
 )
 from tests.support.postgres_rows import EVERYTHING
 
 pytestmark = pytest.mark.loopback
 CANARY = "canary-row-7f3a"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    try:
-        with running_postgres(18) as running:
-            yield running
-    except PostgresAbsentError as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture(scope="module")
-def server16() -> Iterator[Postgres]:
-    try:
-        with running_postgres(16) as running:
-            yield running
-    except PostgresAbsentError as reason:
-        pytest.skip(str(reason))
 
 
 @pytest.fixture

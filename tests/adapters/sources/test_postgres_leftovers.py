@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -23,8 +22,6 @@ from tests.adapters.sources.trees import token
 from tests.support.postgres import (
     SUPERUSER_PASSWORD,
     Postgres,
-    PostgresAbsentError,
-    running_postgres,
 )
 
 pytestmark = pytest.mark.loopback
@@ -42,15 +39,6 @@ target._make({"encoding": "UTF8", "collation": "C", "ctype": "C"})
 print(target.owner, flush=True)
 time.sleep(60)
 """
-
-
-@pytest.fixture(name="server", scope="module")
-def _server() -> Iterator[Postgres]:
-    try:
-        with running_postgres(18) as running:
-            yield running
-    except PostgresAbsentError as reason:
-        pytest.skip(str(reason))
 
 
 def left_overs(server: Postgres) -> list[str]:

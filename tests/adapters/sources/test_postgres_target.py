@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,21 +18,12 @@ from strongroom.adapters.sources.restore_facts import Fact
 from strongroom.errors import Damaged, Refused, StrongroomError
 from strongroom.vault.source import Entry
 from tests.adapters.sources.trees import token
-from tests.support.postgres import Postgres, PostgresAbsentError, running_postgres, tool_folder
+from tests.support.postgres import Postgres
 from tests.support.postgres_rows import EVERYTHING, rows
 from tests.support.vault_fixtures import TestVault, Written, bring_back, source_id
 
 pytestmark = pytest.mark.loopback
 Dump = tuple[list[tuple[Entry, bytes]], dict[str, Fact]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    try:
-        with running_postgres(18) as running:
-            yield running
-    except PostgresAbsentError as reason:
-        pytest.skip(str(reason))
 
 
 @pytest.fixture
@@ -70,22 +60,6 @@ def left_overs(server: Postgres) -> list[str]:
     ]
 
 
-@pytest.fixture
-def clean(server: Postgres) -> Iterator[None]:
-    """The database `back` and the roles of restores are gone before and after."""
-    remove(server)
-    yield
-    remove(server)
-
-
-def remove(server: Postgres) -> None:
-    server.sql('DROP DATABASE IF EXISTS "back" WITH (FORCE)')
-    for name in server.roles():
-        if name.startswith(ROLE_PREFIX):
-            server.sql(f"DROP ROLE {name}")
-
-
-@pytest.mark.usefixtures("clean")
 def test_through_a_vault_and_the_next_day_stores_little(server: Postgres, plan: DumpPlan) -> None:
     """The whole way: sealed, facts included, restored from the sealed bytes, equal."""
     place = server.make("everything", *EVERYTHING)
@@ -119,7 +93,6 @@ def test_through_a_vault_and_the_next_day_stores_little(server: Postgres, plan: 
     assert rows(server, "back").keys() == rows(server, "everything").keys()
 
 
-@pytest.mark.usefixtures("clean")
 def test_facts_are_of_the_snapshot_that_is_dumped(server: Postgres, plan: DumpPlan) -> None:
     """Rows change all the time; digests of any other moment would refuse this restore."""
     place = server.make(
@@ -152,7 +125,6 @@ def test_facts_are_of_the_snapshot_that_is_dumped(server: Postgres, plan: DumpPl
     assert later["rows"] != facts["rows"]
 
 
-@pytest.mark.usefixtures("clean")
 @pytest.mark.parametrize("privileged", [False, True])
 def test_restored_equal_into_a_new_database(
     server: Postgres, plan: DumpPlan, privileged: bool
@@ -178,29 +150,25 @@ def test_restored_equal_into_a_new_database(
     assert "back" in server.databases()
 
 
-@pytest.mark.usefixtures("clean")
-def test_version_16_restored_equal_by_version_16_and_18(tmp_path: Path, server: Postgres) -> None:
-    try:
-        with running_postgres(16) as old:
-            plan = DumpPlan(tmp_path / "spool", token, (server.tools, old.tools))
-            dump = take(old.make("everything", *EVERYTHING), plan)
-            bring(dump, PostgresDatabaseTarget(old.at("back"), plan))
-            wanted = rows(old, "everything")
-            assert rows(old, "back") == wanted
-            bring(dump, PostgresDatabaseTarget(server.at("back"), plan))
-            assert rows(server, "back") == wanted
-            # The other way: what newer tools dumped needs newer ones, and those a newer server.
-            newer = DumpPlan(tmp_path / "spool", token, (tool_folder(18),))
-            with pytest.raises(ToolFailed, match="transaction_timeout") as caught:
-                bring(take(server.at("back"), newer), PostgresDatabaseTarget(old.at("no"), newer))
-            assert "older than the tools" in caught.value.hint
-            assert left_overs(old)[1:] == []
-            assert "no" not in old.databases()
-    except PostgresAbsentError as reason:
-        pytest.skip(str(reason))
+def test_version_16_restored_equal_by_version_16_and_18(
+    tmp_path: Path, server: Postgres, server16: Postgres
+) -> None:
+    plan = DumpPlan(tmp_path / "spool", token, (server.tools, server16.tools))
+    dump = take(server16.make("everything", *EVERYTHING), plan)
+    bring(dump, PostgresDatabaseTarget(server16.at("back"), plan))
+    wanted = rows(server16, "everything")
+    assert rows(server16, "back") == wanted
+    bring(dump, PostgresDatabaseTarget(server.at("back"), plan))
+    assert rows(server, "back") == wanted
+    # The other way: what newer tools dumped needs newer ones, and those a newer server.
+    newer = DumpPlan(tmp_path / "spool", token, (server.tools,))
+    with pytest.raises(ToolFailed, match="transaction_timeout") as caught:
+        bring(take(server.at("back"), newer), PostgresDatabaseTarget(server16.at("no"), newer))
+    assert "older than the tools" in caught.value.hint
+    assert left_overs(server16)[1:] == []
+    assert "no" not in server16.databases()
 
 
-@pytest.mark.usefixtures("clean")
 def test_a_role_that_may_create_databases_is_enough(server: Postgres, plan: DumpPlan) -> None:
     server.sql("DROP ROLE IF EXISTS maker", "CREATE ROLE maker LOGIN CREATEDB PASSWORD 'p'")
     dump = take(server.make("plain", "CREATE TABLE t AS SELECT 1 AS a"), plan)
@@ -209,7 +177,6 @@ def test_a_role_that_may_create_databases_is_enough(server: Postgres, plan: Dump
     assert left_overs(server) == []
 
 
-@pytest.mark.usefixtures("clean")
 def test_a_role_that_may_not_create_databases(server: Postgres, plan: DumpPlan) -> None:
     server.sql("DROP ROLE IF EXISTS nobody", "CREATE ROLE nobody LOGIN PASSWORD 'p'")
     dump = take(server.make("plain", "CREATE TABLE t AS SELECT 1 AS a"), plan)
@@ -218,7 +185,6 @@ def test_a_role_that_may_not_create_databases(server: Postgres, plan: DumpPlan) 
     assert "back" not in server.databases()
 
 
-@pytest.mark.usefixtures("clean")
 @pytest.mark.parametrize("privileged", [False, True])
 def test_restored_into_an_existing_empty_database(
     server: Postgres, plan: DumpPlan, privileged: bool
@@ -229,7 +195,6 @@ def test_restored_into_an_existing_empty_database(
     assert rows(server, "back") == rows(server, "everything")
 
 
-@pytest.mark.usefixtures("clean")
 @pytest.mark.parametrize("content", ["CREATE TABLE t ()", "CREATE SCHEMA s", "SELECT lo_create(0)"])
 def test_a_database_that_is_not_empty_is_refused(
     server: Postgres, plan: DumpPlan, content: str
@@ -240,7 +205,6 @@ def test_a_database_that_is_not_empty_is_refused(
     assert not plan.spool.exists()
 
 
-@pytest.mark.usefixtures("clean")
 @pytest.mark.parametrize(
     "options",
     [
@@ -262,7 +226,6 @@ def test_a_new_database_is_like_the_old_one(server: Postgres, plan: DumpPlan, op
     assert rows(server, "back") == rows(server, "other")
 
 
-@pytest.mark.usefixtures("clean")
 def test_another_encoding_is_refused(server: Postgres, plan: DumpPlan) -> None:
     dump = take(server.make("plain", "CREATE TABLE t AS SELECT 1 AS a"), plan)
     server.sql("CREATE DATABASE back TEMPLATE template0 ENCODING 'LATIN1'")
@@ -270,7 +233,6 @@ def test_another_encoding_is_refused(server: Postgres, plan: DumpPlan) -> None:
         bring(dump, PostgresDatabaseTarget(server.at("back"), plan))
 
 
-@pytest.mark.usefixtures("clean")
 @pytest.mark.parametrize("existing", [False, True])
 @pytest.mark.parametrize(
     ("name", "value"),
@@ -298,7 +260,6 @@ def test_a_fact_that_does_not_hold_leaves_no_database(
     assert list(plan.spool.iterdir()) == []
 
 
-@pytest.mark.usefixtures("clean")
 @pytest.mark.parametrize("existing", [False, True])
 def test_a_restore_that_fails_in_the_middle_leaves_no_database(
     server: Postgres, plan: DumpPlan, existing: bool
@@ -326,7 +287,6 @@ def test_a_restore_that_fails_in_the_middle_leaves_no_database(
         assert rows(server, "back") == {"large objects": [], "sequences": []}
 
 
-@pytest.mark.usefixtures("clean")
 def test_abandon_leaves_nothing(server: Postgres, plan: DumpPlan) -> None:
     files, _ = take(server.make("plain", "CREATE TABLE t AS SELECT 1 AS a"), plan)
     target = PostgresDatabaseTarget(server.at("back"), plan)
@@ -339,7 +299,6 @@ def test_abandon_leaves_nothing(server: Postgres, plan: DumpPlan) -> None:
     assert list(plan.spool.iterdir()) == []
 
 
-@pytest.mark.usefixtures("clean")
 def test_a_database_made_meanwhile_is_not_replaced(server: Postgres, plan: DumpPlan) -> None:
     dump = take(server.make("plain", "CREATE TABLE t AS SELECT 1 AS a"), plan)
     target = PostgresDatabaseTarget(server.at("back"), plan)
@@ -350,7 +309,6 @@ def test_a_database_made_meanwhile_is_not_replaced(server: Postgres, plan: DumpP
     assert left_overs(server) == []
 
 
-@pytest.mark.usefixtures("clean")
 def test_hostile_sql_in_a_dump_gets_no_superuser(
     server: Postgres, plan: DumpPlan, tmp_path: Path
 ) -> None:
@@ -398,7 +356,6 @@ def test_hostile_sql_in_a_dump_gets_no_superuser(
     server.sql('DROP DATABASE "hostile" WITH (FORCE)', "DROP ROLE mallory")
 
 
-@pytest.mark.usefixtures("clean")
 def test_owners_come_back_only_when_privileged(server: Postgres, plan: DumpPlan) -> None:
     server.sql('DROP DATABASE IF EXISTS "owned" WITH (FORCE)', "DROP ROLE IF EXISTS owner1")
     server.sql("CREATE ROLE owner1")
@@ -417,7 +374,6 @@ def test_owners_come_back_only_when_privileged(server: Postgres, plan: DumpPlan)
     assert left_overs(server) == []
 
 
-@pytest.mark.usefixtures("clean")
 def test_a_server_that_lets_no_new_role_in(server: Postgres, plan: DumpPlan) -> None:
     dump = take(server.make("plain", "CREATE TABLE t AS SELECT 1 AS a"), plan)
     rules = server.socket_folder / "data" / "pg_hba.conf"
@@ -463,7 +419,6 @@ def test_wrong_password_and_server_gone(server: Postgres, plan: DumpPlan) -> Non
         PostgresDatabaseTarget(PostgresPlace("a", "b", "127.0.0.1", 1), plan)
 
 
-@pytest.mark.usefixtures("clean")
 def test_what_cannot_be_dropped_is_named(server: Postgres, plan: DumpPlan) -> None:
     files, facts = take(server.make("plain", "CREATE TABLE t AS SELECT 1 AS a"), plan)
     # The role gets an object elsewhere, which keeps it from being dropped.
