@@ -9,6 +9,12 @@ from strongroom.crypto.hashing import Bytes
 from strongroom.errors import Damaged
 
 LEVEL: Final = 3
+TABLE_LOG: Final = 16
+"""Two tables of 256 KiB, so that they and a segment stay in a core's own cache.
+
+The level's own have 768 KiB. Measured with these: a tenth faster on cores left alone, a quarter
+where others use the caches too; text and trees as small as before, database pages 1 % larger.
+"""
 
 
 class Zstandard(threading.local):
@@ -16,7 +22,14 @@ class Zstandard(threading.local):
 
     def __init__(self) -> None:
         super().__init__()
-        self._compressor = zstandard.ZstdCompressor(level=LEVEL)
+        self._compressor = zstandard.ZstdCompressor(
+            compression_params=zstandard.ZstdCompressionParameters(
+                compression_level=LEVEL,
+                hash_log=TABLE_LOG,
+                chain_log=TABLE_LOG,
+                write_content_size=True,
+            )
+        )
         self._decompressor = zstandard.ZstdDecompressor()
 
     def compress(self, data: Bytes) -> bytes:
