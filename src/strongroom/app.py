@@ -33,8 +33,10 @@ from strongroom.operations.credentials import (
     secret_name,
 )
 from strongroom.operations.deployment import (
+    CommandPlace,
     DatabasePlace,
     Deployment,
+    Place,
     Secrets,
     TargetOptions,
     Tools,
@@ -64,19 +66,24 @@ _PLUGS: Final[Mapping[str, str]] = {
     "tool_folders": "strongroom.adapters.sources.postgres_tools:known_folders",
     "postgres_place": "strongroom.adapters.sources.postgres_connection:PostgresPlace",
     "dump_plan": "strongroom.adapters.sources.postgres:DumpPlan",
+    "find_program": "strongroom.adapters.sources.command_run:find_program",
     "source.sqlite": "strongroom.adapters.sources.sqlite:SqliteSource",
     "source.tree": "strongroom.adapters.sources.tree:TreeSource",
     "source.file": "strongroom.adapters.sources.tree:FileSource",
     "source.postgresql": "strongroom.adapters.sources.postgres:PostgresSource",
+    "source.command": "strongroom.adapters.sources.command:CommandSource",
     "target.sqlite": "strongroom.adapters.sources.sqlite_target:SqliteTarget",
     "target.tree": "strongroom.adapters.sources.tree_target:TreeTarget",
     "target.file": "strongroom.adapters.sources.file_target:FileTarget",
+    "target.command": "strongroom.adapters.sources.file_target:FileTarget",
+    "target.command_stdin": "strongroom.adapters.sources.command_target:CommandTarget",
     "target.postgresql": "strongroom.adapters.sources.postgres_folder:PostgresFolderTarget",
     "target.postgresql_database": (
         "strongroom.adapters.sources.postgres_target:PostgresDatabaseTarget"
     ),
 }
-TARGET_KINDS: Final = ("sqlite", "tree", "file", "postgresql")
+TARGET_KINDS: Final = ("sqlite", "tree", "file", "postgresql", "command")
+STREAM_KINDS: Final = ("file", "command")
 
 
 @cache
@@ -232,6 +239,10 @@ class App:
         """Raise UsageError or Refused for a URL of a database that could not be connected to."""
         plug("postgres_place").parse(url)
 
+    def check_command(self, arguments: Sequence[str]) -> None:
+        """Raise ProgramMissing for a command whose program is not on this machine."""
+        plug("find_program")(arguments[0])
+
     def _bare_locations(self, plan: RecoveryPlan) -> dict[str, Location]:
         """Open what can be opened; raises LocationUnavailable when nothing can."""
         opened: dict[str, Location] = {}
@@ -324,7 +335,11 @@ class App:
             server = plug("postgres_place").parse(source.url, password)
             opened = plug("source.postgresql")(server, self._dump_plan(settings))
             return opened
-        path = parse_source_url(source.url).path
+        url = parse_source_url(source.url)
+        if source.kind == "command" and url.arguments:
+            opened = plug("source.command")(url.arguments, self.clock)
+            return opened
+        path = url.path
         if source.kind == "sqlite":
             spool = plug("spool_plan")(settings.spool, self.clock, self.token)
             opened = plug("source.sqlite")(path, spool)
@@ -354,7 +369,7 @@ class App:
         self,
         settings: Settings,
         kind: str,
-        place: Path | DatabasePlace,
+        place: Place,
         options: TargetOptions,
         only: Sequence[str],
     ) -> Target:
@@ -372,6 +387,15 @@ class App:
             target = plug("target.postgresql_database")(
                 server, self._dump_plan(settings), options.privileged
             )
+            return target
+        if isinstance(place, CommandPlace):
+            if kind not in STREAM_KINDS:
+                raise UsageError(
+                    "only one stream of bytes can be restored to a command",
+                    f"this source is of kind {kind}",
+                    hint="Name a folder or a file with --to.",
+                )
+            target = plug("target.command_stdin")(place.arguments, str(place), self.clock)
             return target
         target = plug(f"target.{kind}")(place, self.token, options.overwrite, options.privileged)
         return target

@@ -45,7 +45,6 @@ def test_a_source_is_understood(text: str, kind: str | None, path: bytes) -> Non
         "postgresql://db/a\nb",
         "postgresql://db/é",
         "mysql://db.example/app",
-        "command:pg_dumpall",
         "https://example.org/x",
         "sqlite://relative.db",
         "file://host/dir",

@@ -10,7 +10,7 @@ from strongroom.cli import output, sources
 from strongroom.cli.face import Face, SecretFile, With
 from strongroom.clients import parse_source_url
 from strongroom.errors import PartlyDone, UsageError
-from strongroom.operations.deployment import DatabasePlace, TargetOptions
+from strongroom.operations.deployment import CommandPlace, DatabasePlace, TargetOptions
 from strongroom.operations.restore import RestoreReport, RestoreRequest
 from strongroom.operations.restore import restore as bring_back
 
@@ -32,7 +32,8 @@ class Place:
 
     to: Annotated[str, Parameter(metavar="PATH")]
     """A new or empty folder, which gets one entry for each source; or the URL of one source, such
-    as postgresql://HOST/DATABASE: a new database, or one that is there and empty."""
+    as postgresql://HOST/DATABASE: a new database, or one that is there and empty; or
+    command:["PROGRAM","ARGUMENT"], which gets one stream of bytes on its stdin."""
     source: str | None = None
     """Only this source."""
     only: Annotated[tuple[str, ...], Parameter(metavar="PATH")] = ()
@@ -110,7 +111,8 @@ def _request(face: Face, place: Place, asked: RestoreRequest) -> RestoreRequest:
     """Add the place to what is asked for."""
     password = sources.read_password_file(place.password_file)
     asked = replace(asked, source=place.source, only=place.only)
-    url = parse_source_url(place.to) if "://" in place.to else None
+    is_url = "://" in place.to or place.to.lower().startswith("command:")
+    url = parse_source_url(place.to) if is_url else None
     if url is not None and url.server:
         if asked.options.overwrite:
             raise UsageError(
@@ -124,6 +126,14 @@ def _request(face: Face, place: Place, asked: RestoreRequest) -> RestoreRequest:
         raise UsageError(
             "a password is given, and the place takes none", hint="Leave out --password-file."
         )
+    if url is not None and url.arguments:
+        if asked.options != DEFAULT:
+            raise UsageError(
+                "a command gets one stream of bytes, and no options with it",
+                "--overwrite and --privileged are for files and folders",
+            )
+        face.app.check_command(url.arguments)
+        return replace(asked, url=CommandPlace(url.arguments, url.text))
     if url is not None:
         return replace(asked, file=Path(_text(url.path)))
     return replace(asked, folder=Path(place.to).absolute())

@@ -19,8 +19,9 @@ def add(client: str, url: str, /, *, password_file: SecretFile | None = None, fa
     client
         The client's name.
     url
-        sqlite:///PATH, file:///PATH or a path, whose kind is found out, or
-        postgresql://[USER@]HOST[:PORT]/DATABASE; NAME=URL names it.
+        sqlite:///PATH, file:///PATH or a path, whose kind is found out,
+        postgresql://[USER@]HOST[:PORT]/DATABASE, or command:["PROGRAM","ARGUMENT"], whose stdout
+        is kept; NAME=URL names it.
     password_file
         For PostgreSQL: a file with the password, or - for stdin; kept sealed.
     """

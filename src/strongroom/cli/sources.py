@@ -21,6 +21,9 @@ def sniffed(app: App, typed: str) -> tuple[str, str, str]:
     if url.server:
         app.check_database_url(url.text)
         return name or url.default_name, "postgresql", url.text
+    if url.arguments:
+        app.check_command(url.arguments)
+        return name or url.default_name, "command", url.text
     found = app.sniff(url.path)
     if url.kind is not None and url.kind != found:
         raise UsageError(

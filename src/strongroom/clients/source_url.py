@@ -1,8 +1,8 @@
 """Read what a person typed as a source. Pure: what is on the disk is asked elsewhere.
 
-`sqlite:///abs/path`, `file:///abs/path`, `postgresql://host/database` and plain paths are
-understood. A plain path and a `file:` URL do not say what lies there, so their kind is open until
-the disk was asked. What a database's URL says in full is read by who connects to it.
+`sqlite:///abs/path`, `file:///abs/path`, `postgresql://host/database`, `command:[...]` and plain
+paths are understood. A plain path and a `file:` URL do not say what lies there, so their kind is
+open until the disk was asked. What a database's URL says in full is read by who connects to it.
 """
 
 import posixpath
@@ -11,17 +11,18 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
 
+from strongroom.clients.command import command_text, is_command, parse_command
 from strongroom.errors import Refused, UsageError
 from strongroom.ids import FILE_NAME_BYTES_MAX, check_file_name
 
-SourceKind = Literal["sqlite", "tree", "file", "postgresql"]
+SourceKind = Literal["sqlite", "tree", "file", "postgresql", "command"]
 PATH_BYTES_MAX = 4096
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/*[^/@]*:[^/@]*@")
 _PASSWORD_OPTION = re.compile(r"[?&](password|passfile|sslpassword)=", re.IGNORECASE)
 _POSTGRES = ("postgresql", "postgres")
-_LATER = ("mysql", "mariadb", "command")
-_KNOWN = "sqlite:///PATH, file:///PATH, postgresql://HOST/DATABASE or a plain path"
+_LATER = ("mysql", "mariadb")
+_KNOWN = "sqlite:///PATH, file:///PATH, postgresql://HOST/DATABASE, command:[...] or a plain path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +30,20 @@ class SourceUrl:
     """Where a source is; `kind` is None until the disk was asked.
 
     `path` is absolute bytes; a database on a server has none, and `server` instead: what follows
-    `postgresql://`, options included, never a password.
+    `postgresql://`, options included, never a password. A command has only its `arguments`, the
+    program first.
     """
 
     kind: SourceKind | None
     path: bytes
     server: str = ""
+    arguments: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """The URL as it is stored and shown; `parse_source_url` reads it back."""
+        if self.arguments:
+            return command_text(self.arguments)
         if self.server:
             return f"postgresql://{self.server}"
         scheme = "sqlite" if self.kind == "sqlite" else "file"
@@ -46,11 +51,13 @@ class SourceUrl:
 
     @property
     def default_name(self) -> str:
-        """A name made from the last part of the path, or the database's."""
+        """A name made from the last part of the path, the database's, or the program's."""
         base = posixpath.basename(self.path).decode("utf-8", "replace") or "root"
         if self.server:
             address = re.split(r"[?#]", self.server)[0]
             base = unquote(address.partition("/")[2]) or "database"
+        if self.arguments:
+            base = posixpath.basename(self.arguments[0])
         safe = "".join("_" if _forbidden(sign) else sign for sign in base).lstrip("-") or "_"
         # Cut by bytes, and never through a character.
         return safe.encode()[:FILE_NAME_BYTES_MAX].decode("utf-8", "ignore")
@@ -65,6 +72,8 @@ def parse_source_url(text: str, cwd: str = "/") -> SourceUrl:
 
     The text is not repeated in errors that could repeat a password.
     """
+    if is_command(text):
+        return SourceUrl("command", b"", arguments=parse_command(text))
     if _PASSWORD.match(text) or (_PASSWORD_OPTION.search(text) and _is_postgres(text)):
         raise Refused(
             "a password in a source URL is refused",
@@ -73,7 +82,7 @@ def parse_source_url(text: str, cwd: str = "/") -> SourceUrl:
         )
     found = _URL.fullmatch(text)
     scheme = found[1].lower() if found else text.partition(":")[0]
-    if scheme in _LATER and (found or text.startswith("command:")):
+    if scheme in _LATER and found:
         raise UsageError(f"{scheme} sources are not yet available", f"this version knows {_KNOWN}")
     if found and scheme in _POSTGRES:
         return SourceUrl("postgresql", b"", _server(found[2]))
@@ -86,6 +95,8 @@ def parse_source_url(text: str, cwd: str = "/") -> SourceUrl:
 
 def split_source_name(text: str) -> tuple[str | None, str]:
     """Split `NAME=URL`; without a name the whole text is the URL, as is one such as `/a=b`."""
+    if is_command(text):
+        return None, text
     name, equals, url = text.partition("=")
     if not equals or "/" in name or not name:
         return None, text

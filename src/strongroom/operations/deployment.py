@@ -65,6 +65,22 @@ class DatabasePlace:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandPlace:
+    """A command whose stdin takes what is restored: the program with its arguments."""
+
+    arguments: tuple[str, ...]
+    text: str
+
+    def __str__(self) -> str:
+        """Return the command as one text."""
+        return self.text
+
+
+Place = Path | DatabasePlace | CommandPlace
+"""Where one source is restored to."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tools:
     """What touches the outside world, ready to use; made by `app.py`."""
 
@@ -79,7 +95,7 @@ class Tools:
     lock: Callable[[VaultId], AbstractContextManager[None]]
     source: Callable[[ClientSource, Iterable[str]], Source]
     """Open a source; the URLs of the locations are left out of it."""
-    target: Callable[[str, Path | DatabasePlace, TargetOptions, Sequence[str]], Target]
+    target: Callable[[str, Place, TargetOptions, Sequence[str]], Target]
     """Open a place for a source of this kind, or for these paths or tables of it."""
     sweep: Callable[[], int]
     """Remove what a killed backup left in the spool."""

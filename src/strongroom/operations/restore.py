@@ -12,7 +12,13 @@ from strongroom.clients import Client
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.ids import check_file_name
 from strongroom.operations.choosing import as_path, check_parts, sort_choices
-from strongroom.operations.deployment import DatabasePlace, Deployment, TargetOptions
+from strongroom.operations.deployment import (
+    CommandPlace,
+    DatabasePlace,
+    Deployment,
+    Place,
+    TargetOptions,
+)
 from strongroom.operations.open_keys import open_keys
 from strongroom.operations.read_snapshot import find_to_read
 from strongroom.vault import Target, Vault
@@ -33,7 +39,7 @@ class RestoreRequest:
     file: Path | None = None
     source: str | None = None
     options: TargetOptions = field(default_factory=TargetOptions)
-    url: DatabasePlace | None = None
+    url: DatabasePlace | CommandPlace | None = None
     only: tuple[str, ...] = ()
 
 
@@ -203,9 +209,7 @@ def _named(request: RestoreRequest, structure: Vault.Structure) -> list[SourceRe
     return named
 
 
-def _places(
-    request: RestoreRequest, names: list[str], known: str
-) -> Mapping[str, Path | DatabasePlace]:
+def _places(request: RestoreRequest, names: list[str], known: str) -> Mapping[str, Place]:
     single = request.file or request.url
     if single is not None:
         if len(names) != 1:

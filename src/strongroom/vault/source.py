@@ -29,7 +29,10 @@ class EntryUnreadable(StrongroomError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing in a source, named by raw bytes relative to its root."""
+    """One thing in a source, named by raw bytes relative to its root.
+
+    A recipe records the size that was read; before, that of a stream is not known and zero.
+    """
 
     path: bytes
     kind: EntryKind

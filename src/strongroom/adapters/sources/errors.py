@@ -45,6 +45,20 @@ class TargetFailed(StrongroomError):
     hint = "Nothing was published; mend the cause, or restore to another place."
 
 
+class ProgramMissing(StrongroomError):
+    """The program of a command is not there, or may not be executed."""
+
+    code = "program_missing"
+    hint = "Install it, or write the program's absolute path."
+
+
+class CommandFailed(StrongroomError):
+    """A command did not do what was asked of it."""
+
+    code = "command_failed"
+    hint = "Run it by hand, with the same short environment, to see what is wrong."
+
+
 def reason(error: OSError) -> str:
     """Return the operating system's sentence without the path, which `what` already names."""
     return error.strerror or type(error).__name__
