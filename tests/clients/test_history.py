@@ -82,28 +82,33 @@ def test_snapshot_goes_from_writing_to_pending_to_good(history: History) -> None
     history.begin_snapshot(begun, b"record", replace(FACT, kind="test.begun"))
     assert history.snapshots() == [begun]
     assert history.record_of(begun) == b"record"
-    history.good(begun, NOON, FACT)
-    assert history.snapshots()[0].state == "writing", "it cannot be good before it is placed"
-    history.placed(begun)
+    history.advance(begun, {})
     assert history.snapshots()[0].state == "pending"
     assert history.record_of(begun) is None
-    history.add_receipt(begun, 1, NOON)
-    history.add_receipt(begun, 1, NOON + timedelta(hours=1))
+    history.advance(begun, {1: NOON})
+    history.advance(begun, {1: NOON + timedelta(hours=1)})
     assert history.receipts(begun) == {1: NOON}
-    history.good(begun, NOON, FACT)
-    history.good(begun, NOON + timedelta(hours=1), FACT)
+    assert history.snapshots()[0].receipts == 1
+    history.advance(begun, {3: NOON}, (NOON, FACT))
+    history.advance(begun, {}, (NOON + timedelta(hours=1), FACT))
     (found,) = history.snapshots()
-    assert (found.state, found.received_at, found.receipts) == ("good", NOON, 1)
+    assert (found.state, found.received_at, found.receipts) == ("good", NOON, 2)
+    assert history.custodians_of() == {begun.hash: [1, 3]}
     assert len(history.facts("test.done")) == 1, "what happens once is told once"
 
 
 def test_placing_again_does_not_undo_good(history: History) -> None:
     begun = snapshot("ab", 0, "writing")
     history.begin_snapshot(begun, b"record", replace(FACT, kind="test.begun"))
-    history.placed(begun)
-    history.good(begun, NOON, FACT)
-    history.placed(begun)
+    history.advance(begun, {}, (NOON, FACT))
+    history.advance(begun, {})
     assert history.snapshots()[0].state == "good"
+
+
+def test_the_list_of_snapshots_is_the_callers(history: History) -> None:
+    history.adopt_snapshot(snapshot("ab", 0), {})
+    history.snapshots().clear()
+    assert len(history.snapshots()) == 1
 
 
 def test_adopted_snapshot_comes_with_its_receipts(history: History) -> None:

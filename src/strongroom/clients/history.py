@@ -6,7 +6,8 @@ records of one sequence number cannot exist. States go one way: writing, pending
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -89,12 +90,15 @@ class Snapshot:
 
 
 class History:
-    """The tables of one client's `client.db`."""
+    """The tables of one client's `client.db`, opened for one operation by one thread.
+
+    Snapshots are read once and again after a change made here: rows of snapshots change under the
+    vault's lock, and who does not hold it takes what was there when it looked.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._parsed: dict[Row, Snapshot] = {}
-        """Snapshots by their rows: a backup asks for all at every step, and few change between."""
+        self._snapshots: list[Snapshot] | None = None
         database.migrate(SCHEMA)
 
     # -- sources
@@ -173,13 +177,13 @@ class History:
 
     def begin_snapshot(self, snapshot: Snapshot, record_bytes: bytes, fact: Fact) -> None:
         """Write a snapshot's row with its exact record; from here on it can only be completed."""
-        with self._database.transaction() as transaction:
+        with self._changing_snapshots() as transaction:
             _insert(transaction.run, snapshot, record_bytes)
             record(transaction, fact)
 
     def adopt_snapshot(self, snapshot: Snapshot, receipts: Mapping[int, datetime]) -> None:
         """Write a snapshot that was found at the locations, with its receipts."""
-        with self._database.transaction() as transaction:
+        with self._changing_snapshots() as transaction:
             _insert(transaction.run, snapshot, None)
             transaction.run_many(
                 "INSERT INTO receipt (snapshot, custodian, received_at) VALUES (?, ?, ?)",
@@ -192,22 +196,37 @@ class History:
             row = reading.row("SELECT record FROM snapshot WHERE hash = ?", (snapshot.hash,))
         return row[0] if row else None
 
-    def placed(self, snapshot: Snapshot) -> None:
-        """Note that enough locations hold the record."""
-        with self._database.transaction() as transaction:
+    def advance(
+        self,
+        snapshot: Snapshot,
+        receipts: Mapping[int, datetime],
+        good: tuple[datetime, Fact] | None = None,
+    ) -> None:
+        """Note that enough locations hold the record, and who has signed a receipt for it.
+
+        With `good`, the time that counts and the fact that tells of it, a snapshot that was not
+        good becomes so. All of it is one step; the same again changes nothing.
+        """
+        with self._changing_snapshots() as transaction:
             transaction.run(
                 "UPDATE snapshot SET state = 'pending', record = NULL "
                 "WHERE hash = ? AND state = 'writing'",
                 (snapshot.hash,),
             )
-
-    def add_receipt(self, snapshot: Snapshot, custodian: int, at: datetime) -> None:
-        """Note one custodian's receipt; the same one again changes nothing."""
-        with self._database.transaction() as transaction:
-            transaction.run(
+            transaction.run_many(
                 "INSERT OR IGNORE INTO receipt (snapshot, custodian, received_at) VALUES (?, ?, ?)",
-                (snapshot.hash, custodian, format_instant(at)),
+                [(snapshot.hash, index, format_instant(at)) for index, at in receipts.items()],
             )
+            if good is None:
+                return
+            received_at, fact = good
+            changed = transaction.run(
+                "UPDATE snapshot SET state = 'good', received_at = ? "
+                "WHERE hash = ? AND state = 'pending'",
+                (format_instant(received_at), snapshot.hash),
+            )
+            if changed:
+                record(transaction, fact)
 
     def receipts(self, snapshot: Snapshot) -> dict[int, datetime]:
         """Return when each custodian received it, by custodian index."""
@@ -217,28 +236,26 @@ class History:
             )
         return {index: parse_instant(at) for index, at in rows}
 
-    def good(self, snapshot: Snapshot, received_at: datetime, fact: Fact) -> None:
-        """Make a pending snapshot good, with the fact that tells of it."""
-        with self._database.transaction() as transaction:
-            changed = transaction.run(
-                "UPDATE snapshot SET state = 'good', received_at = ? "
-                "WHERE hash = ? AND state = 'pending'",
-                (format_instant(received_at), snapshot.hash),
-            )
-            if changed:
-                record(transaction, fact)
+    def custodians_of(self) -> dict[str, list[int]]:
+        """Return who has signed for each snapshot, by its hash."""
+        with self._database.reading() as reading:
+            rows = reading.rows("SELECT snapshot, custodian FROM receipt ORDER BY custodian")
+        found: dict[str, list[int]] = {}
+        for snapshot, index in rows:
+            found.setdefault(snapshot, []).append(index)
+        return found
 
     def snapshots(self) -> list[Snapshot]:
         """Return every snapshot, oldest first."""
-        with self._database.reading() as reading:
-            rows = reading.rows(
-                "SELECT hash, writer, sequence, state, created_at, received_at, summary, "
-                "(SELECT count(*) FROM receipt WHERE receipt.snapshot = snapshot.hash) "
-                "FROM snapshot ORDER BY rowid"
-            )
-        parsed = self._parsed
-        self._parsed = {row: parsed.get(row) or _snapshot(row) for row in rows}
-        return list(self._parsed.values())
+        if self._snapshots is None:
+            with self._database.reading() as reading:
+                rows = reading.rows(
+                    "SELECT hash, writer, sequence, state, created_at, received_at, summary, "
+                    "(SELECT count(*) FROM receipt WHERE receipt.snapshot = snapshot.hash) "
+                    "FROM snapshot ORDER BY rowid"
+                )
+            self._snapshots = [_snapshot(row) for row in rows]
+        return list(self._snapshots)
 
     def find(self, wanted: str) -> Snapshot:
         """Return the snapshot meant by `latest`, an id prefix, or a time."""
@@ -257,6 +274,12 @@ class History:
     def close(self) -> None:
         """Give the database back."""
         self._database.close()
+
+    @contextmanager
+    def _changing_snapshots(self) -> Iterator[Transaction]:
+        self._snapshots = None
+        with self._database.transaction() as transaction:
+            yield transaction
 
 
 def find_snapshot(snapshots: Sequence[Snapshot], wanted: str) -> Snapshot:

@@ -45,9 +45,10 @@ def add_client(deployment: Deployment, wanted: NewClient) -> Client:
         wanted.keep,
         tools.clock.now(),
     )
-    deployment.seal_worker_keys(client, WorkerKeys.draw(tools.token))
+    keys = WorkerKeys.draw(tools.token)
+    deployment.seal_worker_keys(client, keys)
     with tools.history(client.id) as history:
-        enrol_writer(deployment, client, history)
+        enrol_writer(deployment, client, history, keys)
     deployment.registry.add_client(
         client,
         deployment.fact(

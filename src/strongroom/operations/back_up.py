@@ -17,7 +17,11 @@ from strongroom.locations import LocationUnavailable
 from strongroom.operations.catch_up import catch_up
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.enrol_writer import enrol_writer
-from strongroom.operations.fill_locations import count_lacking, put_small_objects
+from strongroom.operations.fill_locations import (
+    count_lacking,
+    put_client_objects,
+    put_install_objects,
+)
 from strongroom.operations.placing import session_path
 from strongroom.operations.receipts import complete, guard_against_rollback
 from strongroom.operations.vault_config import check_config
@@ -72,6 +76,8 @@ class _Run:
     vault: Vault
     keys: WorkerKeys
     progress: Callable[[Vault.Progress], None]
+    public_keys: list[bytes] = field(default_factory=list)
+    """The custodians' keys for the client, by index."""
     dealt: list[tuple[str, Envelope]] = field(default_factory=list)
     reports: list[SourceReport] = field(default_factory=list)
     commitments: dict[str, str] = field(default_factory=dict)
@@ -79,10 +85,22 @@ class _Run:
     left_out: list[str] = field(default_factory=list)
 
 
+def prepare(deployment: Deployment) -> None:
+    """Do what is done once before any number of clients are backed up."""
+    deployment.tools.sweep()
+    put_install_objects(deployment)
+
+
 def back_up(
-    deployment: Deployment, client: Client, progress: Callable[[Vault.Progress], None]
+    deployment: Deployment,
+    client: Client,
+    progress: Callable[[Vault.Progress], None],
+    *,
+    prepared: bool = False,
 ) -> BackupReport:
-    """Back up one client; raises when nothing could be kept."""
+    """Back up one client; raises when nothing could be kept. `prepared`: `prepare` was called."""
+    if not prepared:
+        prepare(deployment)
     tools = deployment.tools
     started = tools.clock.monotonic()
     with (
@@ -90,24 +108,24 @@ def back_up(
         tools.history(client.id) as history,
         tools.index(client.id) as index,
     ):
-        vault = deployment.vault(client, index)
-        run = _Run(deployment, client, history, vault, deployment.worker_keys(client), progress)
-        tools.sweep()
-        enrol_writer(deployment, client, history)
+        keys = deployment.worker_keys(client)
+        vault = deployment.vault(client, index, keys)
+        run = _Run(deployment, client, history, vault, keys, progress)
+        enrol_writer(deployment, client, history, keys)
         check_config(deployment, client, history, "write")
-        complete(deployment, client, history)
-        guard_against_rollback(deployment, client, history)
-        put_small_objects(deployment, client, history)
+        complete(deployment, client, history, keys.writer_id)
+        listing = guard_against_rollback(deployment, client, history, keys.writer_public)
+        put_client_objects(deployment, client, history)
         catch_up(deployment, client, history, vault)
-        body_totals = _write(run)
-        silent, forked = complete(deployment, client, history)
-        catch_up(deployment, client, history, vault)
+        record, body_totals = _write(run)
+        silent, forked = complete(deployment, client, history, keys.writer_id)
         snapshot = history.snapshots()[-1]
+        catch_up(deployment, client, history, vault, {snapshot.hash: record})
         unsigned = [f"custodian {index}: {why}" for index, why in silent.items()]
         run.problems.extend(f"custodian {index}: {why}" for index, why in forked.items())
         run.problems.extend(
             f"location {name} lacks {count} snapshots: `strongroom vault repair {client.name}`"
-            for name, count in count_lacking(deployment, client).items()
+            for name, count in count_lacking(deployment, listing).items()
         )
         if snapshot.state != "good":
             run.problems.extend(unsigned)
@@ -115,7 +133,6 @@ def back_up(
             f"location {name}: {err}"
             for name, err in {**deployment.absent_locations, **deployment.copies.failures}.items()
         )
-        receipts = len(history.receipts(snapshot))
     return BackupReport(
         client=client.name,
         snapshot=snapshot.hash,
@@ -124,7 +141,7 @@ def back_up(
         stored_bytes=body_totals[1],
         sent_bytes=body_totals[2],
         elapsed_seconds=round(tools.clock.monotonic() - started, 3),
-        receipts=receipts,
+        receipts=snapshot.receipts,
         receipts_needed=deployment.roster.threshold,
         receipts_of=len(deployment.roster.members),
         sources=run.reports,
@@ -133,8 +150,8 @@ def back_up(
     )
 
 
-def _write(run: _Run) -> tuple[int, int, int]:
-    """Write one snapshot up to its record; returns bytes read, stored (one copy) and sent."""
+def _write(run: _Run) -> tuple[Envelope, tuple[int, int, int]]:
+    """Write one snapshot; returns its record, and bytes read, stored (one copy) and sent."""
     sources = run.history.sources()
     if not sources:
         raise UsageError(
@@ -144,6 +161,7 @@ def _write(run: _Run) -> tuple[int, int, int]:
     writer_id = run.keys.writer_id
     own = [s for s in run.history.snapshots() if s.writer == writer_id]
     sequence = own[-1].sequence + 1 if own else 1
+    run.public_keys = client_keys(run.deployment, run.client, run.history)
     with run.vault.write(run.progress) as writer:
         failures: list[StrongroomError] = []
         for source in sources:
@@ -160,9 +178,7 @@ def _write(run: _Run) -> tuple[int, int, int]:
         if len(failures) == len(sources):
             raise failures[0]
         writer.flush()
-        for session, keys in run.dealt:
-            key = session_path(run.deployment.install, run.client.vault, session)
-            run.deployment.copies.put(key, keys.encode())
+        _place_keys(run)
         header = SnapshotHeader(
             install=run.deployment.install,
             client=run.client.id,
@@ -181,7 +197,19 @@ def _write(run: _Run) -> tuple[int, int, int]:
         record = header.sign(run.keys.writer_seed, writer.body(sequence, _card(run.client)))
         totals = (writer.read_bytes, writer.stored_bytes, writer.sent_bytes)
     _commit(run, header, record, totals)
-    return totals
+    return record, totals
+
+
+def _place_keys(run: _Run) -> None:
+    """Place the keys objects side by side; when this returns, the locations hold all of them."""
+    placing = [
+        run.deployment.copies.put_async(
+            session_path(run.deployment.install, run.client.vault, session), keys.encode()
+        )
+        for session, keys in run.dealt
+    ]
+    for placed in placing:
+        placed.result()
 
 
 def _add_source(run: _Run, writer: Vault.Writer, source: ClientSource) -> None:
@@ -197,7 +225,7 @@ def _add_source(run: _Run, writer: Vault.Writer, source: ClientSource) -> None:
         )
         dealt = Dealing.deal(
             label,
-            client_keys(deployment, client, run.history),
+            run.public_keys,
             run.keys.writer_seed,
             run.keys.structure,
             deployment.tools.token,

@@ -4,18 +4,34 @@ Snapshots are learnt in the order of the history, each with the key of the write
 a later one refers to segments of earlier ones, whoever wrote them.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from strongroom.clients import Client, History, Snapshot
+from strongroom.crypto.envelope import Envelope
 from strongroom.errors import StrongroomError
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.open_keys import verified_header
 from strongroom.operations.receipts import fetch_record
 from strongroom.vault import Vault
 
+_NOTHING: Mapping[str, Envelope] = MappingProxyType({})
 
-def catch_up(deployment: Deployment, client: Client, history: History, vault: Vault) -> None:
-    """Make every good snapshot usable that the index does not know; the caller has the lock."""
+
+def catch_up(
+    deployment: Deployment,
+    client: Client,
+    history: History,
+    vault: Vault,
+    records: Mapping[str, Envelope] = _NOTHING,
+) -> None:
+    """Make every good snapshot usable that the index does not know; the caller has the lock.
+
+    `records` are those that need not be read again, by hash.
+    """
     for snapshot in _unknown(history, vault):
-        _learn(deployment, client, history, vault, snapshot)
+        record = records.get(snapshot.hash) or fetch_record(deployment, client, snapshot)
+        _learn(history, vault, snapshot, record)
 
 
 def catch_up_alone(deployment: Deployment, client: Client, history: History, vault: Vault) -> None:
@@ -44,7 +60,7 @@ def catch_up_for(
     with deployment.tools.lock(client.vault):
         for earlier in (*_unknown(history, vault), snapshot):
             try:
-                _learn(deployment, client, history, vault, earlier)
+                _learn(history, vault, earlier, fetch_record(deployment, client, earlier))
             except StrongroomError as err:
                 failure = failure or err
             if earlier.hash == snapshot.hash:
@@ -58,9 +74,6 @@ def _unknown(history: History, vault: Vault) -> list[Snapshot]:
     return [one for one in history.snapshots() if one.state == "good" and one.hash not in known]
 
 
-def _learn(
-    deployment: Deployment, client: Client, history: History, vault: Vault, snapshot: Snapshot
-) -> None:
-    record = fetch_record(deployment, client, snapshot)
+def _learn(history: History, vault: Vault, snapshot: Snapshot, record: Envelope) -> None:
     header, writer = verified_header(history, record.statement)
     vault.learn(snapshot.hash, record.body, writer, header.sequence, header.index)

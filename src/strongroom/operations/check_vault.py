@@ -182,6 +182,7 @@ def _wanted_objects(
 ) -> list[_Wanted]:
     """Return records, keys objects, and the receipts that custodians gave."""
     install = deployment.install
+    custodians = history.custodians_of()
     wanted = [_Wanted(snapshot_path(install, client, one), one.hash) for one in good]
     wanted += [
         _Wanted(session_path(install, client.vault, session), digest)
@@ -191,7 +192,7 @@ def _wanted_objects(
     wanted += [
         _Wanted(receipt_path(install, client, one, deployment.roster.member(index).id), None)
         for one in good
-        for index in history.receipts(one)
+        for index in custodians.get(one.hash, ())
     ]
     return wanted
 

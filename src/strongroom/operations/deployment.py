@@ -127,13 +127,13 @@ class Deployment:
         """Return the custodians that run in this process."""
         return [one for one in self.custodians.values() if isinstance(one, LocalCustodian)]
 
-    def vault(self, client: Client, index: Database) -> Vault:
-        """Open a client's vault with the worker's keys."""
+    def vault(self, client: Client, index: Database, keys: WorkerKeys | None = None) -> Vault:
+        """Open a client's vault with the worker's keys, which are unsealed where not given."""
         return Vault(
             Vault.Place(self.install, client.id, client.vault, client.vault_class),
             self.copies,
             index,
-            self.worker_keys(client),
+            keys or self.worker_keys(client),
             self.tools.token,
             self.tools.threads,
         )

@@ -15,6 +15,7 @@ from strongroom.operations.placing import client_key_path, place_kit_entries
 from strongroom.operations.receipts import OlderHome
 from strongroom.operations.vault_config import place_config
 from strongroom.quorum import Custodian, LocalCustodian, SnapshotHeader
+from strongroom.vault import WorkerKeys
 
 RECOVER_WITH_ALL = (
     "Recover again, with all kits, into a new home: that brings it back. It cannot be brought "
@@ -22,12 +23,13 @@ RECOVER_WITH_ALL = (
 )
 
 
-def enrol_writer(deployment: Deployment, client: Client, history: History) -> None:
+def enrol_writer(
+    deployment: Deployment, client: Client, history: History, keys: WorkerKeys
+) -> None:
     """Make this home's writer the current one of a client; a second time changes nothing.
 
     Raises OlderHome where a recovery has replaced this home, or the old machine still writes.
     """
-    keys = deployment.worker_keys(client)
     writers = history.writers()
     if writers:
         _refuse_replaced_home(deployment, client, history)

@@ -13,7 +13,7 @@ from strongroom.crypto.envelope import decode_envelope
 from strongroom.errors import Damaged
 from strongroom.locations import Copies, Location, LocationUnavailable, ObjectExists, ObjectMissing
 from strongroom.operations.acceptance import Acceptance
-from strongroom.operations.deployment import Deployment
+from strongroom.operations.deployment import Deployment, Listing
 from strongroom.operations.placing import client_key_path, roster_path
 
 
@@ -90,28 +90,40 @@ def repair_client(deployment: Deployment, client: Client) -> dict[str, Filled]:
     return filled
 
 
-def put_small_objects(deployment: Deployment, client: Client, history: History) -> None:
-    """Put what a recovery begins with wherever a location lacks it: it may have been away.
-
-    These are the roster, the custodians' sealed key tables and their certificates: without them a
-    location holds packs that nothing opens.
-    """
+def put_install_objects(deployment: Deployment) -> None:
+    """Put the roster and the custodians' sealed identities wherever a location lacks them."""
     key = roster_path(deployment.install, deployment.roster.version)
-    wanted = {
-        key: deployment.registry.install().roster,
-        **_certificates(deployment, client, history),
-        **{
-            path: data
-            for custodian in deployment.embedded()
-            for of in (client.id, "identity")
-            for path, data in custodian.kit_entries(of)
-        },
+    entries = _kit_entries(deployment, "identity")
+    _put_everywhere(deployment, {key: deployment.registry.install().roster, **entries})
+
+
+def put_client_objects(deployment: Deployment, client: Client, history: History) -> None:
+    """Put a client's certificates and sealed key tables wherever a location lacks them.
+
+    A recovery begins with them and the install's objects; a location that was away when they were
+    made holds packs that nothing opens.
+    """
+    entries = _kit_entries(deployment, client.id)
+    _put_everywhere(deployment, {**_certificates(deployment, client, history), **entries})
+
+
+def _kit_entries(deployment: Deployment, of: str) -> dict[str, bytes]:
+    return {
+        path: data
+        for custodian in deployment.embedded()
+        for path, data in custodian.kit_entries(of)
     }
+
+
+def _put_everywhere(deployment: Deployment, wanted: dict[str, bytes]) -> None:
     answering = [
         location
         for name, location in deployment.copies.locations.items()
         if name not in deployment.absent_locations
     ]
+    if len(answering) == 1:
+        _put_missing(answering[0], wanted)
+        return
     # Side by side: each look at a remote location waits for its answer.
     with ThreadPoolExecutor(max(1, len(answering))) as pool:
         for done in [pool.submit(_put_missing, location, wanted) for location in answering]:
@@ -141,12 +153,11 @@ def _put_missing(location: Location, wanted: dict[str, bytes]) -> None:
         return
 
 
-def count_lacking(deployment: Deployment, client: Client) -> dict[str, int]:
-    """Return how many snapshot records each answering location lacks that another one has."""
-    listed = deployment.copies.list(f"{deployment.install}/vaults/{client.vault}/snapshots")
+def count_lacking(deployment: Deployment, listing: Listing) -> dict[str, int]:
+    """Return how many of these listed objects each answering location lacks."""
     away = {*deployment.absent_locations, *deployment.copies.failures}
     lacking = {
-        name: sum(name not in names for names in listed.values())
+        name: sum(name not in names for names in listing.values())
         for name in deployment.copies.locations
         if name not in away
     }

@@ -5,14 +5,17 @@ is not placed yet, show each custodian whatever it has not signed for, and call 
 when enough have. Recovery is the normal path.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from strongroom.clients import Client, History, Snapshot
 from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, Stale, StrongroomError
+from strongroom.ids import WriterId
 from strongroom.locations import ObjectMissing
-from strongroom.operations.deployment import Deployment
+from strongroom.operations.deployment import Deployment, Listing
 from strongroom.operations.open_keys import fetch_keys, verified_header
 from strongroom.operations.placing import receipt_path, snapshot_path
 from strongroom.quorum import Custodian, SnapshotHeader
@@ -57,25 +60,31 @@ def fetch_record(deployment: Deployment, client: Client, snapshot: Snapshot) -> 
     return decode_envelope(data, culprit)
 
 
-def guard_against_rollback(deployment: Deployment, client: Client, history: History) -> None:
-    """Raise RolledBack when no location has the newest good snapshot: dedup would build on sand.
+def guard_against_rollback(
+    deployment: Deployment, client: Client, history: History, writer: bytes
+) -> Listing:
+    """Return what the locations list of the client's records, none of which is a surprise.
 
+    Raises RolledBack when no location has the newest good snapshot: dedup would build on sand.
     Raises OlderHome when a location has a later snapshot of this writer than this home knows.
     """
     snapshots = history.snapshots()
     good = [snapshot for snapshot in snapshots if snapshot.state == "good"]
     if good:
         fetch_record(deployment, client, good[-1])
-    writer = deployment.worker_keys(client).writer_public
     own = SnapshotHeader.writer_id(writer)
     known = max((one.sequence for one in snapshots if one.writer == own), default=0)
-    folder = f"{deployment.install}/vaults/{client.vault}/snapshots/{own}"
-    for key in deployment.copies.list(folder):
+    folder = f"{deployment.install}/vaults/{client.vault}/snapshots"
+    listing = deployment.copies.list(folder)
+    for key in listing:
+        if not key.startswith(f"{folder}/{own}/"):
+            continue
         if known < _sequence_in(key) == _signed_sequence(deployment, key, writer):
             raise OlderHome(
                 "this home is older than what lies at the locations",
                 f"it knows {known} snapshots of {client.name}, and wrote {_sequence_in(key)}",
             )
+    return listing
 
 
 def _sequence_in(key: str) -> int:
@@ -114,7 +123,7 @@ class _Signers:
 
 
 def complete(
-    deployment: Deployment, client: Client, history: History
+    deployment: Deployment, client: Client, history: History, writer: WriterId
 ) -> tuple[dict[int, str], dict[int, str]]:
     """Carry every begun snapshot as far as it goes.
 
@@ -128,8 +137,6 @@ def complete(
         record = history.record_of(snapshot) if snapshot.state == "writing" else None
         if record is not None:
             deployment.copies.put(snapshot_path(deployment.install, client, snapshot), record)
-            history.placed(snapshot)
-    writer = SnapshotHeader.writer_id(deployment.worker_keys(client).writer_public)
     own = [snapshot for snapshot in snapshots if snapshot.writer == writer]
     known = {snapshot.sequence: snapshot.hash for snapshot in own}
     signers = _Signers({index: str(err) for index, err in deployment.absent_custodians.items()})
@@ -141,9 +148,7 @@ def complete(
         except StrongroomError as err:
             signers.drop(index, err)
     for snapshot in own:
-        _collect(deployment, client, history, signers, snapshot)
-        if snapshot.state != "good":
-            _make_good(deployment, client, history, snapshot)
+        _carry(deployment, client, history, signers, snapshot)
     return signers.silent, signers.forked
 
 
@@ -164,19 +169,48 @@ def _reached(client: Client, index: int, signer: Custodian, known: Mapping[int, 
     return standing.sequence
 
 
-def _collect(
+def _carry(
     deployment: Deployment,
     client: Client,
     history: History,
     signers: _Signers,
     snapshot: Snapshot,
 ) -> None:
-    """Show a snapshot to each custodian whose receipt for it is not here; it is read once."""
+    """Collect the receipts that are still due and note them, in one step, when they are placed.
+
+    A crash before that step costs nothing: record and receipts are the same bytes each time.
+    """
     near = [index for index, last in signers.reached.items() if last <= snapshot.sequence]
-    signed = history.receipts(snapshot) if near else {}
-    due = [one for one in near if one not in signed or signers.reached[one] < snapshot.sequence]
-    if not due:
+    if not near and snapshot.state == "good":
         return
+    signed = history.receipts(snapshot)
+    due = [one for one in near if one not in signed or signers.reached[one] < snapshot.sequence]
+    fresh = _collect(deployment, client, history, signers, snapshot, due) if due else {}
+    if snapshot.state == "good" and not fresh:
+        return
+    received = {**fresh, **signed}
+    good = None
+    if snapshot.state != "good" and len(received) >= deployment.roster.threshold:
+        fact = deployment.fact(
+            "snapshot.good", client.id, snapshot=snapshot.hash, receipts=len(received)
+        )
+        good = (deployment.roster.received_at(received.values()), fact)
+    if fresh or good is not None or snapshot.state == "writing":
+        history.advance(snapshot, fresh, good)
+
+
+def _collect(
+    deployment: Deployment,
+    client: Client,
+    history: History,
+    signers: _Signers,
+    snapshot: Snapshot,
+    due: Sequence[int],
+) -> dict[int, datetime]:
+    """Show a snapshot, read once, to these custodians; return when each received it.
+
+    A receipt counts when the locations hold it; they are placed side by side.
+    """
     try:
         statement = fetch_record(deployment, client, snapshot).statement
         header, _ = verified_header(history, statement)
@@ -184,28 +218,22 @@ def _collect(
     except StrongroomError as err:
         for index in due:
             signers.drop(index, err)
-        return
+        return {}
+    placing: dict[int, tuple[datetime, Future[None]]] = {}
     for index in due:
         signer = deployment.custodians[index]
         try:
             receipt = signer.ingest(statement, keys)
             received_at = deployment.roster.check_receipt(receipt, statement).received_at
             key = receipt_path(deployment.install, client, snapshot, signer.card().id)
-            deployment.copies.put(key, receipt.encode())
+            placing[index] = received_at, deployment.copies.put_async(key, receipt.encode())
         except StrongroomError as err:
             signers.drop(index, err)
-        else:
-            history.add_receipt(snapshot, index, received_at)
-
-
-def _make_good(
-    deployment: Deployment, client: Client, history: History, snapshot: Snapshot
-) -> None:
-    receipts = history.receipts(snapshot)
-    if len(receipts) < deployment.roster.threshold:
-        return
-    history.good(
-        snapshot,
-        deployment.roster.received_at(receipts.values()),
-        deployment.fact("snapshot.good", client.id, snapshot=snapshot.hash, receipts=len(receipts)),
-    )
+    received: dict[int, datetime] = {}
+    for index, (received_at, placed) in placing.items():
+        try:
+            placed.result()
+            received[index] = received_at
+        except StrongroomError as err:
+            signers.drop(index, err)
+    return received
