@@ -397,7 +397,11 @@ class App:
                 )
             target = plug("target.command_stdin")(place.arguments, str(place), self.clock)
             return target
-        target = plug(f"target.{kind}")(place, self.token, options.overwrite, options.privileged)
+        how = (options.overwrite, options.privileged)
+        if kind == "sqlite":
+            target = plug("target.sqlite")(place, self.token, *how, only)
+        else:
+            target = plug(f"target.{kind}")(place, self.token, *how)
         return target
 
 

@@ -87,9 +87,11 @@ def at_home(folder: Path) -> Iterator[None]:
     place = Path.cwd()
     os.environ.update(wanted)
     os.chdir(folder)
+    umask = os.umask(0o022)
     try:
         yield
     finally:
+        os.umask(umask)
         os.chdir(place)
         for name, value in before.items():
             if value is None:

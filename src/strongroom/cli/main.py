@@ -33,6 +33,10 @@ Exits 3 when something could not be kept: it is named, and the next backup goes 
 _SNAPSHOTS = """List a client's snapshots, oldest first, and what its keep policy keeps.
 
 Names of files and tables need the custodians to read, so counts, times and sizes are shown."""
+_BROWSE = """List what is inside a snapshot.
+
+Its sources; or the entries of a folder, or the tables of a database. Names are sealed, so the
+custodians release the snapshot's keys, and that is recorded."""
 _RESTORE = """Bring a snapshot back and check it.
 
 What was true of each source when it was read is compared with what is brought back, and nothing
@@ -54,6 +58,7 @@ class Interrupted(StrongroomError):
 # Where the launcher would only say [ARGS].
 _USAGE = {
     "backup": "Usage: strongroom backup [OPTIONS] [CLIENT]",
+    "browse": "Usage: strongroom browse [OPTIONS] CLIENT [SNAPSHOT] [SOURCE[/PATH]]",
     "restore": "Usage: strongroom restore --to PATH [OPTIONS] CLIENT [SNAPSHOT]",
 }
 
@@ -75,6 +80,7 @@ for name, place, text in (
     ("source", "strongroom.cli.source:commands", "Sources: where a client's data comes from."),
     ("backup", "strongroom.cli.backup:backup", _BACKUP),
     ("snapshots", "strongroom.cli.snapshots:snapshots", _SNAPSHOTS),
+    ("browse", "strongroom.cli.browse:browse", _BROWSE),
     ("restore", "strongroom.cli.restore:restore", _RESTORE),
     ("recover", "strongroom.cli.recover:recover", _RECOVER),
     (

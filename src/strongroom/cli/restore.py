@@ -21,6 +21,7 @@ NOTES = {
     "unreadable_left_out": "could not be read when the snapshot was taken",
     "links_left_out": "hard links to what could not be read",
     "times_differ": "the file system keeps coarser times",
+    "triggers_left_out": "triggers of the chosen tables, which speak of other tables, are left out",
     "roles_left_out": "the roles of the dump were not made",
     "owners_and_grants_left_out": "owners and grants are not set; --privileged sets them",
 }
@@ -37,8 +38,8 @@ class Place:
     source: str | None = None
     """Only this source."""
     only: Annotated[tuple[str, ...], Parameter(metavar="PATH")] = ()
-    """Only this file, or this folder with everything below it, as `SOURCE/PATH`; repeatable. With
-    --source, or where there is one source, the path alone will do."""
+    """Only this file, this folder with everything below it, or this table, as `SOURCE/PATH` or
+    `SOURCE/TABLE`; repeatable. With --source, or where there is one source, the rest will do."""
     password_file: SecretFile | None = None
     """For postgresql://: a file with the password there, or - for stdin; kept nowhere."""
 

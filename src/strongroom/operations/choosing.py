@@ -1,14 +1,21 @@
-"""What a person chose of a snapshot: `SOURCE/PATH`.
+"""What a person chose of a snapshot: `SOURCE/PATH` for a folder, `SOURCE/TABLE` for a database.
 
-Pure. The words are read before any key is opened; whether there is such a path is known only from
-what the snapshot holds, and judged by the vault.
+Pure. The words are read before any key is opened; whether there is such a path or table is known
+only from what the snapshot holds, so that is judged by `check_table` and by the vault.
 """
 
 import os
+import re
 from collections.abc import Sequence
-from typing import Protocol
+from difflib import get_close_matches
+from typing import Final, Protocol
 
 from strongroom.errors import UsageError, printable
+
+NEAR_SHOWN: Final = 3
+_QUOTED: Final = re.compile(r'"(?:[^"]|"")+"\."(?:[^"]|"")+"')
+_PLAIN: Final = re.compile(r'[^".]+')
+_UNAMBIGUOUS: Final = re.compile(r'"[^".]+"\."[^".]+"')
 
 
 class Named(Protocol):
@@ -45,16 +52,23 @@ def sort_choices(
             raise UsageError(
                 f"no source of the snapshot is named {printable(name)!a:.80}",
                 f"it has: {', '.join(names)}",
-                hint="Write SOURCE/PATH, as `strongroom browse` shows them.",
+                hint="Write SOURCE/PATH or SOURCE/TABLE, as `strongroom browse` shows them.",
             )
         sorted_.setdefault(name, []).append(rest)
     return {name: [] if "" in rest else rest for name, rest in sorted_.items()}
 
 
 def check_parts(kind: str, name: str, chosen: Sequence[str]) -> list[str]:
-    """Return what was chosen in the words of recipes; raises UsageError."""
+    """Return what was chosen in the words of facts and recipes; raises UsageError.
+
+    A path for a tree, the name of a table for a database.
+    """
     if kind == "tree":
         return [text.strip("/") for text in chosen]
+    if kind == "sqlite":
+        return list(chosen)
+    if kind == "postgresql":
+        return [table_in_facts(text) for text in chosen]
     raise UsageError(
         f"nothing of {name} can be chosen",
         f"it is of kind {kind} and is restored as a whole",
@@ -65,3 +79,37 @@ def check_parts(kind: str, name: str, chosen: Sequence[str]) -> list[str]:
 def as_path(text: str) -> bytes:
     """Return the bytes of a path as a person typed it."""
     return os.fsencode(text)
+
+
+def table_in_facts(text: str) -> str:
+    """Return `"schema"."table"` for `schema.table`; raises UsageError for anything else."""
+    if _QUOTED.fullmatch(text):
+        return text
+    parts = text.split(".")
+    if len(parts) == 2 and all(_PLAIN.fullmatch(part) for part in parts):
+        return ".".join(f'"{part}"' for part in parts)
+    raise UsageError(
+        f"{printable(text)!a:.120} names no table",
+        "a table of PostgreSQL is named SCHEMA.TABLE",
+        hint='Names with a dot or a quote are written as SQL quotes them: "my.schema"."a table".',
+    )
+
+
+def table_for_people(name: str) -> str:
+    """Return `schema.table` for the name in the facts, where that can be typed as it is."""
+    return name.replace('"', "") if _UNAMBIGUOUS.fullmatch(name) else name
+
+
+def check_table(source: str, table: str, known: Sequence[str]) -> None:
+    """Raise UsageError, with names that are near, unless the table is known."""
+    if table in known:
+        return
+    shown = {table_for_people(one): one for one in known}
+    near = get_close_matches(table_for_people(table), list(shown), NEAR_SHOWN, cutoff=0.5)
+    why = "near it: " if near else "it has: "
+    listed = near or sorted(shown)[:NEAR_SHOWN]
+    raise UsageError(
+        f"{source} has no table {printable(table_for_people(table))!a:.120}",
+        why + ", ".join(printable(one) for one in listed) if listed else "it has no tables",
+        hint=f"See what it has with `strongroom browse CLIENT SNAPSHOT {source}`.",
+    )

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from strongroom.clients import Client
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.ids import check_file_name
-from strongroom.operations.choosing import as_path, check_parts, sort_choices
+from strongroom.operations.choosing import as_path, check_parts, check_table, sort_choices
 from strongroom.operations.deployment import (
     CommandPlace,
     DatabasePlace,
@@ -190,8 +190,14 @@ def _part(reader: Vault.Reader, source: SourceRecord, chosen: Sequence[str]) -> 
     """Return what to read of a source, None for all of it; raises UsageError for unknown names."""
     if not chosen:
         return None
-    # What was recorded is of the whole tree and says nothing of a part.
-    return reader.choose(source.id, [as_path(text) for text in chosen], {})
+    if source.kind == "tree":
+        # What was recorded is of the whole tree and says nothing of a part.
+        return reader.choose(source.id, [as_path(text) for text in chosen], {})
+    rows = reader.facts(source.id).get("rows")
+    for table in chosen:
+        check_table(source.name, table, list(rows) if isinstance(rows, dict) else [])
+    # A database that is one file is read whole; its target takes the tables out.
+    return None
 
 
 def _named(request: RestoreRequest, structure: Vault.Structure) -> list[SourceRecord]:

@@ -91,9 +91,9 @@ def everything(path: Path) -> dict[str, list[object]]:
     return found
 
 
-def restore(source: SqliteSource, destination: Path, **options: bool) -> Facts:
+def restore(source: SqliteSource, destination: Path, *, overwrite: bool = False) -> Facts:
     with closing(source):
-        target = SqliteTarget(destination, token, **options)
+        target = SqliteTarget(destination, token, overwrite)
         fill(source, target)
         facts = source.facts()
     target.finish(facts)

@@ -1,0 +1,124 @@
+"""Take some tables out of a SQLite database, with their indexes and nothing else.
+
+What stays is the table as it was: its statement, row ids, generated columns, sequence number, and
+the settings that the file carries. What goes: every other table, every view, and every trigger,
+because a trigger speaks of tables that may not be there. A foreign key to a table that is not there
+stays in the statement; SQLite minds only when `foreign_keys` is on and rows are written.
+
+The file is hostile until proved otherwise: nothing of its schema is executed but what `VACUUM`
+needs to write its indexes, and no function of ours is in reach.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Final
+
+from strongroom.adapters.sources.errors import printable
+from strongroom.adapters.sources.partial import told
+from strongroom.adapters.sources.sqlite_facts import database_uri
+from strongroom.crypto.hashing import Digest
+from strongroom.errors import Damaged
+
+# The file format's write and read versions: 1 is rollback journal, 2 is write-ahead log.
+_VERSIONS_AT: Final = 18
+_ROLLBACK_VERSIONS: Final = b"\x01\x01"
+_SUFFIX: Final = b".tables"
+
+
+def keep_tables(path: bytes, tables: Sequence[str]) -> int:
+    """Replace the database by one of just these tables; return how many triggers are left out.
+
+    Their rows are compared on both sides. Raises Damaged where a table cannot be taken out.
+    """
+    alone = path + _SUFFIX
+    try:
+        with told(path):
+            versions = _set_versions(path, _ROLLBACK_VERSIONS)
+        try:
+            triggers = _take_out(path, alone, tables)
+        except sqlite3.Error as error:
+            raise Damaged(
+                f"{', '.join(tables)!a:.120} cannot be taken out of the restored database",
+                str(error),
+                "Restore the whole database without --only.",
+            ) from error
+        with told(path):
+            _set_versions(alone, versions)
+            _dress_alike(path, alone)
+            os.rename(alone, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(alone)
+    return triggers
+
+
+def _take_out(path: bytes, alone: bytes, tables: Sequence[str]) -> int:
+    uri = database_uri(os.path.abspath(path), "mode=rw")
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as whole:
+        # Its bytes are thrown away when this fails, so it needs no journal and no waiting.
+        for setting in ("journal_mode=OFF", "synchronous=OFF", "trusted_schema=OFF"):
+            whole.execute(f"PRAGMA {setting}")
+        wanted = {table: _sum_rows(whole, table) for table in tables}
+        triggers = sum(
+            str(table) in tables
+            for (table,) in whole.execute("SELECT tbl_name FROM sqlite_master WHERE type='trigger'")
+        )
+        # A virtual table owns no page, and its module may not be here to drop it; without its
+        # row, the tables behind it are tables like others.
+        whole.execute("PRAGMA writable_schema=ON")
+        whole.execute(
+            "DELETE FROM sqlite_master WHERE type IN ('view', 'trigger')"
+            " OR (type = 'table' AND rootpage = 0)"
+        )
+        whole.execute("PRAGMA writable_schema=RESET")
+        names = whole.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (name,) in names:
+            if name not in wanted and not name.startswith("sqlite_"):
+                whole.execute(f"DROP TABLE {_quoted(name)}")
+        whole.execute("VACUUM INTO ?", (os.fsdecode(alone),))
+    uri = database_uri(os.path.abspath(alone), "mode=ro&immutable=1")
+    with closing(sqlite3.connect(uri, uri=True)) as found:
+        for table, before in wanted.items():
+            if _sum_rows(found, table) != before:
+                raise Damaged(f"the table {printable(table.encode())} came out with other rows")
+    return triggers
+
+
+def _sum_rows(connection: sqlite3.Connection, table: str) -> tuple[int, str]:
+    """Return count and digest of a table's rows in the order in which they are stored."""
+    # Text as another type than blobs, so that the digest tells them apart, and whatever its bytes.
+    connection.text_factory = bytearray
+    digest, count = Digest(), 0
+    # An identifier cannot be a parameter; it is quoted as SQL quotes identifiers.
+    question = f"SELECT * FROM {_quoted(table)} NOT INDEXED"  # noqa: S608 - see the line above
+    for row in connection.execute(question):
+        digest.update(repr(row).encode())
+        count += 1
+    connection.text_factory = str
+    return count, digest.hex()
+
+
+def _set_versions(path: bytes, versions: bytes) -> bytes:
+    """Write the journal mode into a file's header and return the one before."""
+    handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        before = os.pread(handle, len(versions), _VERSIONS_AT)
+        os.pwrite(handle, versions, _VERSIONS_AT)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return before
+
+
+def _dress_alike(path: bytes, alone: bytes) -> None:
+    """Give the new file owner and mode of the one that it replaces."""
+    info = os.stat(path, follow_symlinks=False)
+    os.chown(alone, info.st_uid, info.st_gid)
+    os.chmod(alone, info.st_mode & 0o7777)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
