@@ -13,6 +13,7 @@ UV := .tools/uv-$(UV_VERSION)/bin/uv
 BIN := .venv/bin
 READY := .venv/.ready
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 # The first interpreter that is new enough; PYTHON=... on the command line is asked first.
 define choose_python
@@ -87,7 +88,7 @@ check: $(READY) ## Style, types, import contracts, size caps, docs
 	@$(BIN)/python -m pytest tests/house
 
 bench: $(READY) ## Measure against restic and BorgBackup where they are installed
-	@$(BIN)/python bench/run.py
+	@$(BIN)/python bench/run.py $(BENCH_ARGS)
 
 clean: ## Remove what setup and the tools made (never ./strongroom-home)
 	@rm -rf .venv .tools .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -14,7 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-ROOT = Path(__file__).resolve().parents[1]
+from bench.data import Input
+from bench.figures import MINE
+from bench.measure import ROOT
+
+STREAM = "shop.sql"
 _WORDS = "a passphrase for a benchmark"
 
 
@@ -36,96 +40,133 @@ class Side(Protocol):
         """Return the variables its commands run with."""
         ...
 
-    def prepare(self, work: Path, data: Path) -> list[Step]:
+    def prepare(self, work: Path, made: Input) -> list[Step]:
         """Return what is done once before the first backup; it is not measured."""
         ...
 
-    def backup(self, work: Path, data: Path, number: int) -> Step:
-        """Return the command that backs up `data`."""
+    def backup(self, work: Path, made: Input, number: int) -> Step:
+        """Return the command of the backup with this number, which grows from 1 on."""
         ...
 
-    def restore(self, work: Path, data: Path) -> Step:
-        """Return the command that restores the first backup."""
+    def restore(self, work: Path, number: int) -> Step:
+        """Return the command that restores the last backup, which has this number."""
         ...
 
-    def restored(self, work: Path, data: Path) -> Path:
-        """Return where `data` lies after a restore."""
+    def restored(self, work: Path, made: Input) -> Path:
+        """Return where the input's folder, or its one database, lies after a restore."""
+        ...
+
+    def listing(self, work: Path) -> Step:
+        """Return the command that lists the backups there are."""
         ...
 
     def repository(self, work: Path) -> Path:
         """Return the folder whose size is what was stored."""
+        return work / "repository"
+
+
+class Peer(Side, Protocol):
+    """Another program: it also takes one stream from a pipe, and any repository is named to it."""
+
+    variable: str
+    program: str
+
+    def backup_stream(self, number: int) -> list[str]:
+        """Return the command that backs up its standard input."""
+        ...
+
+    def restore_stream(self, number: int) -> list[str]:
+        """Return the command that writes the last such backup to its standard output."""
         ...
 
 
-class Strongroom:
-    """This product: one location, three custodians, the command line as it is."""
+class Strongroom(Side):
+    """This product: one location or several, three custodians, the command line as it is."""
 
-    name = "strongroom"
-
-    def __init__(self) -> None:
+    def __init__(self, copies: int = 1) -> None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        self.name = MINE if copies == 1 else f"{MINE}, {copies} copies"
         self.version = f"strongroom {project['version']}"
+        self._copies = copies
 
     def environment(self, work: Path) -> dict[str, str]:
         return _environment(work, PYTHONPATH=str(ROOT / "src"))
 
-    def prepare(self, work: Path, data: Path) -> list[Step]:
-        home = ("--home", str(work / "home"))
-        return [
-            Step(self._command(*home, "init", "--location", str(work / "repository")), work),
-            Step(self._command(*home, "client", "add", "bench", "--source", str(data)), work),
-        ]
+    def prepare(self, work: Path, made: Input) -> list[Step]:
+        return [self.begin(work), self.add_client(work, "bench", str(made.source))]
 
-    def backup(self, work: Path, data: Path, number: int) -> Step:
-        return Step(self._command("--home", str(work / "home"), "backup", "bench"), work)
+    def begin(self, work: Path) -> Step:
+        """Return the command that makes a home."""
+        copies = [str(self.repository(work) / str(one + 1)) for one in range(self._copies)]
+        locations = [part for copy in copies for part in ("--location", copy)]
+        self.repository(work).mkdir()
+        return self.do(work, "init", *locations)
 
-    def restore(self, work: Path, data: Path) -> Step:
-        to = ("--to", str(work / "restored"))
-        return Step(self._command("--home", str(work / "home"), "restore", "bench", *to), work)
+    def add_client(self, work: Path, client: str, source: str, *options: str) -> Step:
+        """Return the command that adds a client with one source."""
+        return self.do(work, "client", "add", client, "--source", source, *options)
 
-    def restored(self, work: Path, data: Path) -> Path:
+    def backup(self, work: Path, made: Input, number: int) -> Step:
+        return self.do(work, "backup", "bench")
+
+    def restore(self, work: Path, number: int) -> Step:
+        return self.do(work, "restore", "bench", "--to", str(work / "restored"))
+
+    def restored(self, work: Path, made: Input) -> Path:
         return next((work / "restored").iterdir())
 
-    def repository(self, work: Path) -> Path:
-        return work / "repository"
+    def listing(self, work: Path) -> Step:
+        return self.do(work, "snapshots", "bench")
 
-    def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "strongroom", *arguments]
+    def do(self, work: Path, *arguments: str) -> Step:
+        """Return any command on this home."""
+        home = ("--home", str(work / "home"))
+        return Step([sys.executable, "-m", "strongroom", *home, *arguments], work)
 
 
-class Restic:
+class Restic(Peer):
     """restic as it comes: AES-256-CTR with Poly1305, zstd at its automatic level."""
 
-    name = "restic"
+    name = program = "restic"
+    variable = "RESTIC_REPOSITORY"
 
     def __init__(self) -> None:
         self.version = " ".join(_said(["restic", "version"]).split()[:2])
 
     def environment(self, work: Path) -> dict[str, str]:
-        repository = str(work / "repository")
+        repository = str(self.repository(work))
         return _environment(work, RESTIC_PASSWORD=_WORDS, RESTIC_REPOSITORY=repository)
 
-    def prepare(self, work: Path, data: Path) -> list[Step]:
+    def prepare(self, work: Path, made: Input) -> list[Step]:
         return [Step(["restic", "init"], work)]
 
-    def backup(self, work: Path, data: Path, number: int) -> Step:
-        return Step(["restic", "backup", "--quiet", "."], data)
+    def backup(self, work: Path, made: Input, number: int) -> Step:
+        return Step(["restic", "backup", "--quiet", "."], made.root)
 
-    def restore(self, work: Path, data: Path) -> Step:
+    def restore(self, work: Path, number: int) -> Step:
         to = ("--target", str(work / "restored"))
         return Step(["restic", "restore", "latest", "--quiet", *to], work)
 
-    def restored(self, work: Path, data: Path) -> Path:
+    def restored(self, work: Path, made: Input) -> Path:
         plain = work / "restored"
-        whole = plain / data.relative_to("/")
+        whole = plain / made.root.relative_to("/")
         return whole if whole.exists() else plain
 
-    def repository(self, work: Path) -> Path:
-        return work / "repository"
+    def listing(self, work: Path) -> Step:
+        return Step(["restic", "snapshots"], work)
+
+    def backup_stream(self, number: int) -> list[str]:
+        return ["restic", "backup", "--quiet", "--stdin", "--stdin-filename", STREAM]
+
+    def restore_stream(self, number: int) -> list[str]:
+        return ["restic", "dump", "latest", STREAM]
 
 
-class Borg:
+class Borg(Peer):
     """BorgBackup with repokey-blake2: AES-256-CTR with keyed BLAKE2b."""
+
+    program = "borg"
+    variable = "BORG_REPO"
 
     def __init__(self, compression: str) -> None:
         self.name = f"borg {compression}"
@@ -133,42 +174,55 @@ class Borg:
         self._compression = compression
 
     def environment(self, work: Path) -> dict[str, str]:
-        repository = str(work / "repository")
+        repository = str(self.repository(work))
         return _environment(
             work, BORG_PASSPHRASE=_WORDS, BORG_REPO=repository, BORG_BASE_DIR=str(work)
         )
 
-    def prepare(self, work: Path, data: Path) -> list[Step]:
+    def prepare(self, work: Path, made: Input) -> list[Step]:
         return [Step(["borg", "init", "--encryption", "repokey-blake2"], work)]
 
-    def backup(self, work: Path, data: Path, number: int) -> Step:
-        compression = ("--compression", self._compression)
-        return Step(["borg", "create", *compression, f"::backup-{number}", "."], data)
+    def backup(self, work: Path, made: Input, number: int) -> Step:
+        return Step([*self._create(number), "."], made.root)
 
-    def restore(self, work: Path, data: Path) -> Step:
+    def restore(self, work: Path, number: int) -> Step:
         (work / "restored").mkdir()
-        return Step(["borg", "extract", "::backup-1"], work / "restored")
+        return Step(["borg", "extract", f"::backup-{number}"], work / "restored")
 
-    def restored(self, work: Path, data: Path) -> Path:
+    def restored(self, work: Path, made: Input) -> Path:
         return work / "restored"
 
-    def repository(self, work: Path) -> Path:
-        return work / "repository"
+    def listing(self, work: Path) -> Step:
+        return Step(["borg", "list"], work)
+
+    def backup_stream(self, number: int) -> list[str]:
+        return [*self._create(number), "-"]
+
+    def restore_stream(self, number: int) -> list[str]:
+        return ["borg", "extract", "--stdout", f"::backup-{number}"]
+
+    def _create(self, number: int) -> list[str]:
+        return ["borg", "create", "--compression", self._compression, f"::backup-{number}"]
 
 
-def present() -> tuple[list[Side], list[str]]:
-    """Return the sides this machine has, and a line for each that it has not."""
-    sides: list[Side] = [Strongroom()]
+def peers() -> tuple[list[Peer], list[str]]:
+    """Return the peers this machine has, and a line for each that it has not."""
+    found: list[Peer] = []
     missing: list[str] = []
     if shutil.which("restic"):
-        sides.append(Restic())
+        found.append(Restic())
     else:
         missing.append("restic is not measured: there is no `restic` on PATH")
     if shutil.which("borg"):
-        sides += [Borg("lz4"), Borg("zstd,3")]
+        found += [Borg("lz4"), Borg("zstd,3")]
     else:
         missing.append("BorgBackup is not measured: there is no `borg` on PATH")
-    return sides, missing
+    return found, missing
+
+
+def ceiling_command(root: Path) -> list[str]:
+    """Return the command that measures the ceiling on a folder."""
+    return [sys.executable, "-m", "bench.ceiling", str(root)]
 
 
 def _environment(work: Path, **more: str) -> dict[str, str]:

@@ -1,107 +1,89 @@
 """The benchmark: every side does the same to the same bytes, in turn, several times.
 
 Sides take turns within one run (A B C, A B C), so that a machine which slows down on the way slows
-all of them. Every restore is compared with the original, byte by byte. docs/benchmarks.md tells
-what the figures mean.
+all of them. Every restore is compared with the original. What is measured is written after each
+scenario, so an interrupted benchmark keeps what it had. docs/benchmarks.md tells what figures mean.
 """
 
 import argparse
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable
+import time
 from pathlib import Path
 
-import msgspec
+from bench import lane, page, plot, results
+from bench.lane import Trial
+from bench.measure import ROOT
+from bench.scenarios import SCENARIOS
+from bench.sides import peers
 
-from bench import measure, report
-from bench.data import Input, make_dump, make_tree
-from bench.sides import ROOT, Side, Step, present
-
-INPUTS: dict[str, Callable[[Path, float], Input]] = {"dump": make_dump, "tree": make_tree}
+RESULTS = ROOT / "bench" / "results.json"
+PAGE = ROOT / "docs" / "benchmarks.md"
+PLOT = ROOT / "docs" / "benchmarks.svg"
 
 
 def main() -> None:
-    """Measure, print the table, write the results."""
+    """Measure what was asked for; print, write and draw it."""
     options = _options()
-    sides, missing = present()
-    results = report.begin(options.runs, options.scale, [side.version for side in sides], missing)
+    if options.show:
+        _show(results.judged_again(results.read(RESULTS)))
+        return
+    found, missing = peers()
     for line in missing:
         print(line)
-    with tempfile.TemporaryDirectory(prefix="strongroom-bench-", dir=options.work) as folder:
-        for name in options.input or INPUTS:
-            made = INPUTS[name](Path(folder) / name, options.scale)
-            print(f"{name}: {made.files} files, {made.size_bytes / 1e6:.0f} MB", flush=True)
-            _measure_input(results, sides, made, Path(folder), options.runs)
-            shutil.rmtree(made.root)
-    print(report.table(results))
-    options.output.write_bytes(report.encode(results))
-    print(f"\nwritten to {options.output}")
+    for name in options.only or SCENARIOS:
+        scenario = SCENARIOS[name]
+        print(f"{name}: {scenario.title}", flush=True)
+        started = time.perf_counter()
+        with lane.folder(options.work) as folder:
+            trial = Trial(folder, options.runs, options.scale, found)
+            measured = results.measured_now(trial, missing)
+            part = results.part(scenario, scenario.measure(trial), measured)
+        print(f"\n{page.shown_part(name, part)}\n")
+        print(f"{name} took {(time.perf_counter() - started) / 60:.1f} minutes", flush=True)
+        if options.output:
+            _keep(options.output, name, part)
 
 
-def _measure_input(
-    results: report.Results, sides: list[Side], made: Input, folder: Path, runs: int
-) -> None:
-    for number in range(1, runs + 1):
-        measure.warm(made.root)
-        results.add(made, "ceiling", _ceiling(made.root))
-        for side in sides:
-            print(f"  run {number} of {runs}: {side.name}", flush=True)
-            work = folder / "work"
-            work.mkdir()
-            try:
-                results.add(made, side.name, _measure_side(side, work, made.root))
-            finally:
-                shutil.rmtree(work)
+def _keep(output: Path, name: str, part: results.Part) -> None:
+    """Replace this scenario's part in a file of results and draw them all."""
+    whole = results.read(output)
+    whole.scenarios[name] = part
+    if output == RESULTS:
+        _show(whole)
+    else:
+        results.write(output, whole)
+        output.with_suffix(".svg").write_text(plot.draw(whole), encoding="utf-8")
+    print(f"written to {output}", flush=True)
 
 
-def _measure_side(side: Side, work: Path, data: Path) -> dict[str, float]:
-    """Take one side through a first backup, one without changes, and a restore."""
-    environment = side.environment(work)
-
-    def run(step: Step) -> measure.Cost:
-        return measure.run(step.command, environment, step.folder, work / "log")
-
-    for step in side.prepare(work, data):
-        run(step)
-    measure.warm(data)
-    first = run(side.backup(work, data, 1))
-    stored = measure.stored_bytes(side.repository(work))
-    again = run(side.backup(work, data, 2))
-    restore = run(side.restore(work, data))
-    differences = measure.differences(data, side.restored(work, data))
-    if differences:
-        raise SystemExit(f"{side.name} did not restore what it was given: {differences[:5]}")
-    return {
-        "first_seconds": first.seconds,
-        "again_seconds": again.seconds,
-        "restore_seconds": restore.seconds,
-        "first_cpu_seconds": first.cpu_seconds,
-        "again_cpu_seconds": again.cpu_seconds,
-        "restore_cpu_seconds": restore.cpu_seconds,
-        "stored_bytes": float(stored),
-        "backup_peak_bytes": float(max(first.peak_bytes, again.peak_bytes)),
-        "restore_peak_bytes": float(restore.peak_bytes),
-    }
-
-
-def _ceiling(root: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.ceiling", str(root)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    return msgspec.json.decode(done.stdout, type=dict[str, float])
+def _show(whole: results.Results) -> None:
+    """Write the results that are kept, and the page and the picture that show them."""
+    results.write(RESULTS, whole)
+    PAGE.write_text(page.replaced(PAGE.read_text("utf-8"), whole), encoding="utf-8")
+    PLOT.write_text(plot.draw(whole), encoding="utf-8")
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure Strongroom against its peers.")
-    parser.add_argument("--runs", type=int, default=3, help="how often each side is measured")
+    parser.add_argument("--runs", type=int, default=5, help="how often each side is measured")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the inputs, 0.1 to try")
-    parser.add_argument("--input", action="append", choices=sorted(INPUTS), help="only this input")
-    parser.add_argument("--work", type=Path, help="where to work; needs 4 GB at full scale")
-    parser.add_argument("--output", type=Path, default=ROOT / "bench" / "results.json")
+    parser.add_argument(
+        "--only", action="append", choices=list(SCENARIOS), metavar="SCENARIO",
+        help=f"only this one; may be given again: {', '.join(SCENARIOS)}",
+    )  # fmt: skip
+    parser.add_argument("--work", type=Path, help="the folder to work in; 30 GB at full scale")
+    parser.add_argument(
+        "--output", type=Path,
+        help="where results go; bench/results.json at full scale, otherwise nowhere",
+    )  # fmt: skip
+    parser.add_argument(
+        "--show", action="store_true",
+        help="measure nothing: judge the kept results again, and write the page and the picture",
+    )  # fmt: skip
     options = parser.parse_args()
     if options.runs < 1 or not 0 < options.scale <= 1:
         parser.error("--runs is at least 1, --scale above 0 and at most 1")
+    if options.output is None and options.scale == 1:
+        options.output = RESULTS
     return options
 
 
