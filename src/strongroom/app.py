@@ -65,6 +65,7 @@ _PLUGS: Final[Mapping[str, str]] = {
     "spool_plan": "strongroom.adapters.sources.sqlite:SpoolPlan",
     "tool_folders": "strongroom.adapters.sources.postgres_tools:known_folders",
     "postgres_place": "strongroom.adapters.sources.postgres_connection:PostgresPlace",
+    "wants_password": "strongroom.adapters.sources.postgres_connection:wants_password",
     "dump_plan": "strongroom.adapters.sources.postgres:DumpPlan",
     "find_program": "strongroom.adapters.sources.command_run:find_program",
     "source.sqlite": "strongroom.adapters.sources.sqlite:SqliteSource",
@@ -242,6 +243,14 @@ class App:
     def check_command(self, arguments: Sequence[str]) -> None:
         """Raise ProgramMissing for a command whose program is not on this machine."""
         plug("find_program")(arguments[0])
+
+    def wants_password(self, url: str, password: str | None = None) -> bool:
+        """Ask a database's server whether it wants a password, or another than this.
+
+        Raises what else keeps us from it.
+        """
+        wanted: bool = plug("wants_password")(url, password)
+        return wanted
 
     def _bare_locations(self, plan: RecoveryPlan) -> dict[str, Location]:
         """Open what can be opened; raises LocationUnavailable when nothing can."""

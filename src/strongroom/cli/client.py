@@ -43,7 +43,8 @@ def add(
         The keep policy, such as 7d5w12m3f: the newest of 7 days, 5 weeks and 12 months, and never
         fewer than 3.
     password_file
-        For one PostgreSQL source: a file with its password, or - for stdin; kept sealed.
+        For one PostgreSQL source: a file with its password, or - for stdin; kept sealed. Without
+        it, you are asked on a terminal where the server wants one.
     """
     password = sources.read_password_file(password_file)
     # All sources are looked at first, so that a wrong path does not leave half a client.
@@ -59,9 +60,14 @@ def add(
     check_password(password, [kind for _, kind, _ in typed])
     with face.deployment() as deployment:
         policy = Keep.parse(deployment.tools.keep if keep is None else keep)
+        passwords = {
+            url: password or sources.ask_password_to_keep(face, url)
+            for _, kind, url in typed
+            if kind == "postgresql"
+        }
         client = add_client(deployment, NewClient(name, class_, policy))
         for one in typed:
-            sources.add(deployment, client, one, password)
+            sources.add(deployment, client, one, passwords.get(one[2]))
         described = describe(deployment, client)
     face.show(described)
     face.tell(

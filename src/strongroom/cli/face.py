@@ -101,6 +101,11 @@ class Face:
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise Refused("not confirmed", "nothing was done", hint="")
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody is there to type what is not shown, and expects to be asked."""
+        return sys.stdin.isatty() and not (self.json or self.options.quiet)
+
     def ask_secret(self, prompt: str) -> str:
         """Ask, on a terminal, for something that must not be shown."""
         try:

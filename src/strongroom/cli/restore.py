@@ -41,7 +41,8 @@ class Place:
     """Only this file, this folder with everything below it, or this table, as `SOURCE/PATH` or
     `SOURCE/TABLE`; repeatable. With --source, or where there is one source, the rest will do."""
     password_file: SecretFile | None = None
-    """For postgresql://: a file with the password there, or - for stdin; kept nowhere."""
+    """For postgresql://: a file with the password there, or - for stdin; kept nowhere. Without it,
+    you are asked on a terminal where the server wants one."""
 
 
 def restore(
@@ -122,6 +123,8 @@ def _request(face: Face, place: Place, asked: RestoreRequest) -> RestoreRequest:
                 hint="Name a new database; drop or rename the old one yourself.",
             )
         face.app.check_database_url(url.text)
+        if password is None:
+            password = sources.ask_wanted_password(face, url.text)
         return replace(asked, url=DatabasePlace(url.text, password))
     if password is not None:
         raise UsageError(

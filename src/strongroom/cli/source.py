@@ -23,11 +23,14 @@ def add(client: str, url: str, /, *, password_file: SecretFile | None = None, fa
         postgresql://[USER@]HOST[:PORT]/DATABASE, or command:["PROGRAM","ARGUMENT"], whose stdout
         is kept; NAME=URL names it.
     password_file
-        For PostgreSQL: a file with the password, or - for stdin; kept sealed.
+        For PostgreSQL: a file with the password, or - for stdin; kept sealed. Without it, you
+        are asked on a terminal where the server wants one.
     """
     password = sources.read_password_file(password_file)
     found = sources.sniffed(face.app, url)
     check_password(password, [found[1]])
+    if password is None and found[1] == "postgresql":
+        password = sources.ask_password_to_keep(face, found[2])
     with face.deployment() as deployment:
         source = sources.add(deployment, deployment.registry.client(client), found, password)
     face.show(source)
@@ -35,7 +38,7 @@ def add(client: str, url: str, /, *, password_file: SecretFile | None = None, fa
 
 
 @commands.command(name="set")
-def set_(client: str, name: str, /, *, password_file: SecretFile, face: With) -> None:
+def set_(client: str, name: str, /, *, password_file: SecretFile | None = None, face: With) -> None:
     """Give a source another password, as after it was changed at the server, or after `recover`.
 
     Parameters
@@ -45,11 +48,17 @@ def set_(client: str, name: str, /, *, password_file: SecretFile, face: With) ->
     name
         The source's name, as `source list` shows it.
     password_file
-        A file with the password, or - for stdin; kept sealed.
+        A file with the password, or - for stdin; kept sealed. Without it, you are asked on a
+        terminal.
     """
-    password = sources.read_password_file(password_file) or ""
+    password = sources.read_password_file(password_file)
     with face.deployment() as deployment:
-        source = set_password(deployment, deployment.registry.client(client), name, password)
+        found = deployment.registry.client(client)
+        source = check_source(deployment, found, name)
+        check_password(password or "", [source.kind])
+        if password is None:
+            password = sources.ask_new_password(face, source.url)
+        source = set_password(deployment, found, name, password)
     face.show(source)
     face.tell(f"The next backup of {client} opens {source.name} with this password.")
 

@@ -21,6 +21,7 @@ from psycopg.conninfo import make_conninfo
 from strongroom.adapters.sources.errors import SourceBusy
 from strongroom.adapters.sources.postgres_errors import (
     DatabaseMissing,
+    PasswordWanted,
     ServerRefused,
     ServerUnreachable,
     SignInRefused,
@@ -38,9 +39,9 @@ SOCKET_FOLDERS: Final = ("/var/run/postgresql", "/tmp")  # noqa: S108 - where se
 _NAME_BYTES_MAX = 63
 _OPTIONS = ("host", "port", "user", "sslmode", "sslrootcert")
 _MISSING_DATABASE = re.compile(r'database ".*" does not exist')
+_PASSWORD = re.compile("password authentication failed")
 _SIGN_IN = re.compile(
-    r"password authentication failed|no password supplied|pg_hba\.conf"
-    r"|authentication failed|role \".*\" does not exist|not permitted to log in"
+    r"pg_hba\.conf|authentication failed|role \".*\" does not exist|not permitted to log in"
 )
 # What libpq and the server's start read beside the variables that libpq lists.
 _VARIABLES: Final = ("PGSERVICEFILE", "PGSYSCONFDIR", "PGTZ", "PGDATESTYLE", "PGGEQO")
@@ -200,6 +201,21 @@ def has_database(connection: Connection, name: str) -> bool:
     return one(connection, question, name) is not None
 
 
+def wants_password(url: str, password: str | None = None) -> bool:
+    """Say whether the server of this URL wants a password, or another than this.
+
+    Raises what else keeps us from it, but for a database that is not there: that is told after
+    the sign-in.
+    """
+    try:
+        connect(PostgresPlace.parse(url, password)).close()
+    except PasswordWanted:
+        return True
+    except DatabaseMissing:
+        return False
+    return False
+
+
 def asked(place: PostgresPlace, question: Callable[[Connection], bool]) -> bool:
     """Connect, ask, and close."""
     with closing(connect(place)) as connection, told(place):
@@ -226,11 +242,23 @@ def explained(place: PostgresPlace, error: psycopg.Error) -> StrongroomError:
         return SourceBusy(f"{name} is locked", "a table stayed locked for as long as we wait")
     if isinstance(error, psycopg.errors.UndefinedTable):
         return SourceBusy(f"{name} changed while it was read", said, "Run the backup again.")
-    if _SIGN_IN.search(said):
-        return SignInRefused(f"{name} does not let {tidy(place.user)} in", said)
+    if at_door := _sign_in_error(place, error, said):
+        return at_door
     if error.sqlstate is None or isinstance(error, psycopg.OperationalError):
         return ServerUnreachable(f"{name} does not answer", said)
     return ServerRefused(f"{name} refused a question", said)
+
+
+def _sign_in_error(place: PostgresPlace, error: psycopg.Error, said: str) -> SignInRefused | None:
+    # libpq's own flag tells that there was none, in whatever language the server speaks.
+    if error.pgconn is not None and error.pgconn.needs_password:
+        return PasswordWanted(
+            f"{place.shown} wants a password for {tidy(place.user)}", "none was given"
+        )
+    what = f"{place.shown} does not let {tidy(place.user)} in"
+    if _PASSWORD.search(said):
+        return PasswordWanted(what, said)
+    return SignInRefused(what, said) if _SIGN_IN.search(said) else None
 
 
 def _forget_environment() -> None:

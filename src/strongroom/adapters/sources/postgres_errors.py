@@ -48,6 +48,10 @@ class SignInRefused(StrongroomError):
     )
 
 
+class PasswordWanted(SignInRefused):
+    """The server wants a password, and there was none or another."""
+
+
 class DatabaseMissing(StrongroomError):
     """The server has no such database."""
 
