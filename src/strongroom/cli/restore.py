@@ -20,6 +20,8 @@ NOTES = {
     "special_left_out": "devices, pipes and sockets are not kept",
     "unreadable_left_out": "could not be read when the snapshot was taken",
     "links_left_out": "hard links to what could not be read",
+    "attributes_dropped": "some attributes are not set; --privileged sets them",
+    "attributes_not_taken": "the file system did not take all attributes",
     "times_differ": "the file system keeps coarser times",
     "triggers_left_out": "triggers of the chosen tables, which speak of other tables, are left out",
     "roles_left_out": "the roles of the dump were not made",

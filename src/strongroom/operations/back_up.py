@@ -5,7 +5,7 @@ receipts. Before the record nothing counts; after it nothing is lost. One failin
 stop the others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -28,7 +28,8 @@ from strongroom.operations.vault_config import check_config
 from strongroom.quorum import Dealing, SnapshotHeader
 from strongroom.vault import SessionKeys, Vault, WorkerKeys
 
-UNREADABLE_SHOWN = 20
+NAMES_SHOWN = 20
+"""How many names a report tells; a source's facts hold as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,9 @@ class SourceReport:
     read_bytes: int = 0
     stored_bytes: int = 0
     unreadable: int = 0
+    changed_while_read: int = 0
+    special: int = 0
+    attributes_unread: int = 0
     problem: str = ""
 
 
@@ -82,7 +86,7 @@ class _Run:
     reports: list[SourceReport] = field(default_factory=list)
     commitments: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def prepare(deployment: Deployment) -> None:
@@ -145,7 +149,7 @@ def back_up(
         receipts_needed=deployment.roster.threshold,
         receipts_of=len(deployment.roster.members),
         sources=run.reports,
-        warnings=[*run.left_out, *(unsigned if snapshot.state == "good" else [])],
+        warnings=[*run.warnings, *(unsigned if snapshot.state == "good" else [])],
         problems=run.problems,
     )
 
@@ -234,14 +238,9 @@ def _add_source(run: _Run, writer: Vault.Writer, source: ClientSource) -> None:
         outcome = writer.add((source.id, source.name, source.url, source.kind), opened, keys)
     run.dealt.append((label.session, dealt.keys_object))
     run.commitments[source.id] = outcome.facts_commitment
-    left_out = outcome.facts.get("left_out_names")
-    if isinstance(left_out, list):
-        run.left_out += [
-            f"source {source.name}: {name} is Strongroom's own and was left out"
-            for name in left_out
-        ]
+    run.warnings += [f"source {source.name}: {told}" for told in warnings_of(outcome.facts)]
     run.problems.extend(
-        f"source {source.name}: {reason}" for _, reason in outcome.unreadable[:UNREADABLE_SHOWN]
+        f"source {source.name}: {reason}" for _, reason in outcome.unreadable[:NAMES_SHOWN]
     )
     run.reports.append(
         SourceReport(
@@ -251,8 +250,49 @@ def _add_source(run: _Run, writer: Vault.Writer, source: ClientSource) -> None:
             outcome.read_bytes,
             outcome.stored_bytes,
             len(outcome.unreadable),
+            _number(outcome.facts, "changed_while_read"),
+            _number(outcome.facts, "special"),
+            _number(outcome.facts, "attributes_unread"),
         )
     )
+
+
+def warnings_of(facts: Mapping[str, object]) -> list[str]:
+    """Return what a person should know of a source that was kept, from its facts."""
+    left_out = facts.get("left_out_names")
+    told = [
+        f"{name} is Strongroom's own and was left out"
+        for name in (left_out if isinstance(left_out, list) else [])
+    ]
+    for count, names, what, all_of_them in (
+        (
+            "changed_while_read",
+            "changed_names",
+            "changed while it was read; kept as it was read",
+            "changed while they were read; kept as they were read",
+        ),
+        (
+            "attributes_unread",
+            "attributes_unread_names",
+            "is kept without some of its attributes",
+            "are kept without some of their attributes",
+        ),
+    ):
+        found = facts.get(names)
+        shown = found[:NAMES_SHOWN] if isinstance(found, list) else []
+        told += [f"{name or 'it'} {what}" for name in shown]
+        more = _number(facts, count) - len(shown)
+        told += [f"{more} more {all_of_them}"] if more > 0 else []
+    special = _number(facts, "special")
+    if special:
+        things = "socket, pipe or device is" if special == 1 else "sockets, pipes and devices are"
+        told.append(f"{special} {things} named in the snapshot and not kept")
+    return told
+
+
+def _number(facts: Mapping[str, object], name: str) -> int:
+    value = facts.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def location_urls(deployment: Deployment) -> list[str]:

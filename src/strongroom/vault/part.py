@@ -86,7 +86,7 @@ def _measure(recipe: Recipe, paths: Paths, firsts: _Firsts) -> Part:
         if line.chunks:
             ranges.add(0, start, line.chunks)
         chunks += line.chunks
-        size += line.entry.size_bytes
+        size += line.entry.data_bytes
     return Part(paths, firsts, ranges, chunks, size)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 NOBODY = 65534
+MEMORY = "/dev/shm"  # noqa: S108 - the tests make folders of their own in it
 
 
 @pytest.fixture
@@ -30,3 +31,15 @@ def plain_user_folder(tmp_path: Path) -> Iterator[Path]:
         os.setegid(group)
         os.setgroups(groups)
         shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["disk", "memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A folder where tests lie, and one on a file system in memory: they keep different things."""
+    if request.param == "disk":
+        yield tmp_path
+        return
+    if not os.access(MEMORY, os.W_OK):
+        pytest.skip(f"no file system in memory: {MEMORY} cannot be written")
+    with tempfile.TemporaryDirectory(dir=MEMORY, prefix="strongroom-test-") as made:
+        yield Path(made)

@@ -134,27 +134,6 @@ def test_order_parents_first_and_links_after_their_file(root: Path) -> None:
     ]
 
 
-def test_a_tree_deeper_than_any_path_name(root: Path, tmp_path: Path) -> None:
-    depth = 600  # of 7 bytes each: more than the 4,096 of a path name
-    here = os.open(root, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir(b"deeper", dir_fd=here)
-        below = os.open(b"deeper", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(os.open(b"end", os.O_CREAT | os.O_WRONLY, dir_fd=here))
-    os.close(here)
-    entries, facts, _ = copy(root, tmp_path / "out")
-    assert len(entries) == facts["entries"] == depth + 2
-    # Restored once more in its place, which removes the first one, whatever its depth; the
-    # limit of a path's length would stop anything that goes by names.
-    copy(root, tmp_path / "out", overwrite=True)
-    (tmp_path / "small").mkdir()
-    for deep in (root, tmp_path / "out"):
-        copy(tmp_path / "small", deep, overwrite=True)
-        assert os.listdir(deep) == []
-
-
 def test_sockets_fifos_and_devices_are_named_and_not_read(root: Path, tmp_path: Path) -> None:
     os.mkfifo(root / "pipe")
     with socket.socket(socket.AF_UNIX) as door:

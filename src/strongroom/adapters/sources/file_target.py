@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
+from strongroom.adapters.sources.attributes import AttributeWriter, forget_inherited
 from strongroom.adapters.sources.folder import check_entry
+from strongroom.adapters.sources.holes import write_around
 from strongroom.adapters.sources.partial import Destination, told, write_all
 from strongroom.adapters.sources.restore_facts import Comparison, Facts
 from strongroom.adapters.sources.scan import entry_number, sum_text
@@ -29,6 +30,7 @@ class FileTarget:
         self._entry: Entry | None = None
         self._digest = Digest()
         self._bits_dropped = 0
+        self._attributes = AttributeWriter(privileged)
         self.compared: Sequence[str] = ()
 
     def write(self, entry: Entry, blocks: Iterator[bytes]) -> None:
@@ -41,16 +43,20 @@ class FileTarget:
                 "Whoever made it is hostile.",
             )
         self._entry = entry
-        taken = 0
         with told(self._place.final):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             self._handle = os.open(self._place.partial, flags, 0o600)
-        for block in blocks:
-            self._digest.update(block)
-            taken += len(block)
+            forget_inherited(self._handle)
+        if entry.holes:
             with told(self._place.final):
-                write_all(self._handle, block)
-        self._entry = replace(entry, size_bytes=taken)
+                taken = write_around(self._handle, entry, self._digested(blocks))
+        else:
+            taken = 0
+            for block in self._digested(blocks):
+                taken += len(block)
+                with told(self._place.final):
+                    write_all(self._handle, block)
+        self._entry = entry.with_data(taken)
 
     def finish(self, facts: Facts) -> None:
         """Compare content, size and sum with the facts, then publish; leave nothing otherwise."""
@@ -74,7 +80,8 @@ class FileTarget:
         with told(self._place.final):
             if self._privileged:
                 os.fchown(handle, entry.owner, entry.group)
-            os.fchmod(handle, entry.mode & (0o7777 if self._privileged else PLAIN_BITS))
+            mode = self._attributes.set(handle, entry)
+            os.fchmod(handle, mode & (0o7777 if self._privileged else PLAIN_BITS))
             self._bits_dropped = int(not self._privileged and entry.mode & ~PLAIN_BITS != 0)
             os.utime(handle, ns=(entry.modified_ns, entry.modified_ns))
             os.fsync(handle)
@@ -94,12 +101,18 @@ class FileTarget:
     @property
     def notes(self) -> Mapping[str, int]:
         """What was altered."""
-        return {"bits_dropped": 1} if self._bits_dropped else {}
+        bits = {"bits_dropped": 1} if self._bits_dropped else {}
+        return {**bits, **self._attributes.notes}
 
     @property
     def blake3(self) -> str:
         """The digest of the bytes written so far."""
         return self._digest.hex()
+
+    def _digested(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            self._digest.update(block)
+            yield block
 
     def abandon(self) -> None:
         """Close and remove what was not published."""

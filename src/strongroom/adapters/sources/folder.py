@@ -88,10 +88,10 @@ def check_entry(entry: Entry) -> None:
             "its mode, owner or group is no such number",
             "Whoever made it is hostile.",
         )
-    if b"\0" in entry.link:
+    if b"\0" in entry.link or any(b"\0" in name for name, _ in entry.attributes):
         raise Refused(
             f"{printable(entry.path)} is refused",
-            "its link holds a NUL byte",
+            "its link or the name of an attribute holds a NUL byte",
             "Whoever made it is hostile.",
         )
 

@@ -113,7 +113,7 @@ def sync_folder(path: bytes) -> None:
         os.close(handle)
 
 
-def write_all(handle: int, block: bytes) -> None:
+def write_all(handle: int, block: bytes | memoryview) -> None:
     """Write all of a block, however little the kernel takes at once."""
     written = os.write(handle, block)
     while written < len(block):

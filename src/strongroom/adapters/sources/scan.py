@@ -11,13 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from strongroom.adapters.sources.attributes import Attributes, child, read_attributes
 from strongroom.adapters.sources.folder import Folder
+from strongroom.adapters.sources.holes import Holes, find_holes, may_have_holes
 from strongroom.crypto.hashing import content_hash
 from strongroom.vault import Entry
 
 RACY_NS = 2_000_000_000
+# A fifo that took a file's place must not hang the backup, nor a symlink lead it elsewhere.
+READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_NAME_BYTES_MAX = 255
 _FINGERPRINT = struct.Struct("<QQQQQ")
 _RECORD = struct.Struct("<cIQQI")
+_PAIR = struct.Struct("<QQ")
 _WORD = (1 << 64) - 1
 _TIME_MAX = (1 << 63) - 1
 _OtherKind = Literal["directory", "symlink", "hardlink", "special"]
@@ -31,12 +37,16 @@ class Scan:
     A file whose times are not older than `started_ns` by RACY_NS gets no fingerprint: it may
     change again within the granularity of its file system's clock and look the same, as git's
     racily clean files do.
+
+    `attributes_unread` gets the paths of entries with attributes that cannot be read; without the
+    list the walk looks for neither attributes nor holes.
     """
 
     folder: Folder
     excluded: frozenset[tuple[int, int]] = frozenset()
     started_ns: int = 0
     left_out: list[bytes] = field(default_factory=list)
+    attributes_unread: list[bytes] | None = None
     first_names: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
     def entries(self) -> Iterator[Entry]:
@@ -44,6 +54,10 @@ class Scan:
         waiting = [b""]
         while waiting:
             path = waiting.pop()
+            if len(path) > Entry.PATH_BYTES_MAX - _NAME_BYTES_MAX - 1:
+                # What lies in it could have a name that no recipe may hold.
+                yield Entry(path, "unreadable")
+                continue
             try:
                 here = self.folder.directory(path)
                 info = os.fstat(here)
@@ -55,7 +69,10 @@ class Scan:
             except OSError:
                 yield Entry(path, "unreadable")
                 continue
-            yield _entry(path, "directory", info)
+            attributes: Attributes = ()
+            if self.attributes_unread is not None:
+                attributes = read_attributes(here, path, self.attributes_unread)
+            yield _entry(path, "directory", info, b"", attributes)
             prefix = path + b"/" if path else b""
             for name in names:
                 found = self._leaf(here, name, prefix + name)
@@ -75,13 +92,30 @@ class Scan:
 
     def _entry(self, here: int, name: bytes, path: bytes, info: os.stat_result) -> Entry:
         if stat.S_ISREG(info.st_mode):
-            if info.st_nlink > 1 and not _may_read(here, name):
-                # Known before the first name goes out, so that no link refers to a lost file.
-                return Entry(path, "unreadable")
-            return self._file(path, info)
+            if info.st_nlink > 1:
+                if not _may_read(here, name):
+                    # Known before the first name goes out, so that no link refers to a lost file.
+                    return Entry(path, "unreadable")
+                first = self.first_names.setdefault((info.st_dev, info.st_ino), path)
+                if first != path:
+                    return _entry(path, "hardlink", info, first)
+            return self._file(here, name, path, info)
         if stat.S_ISLNK(info.st_mode):
-            return _entry(path, "symlink", info, os.readlink(name, dir_fd=here))
+            target = os.readlink(name, dir_fd=here)
+            return _entry(path, "symlink", info, target, self._attributes(here, name, path))
         return _entry(path, "special", info)
+
+    def _file(self, here: int, name: bytes, path: bytes, info: os.stat_result) -> Entry:
+        holes: Holes = ()
+        if self.attributes_unread is not None and may_have_holes(info):
+            holes = _look_for_holes(here, name, info.st_size)
+        attributes = self._attributes(here, name, path)
+        return file_entry(path, info, self.started_ns, attributes, holes)
+
+    def _attributes(self, here: int, name: bytes, path: bytes) -> Attributes:
+        if self.attributes_unread is None:
+            return ()
+        return read_attributes(child(here, name), path, self.attributes_unread)
 
     def _leaves_out(self, path: bytes, info: os.stat_result) -> bool:
         if (info.st_dev, info.st_ino) not in self.excluded:
@@ -89,15 +123,10 @@ class Scan:
         self.left_out.append(path)
         return True
 
-    def _file(self, path: bytes, info: os.stat_result) -> Entry:
-        if info.st_nlink > 1:
-            first = self.first_names.setdefault((info.st_dev, info.st_ino), path)
-            if first != path:
-                return _entry(path, "hardlink", info, first)
-        return file_entry(path, info, self.started_ns)
 
-
-def file_entry(path: bytes, info: os.stat_result, started_ns: int) -> Entry:
+def file_entry(
+    path: bytes, info: os.stat_result, started_ns: int, attributes: Attributes, holes: Holes
+) -> Entry:
     """Return the entry of a regular file, with a fingerprint where that is safe."""
     settled = max(info.st_mtime_ns, info.st_ctime_ns) < started_ns - RACY_NS
     return Entry(
@@ -109,7 +138,9 @@ def file_entry(path: bytes, info: os.stat_result, started_ns: int) -> Entry:
         info.st_uid,
         info.st_gid,
         b"",
-        _fingerprint(info) if settled else b"",
+        _fingerprint(info, holes) if settled else b"",
+        attributes,
+        holes,
     )
 
 
@@ -127,7 +158,10 @@ def entry_number(entry: Entry) -> int:
         entry.size_bytes,
         len(entry.path),
     )
-    return int.from_bytes(content_hash(head + entry.path + entry.link), "big")
+    record = head + entry.path + entry.link
+    if entry.attributes or entry.holes:
+        record += _details(entry)
+    return int.from_bytes(content_hash(record), "big")
 
 
 def sum_text(total: int) -> str:
@@ -135,7 +169,23 @@ def sum_text(total: int) -> str:
     return f"{total % (1 << 256):064x}"
 
 
-def _entry(path: bytes, kind: _OtherKind, info: os.stat_result, link: bytes = b"") -> Entry:
+def _details(entry: Entry) -> bytes:
+    """Return attributes and holes behind a NUL, which ends a link and is in no name."""
+    attributes = [
+        part
+        for name, value in entry.attributes
+        for part in (_PAIR.pack(len(name), len(value)), name, value)
+    ]
+    return b"".join((b"\0", *attributes, b"\0", *(_PAIR.pack(*hole) for hole in entry.holes)))
+
+
+def _entry(
+    path: bytes,
+    kind: _OtherKind,
+    info: os.stat_result,
+    link: bytes = b"",
+    attributes: Attributes = (),
+) -> Entry:
     return Entry(
         path,
         kind,
@@ -145,7 +195,20 @@ def _entry(path: bytes, kind: _OtherKind, info: os.stat_result, link: bytes = b"
         info.st_uid,
         info.st_gid,
         link,
+        attributes=attributes,
     )
+
+
+def _look_for_holes(here: int, name: bytes, size_bytes: int) -> Holes:
+    """Return the holes of a file by name; none where it cannot be opened, which its read tells."""
+    try:
+        handle = os.open(name, READ_FLAGS, dir_fd=here)
+    except OSError:
+        return ()
+    try:
+        return find_holes(handle, size_bytes)
+    finally:
+        os.close(handle)
 
 
 def _may_read(here: int, name: bytes) -> bool:
@@ -157,14 +220,19 @@ def _nanoseconds(info: os.stat_result) -> int:
     return max(-_TIME_MAX, min(info.st_mtime_ns, _TIME_MAX))
 
 
-def _fingerprint(info: os.stat_result) -> bytes:
-    return _FINGERPRINT.pack(
+def _fingerprint(info: os.stat_result, holes: Holes) -> bytes:
+    times = _FINGERPRINT.pack(
         info.st_dev,
         info.st_ino,
         info.st_size,
         info.st_mtime_ns & _WORD,
         info.st_ctime_ns & _WORD,
     )
+    if not holes:
+        return times
+    # What was read is the data around the holes of then: a file system may find others later,
+    # without a change of the file.
+    return times + content_hash(b"".join(_PAIR.pack(*hole) for hole in holes))
 
 
 def _list(here: int) -> tuple[list[bytes], list[bytes]]:

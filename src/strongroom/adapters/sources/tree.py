@@ -10,8 +10,8 @@ import stat
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import replace
 
+from strongroom.adapters.sources.attributes import read_attributes
 from strongroom.adapters.sources.errors import (
     SourceMissing,
     SourceUnreadable,
@@ -19,8 +19,15 @@ from strongroom.adapters.sources.errors import (
     reason,
 )
 from strongroom.adapters.sources.folder import Folder
+from strongroom.adapters.sources.holes import data_of, find_holes, may_have_holes
 from strongroom.adapters.sources.restore_facts import Fact, Facts
-from strongroom.adapters.sources.scan import Scan, entry_number, file_entry, sum_text
+from strongroom.adapters.sources.scan import (
+    READ_FLAGS,
+    Scan,
+    entry_number,
+    file_entry,
+    sum_text,
+)
 from strongroom.clock import Clock
 from strongroom.crypto.hashing import Digest
 from strongroom.errors import Refused
@@ -28,8 +35,6 @@ from strongroom.vault import Entry, EntryUnreadable
 
 BLOCK_BYTES = 1 << 20
 NAMES_SHOWN_MAX = 20
-# A fifo that took a file's place must not hang the backup, nor a symlink lead it elsewhere.
-_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _TEXT_NAMES = (
     b".sql",
     b".csv",
@@ -55,6 +60,7 @@ class _Tally:
         self.unreadable: set[bytes] = set()
         self.changed: set[bytes] = set()
         self.left_out: list[bytes] = []
+        self.attributes_unread: list[bytes] = []
         self._correction = 0
         self._lock = threading.Lock()
 
@@ -81,13 +87,13 @@ class _Tally:
                 self.unreadable.add(entry.path)
                 self._correction -= entry_number(entry)
 
-    def note_change(self, entry: Entry, size_bytes: int) -> None:
+    def note_change(self, entry: Entry, data_bytes: int) -> None:
         """Remember a file that changed under the reader, and how much of it was taken."""
         with self._lock:
             if entry.path not in self.changed:
                 self.changed.add(entry.path)
                 self._correction -= entry_number(entry)
-                self._correction += entry_number(replace(entry, size_bytes=size_bytes))
+                self._correction += entry_number(entry.with_data(data_bytes))
 
     def facts(self) -> dict[str, Fact]:
         total = self.total + self._correction
@@ -104,6 +110,8 @@ class _Tally:
             "unreadable_names": _shown(self.unreadable),
             "changed_while_read": len(self.changed),
             "changed_names": _shown(self.changed),
+            "attributes_unread": len(self.attributes_unread),
+            "attributes_unread_names": _shown(set(self.attributes_unread)),
             "left_out": len(self.left_out),
             "left_out_names": _shown(set(self.left_out)),
             "tree_blake3": sum_text(total),
@@ -141,7 +149,13 @@ class TreeSource:
     def entries(self) -> Iterator[Entry]:
         """Yield every entry once, parents before children; a new call begins a new pass."""
         self._tally = tally = _Tally()
-        scan = Scan(self._scanned, self._excluded, _nanoseconds(self._clock), tally.left_out)
+        scan = Scan(
+            self._scanned,
+            self._excluded,
+            _nanoseconds(self._clock),
+            tally.left_out,
+            tally.attributes_unread,
+        )
         for found in scan.entries():
             if found.kind == "unreadable" and not found.path:
                 raise SourceUnreadable("the folder cannot be listed", "no right to read it")
@@ -151,7 +165,7 @@ class TreeSource:
             yield entry
 
     def read(self, entry: Entry) -> Iterator[bytes]:
-        """Yield the file's bytes up to its scanned size, 1 MiB at a time."""
+        """Yield the file's data up to its scanned size, 1 MiB at a time."""
         try:
             with self._reading:
                 here, name = self._read.parent(entry.path)
@@ -194,18 +208,16 @@ class FileSource:
         self._tally = _Tally()
         self._blake3 = ""
         try:
-            info = os.stat(self._path)
+            entry = self._look()
         except OSError as error:
             raise _cannot_open(self._path, error) from error
-        entry = file_entry(b"", info, _nanoseconds(self._clock))
         self._tally.take(entry)
         yield entry
 
     def read(self, entry: Entry) -> Iterator[bytes]:
-        """Yield the file's bytes up to its scanned size."""
+        """Yield the file's data up to its scanned size."""
         try:
-            # Resolved once here, as the user may have named a symlink.
-            handle = _open(os.path.realpath(self._path), None)
+            handle = self._open()
         except OSError as error:
             raise _cannot_open(self._path, error) from error
         digest = Digest()
@@ -214,6 +226,20 @@ class FileSource:
                 digest.update(block)
                 yield block
         self._blake3 = digest.hex()
+
+    def _look(self) -> Entry:
+        handle = self._open()
+        try:
+            info = os.fstat(handle)
+            attributes = read_attributes(handle, b"", self._tally.attributes_unread)
+            holes = find_holes(handle, info.st_size) if may_have_holes(info) else ()
+        finally:
+            os.close(handle)
+        return file_entry(b"", info, _nanoseconds(self._clock), attributes, holes)
+
+    def _open(self) -> int:
+        # Resolved once here, as the user may have named a symlink.
+        return _open(os.path.realpath(self._path), None)
 
     def facts(self) -> Facts:
         """Return the size, the sum over the one entry, and the digest where it was read."""
@@ -225,28 +251,37 @@ class FileSource:
 
 
 def _read_open_file(handle: int, entry: Entry, tally: _Tally) -> Generator[bytes, None, None]:
-    """Yield up to the scanned size and close the handle."""
+    """Yield the data up to the scanned size and close the handle."""
     taken = 0
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             tally.drop(entry)
             raise EntryUnreadable(f"{printable(entry.path)} was not read", "it is no file any more")
-        while taken < entry.size_bytes:
-            try:
-                block = os.read(handle, min(BLOCK_BYTES, entry.size_bytes - taken))
-            except OSError as error:
-                raise _broken_off(entry, taken, error, tally) from error
-            if not block:
-                break
-            taken += len(block)
-            yield block
+        try:
+            for block in _blocks(handle, entry):
+                taken += len(block)
+                yield block
+        except OSError as error:
+            raise _broken_off(entry, taken, error, tally) from error
         after = os.fstat(handle)
         if (after.st_size, after.st_mtime_ns) != (entry.size_bytes, entry.modified_ns) or (
-            taken != entry.size_bytes
+            taken != entry.data_bytes
         ):
             tally.note_change(entry, taken)
     finally:
         os.close(handle)
+
+
+def _blocks(handle: int, entry: Entry) -> Iterator[bytes]:
+    """Yield what lies around the holes, until the file ends sooner than it was scanned."""
+    for start, length in data_of(entry):
+        at, end = start, start + length
+        while at < end:
+            block = os.pread(handle, min(BLOCK_BYTES, end - at), at)
+            if not block:
+                return
+            at += len(block)
+            yield block
 
 
 def _broken_off(
@@ -266,10 +301,10 @@ def _broken_off(
 def _open(name: bytes, directory: int | None) -> int:
     """Open a file to read without touching its access time, where we may."""
     try:
-        return os.open(name, _READ_FLAGS | os.O_NOATIME, dir_fd=directory)
+        return os.open(name, READ_FLAGS | os.O_NOATIME, dir_fd=directory)
     except PermissionError:
         # O_NOATIME is for the owner and for root only; reading may still be allowed.
-        return os.open(name, _READ_FLAGS, dir_fd=directory)
+        return os.open(name, READ_FLAGS, dir_fd=directory)
 
 
 def _cannot_open(path: bytes, error: OSError) -> SourceMissing | SourceUnreadable:

@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from strongroom.adapters.sources.attributes import AttributeWriter, child, forget_inherited
 from strongroom.adapters.sources.errors import TargetFailed, printable, reason
 from strongroom.adapters.sources.file_target import PLAIN_BITS
 from strongroom.adapters.sources.folder import Folder, check_entry, check_name, leads_out
+from strongroom.adapters.sources.holes import write_around
 from strongroom.adapters.sources.partial import Destination, told, write_all
 from strongroom.adapters.sources.restore_facts import Comparison, Facts
 from strongroom.adapters.sources.scan import Scan, entry_number, sum_text
@@ -41,7 +43,8 @@ class TreeReport:
 class TreeTarget:
     """A tree at `destination`, which is absent or an empty directory unless `overwrite`.
 
-    Owners and setuid, setgid and sticky bits come back only when `privileged`.
+    Owners, setuid, setgid and sticky bits, and attributes that give power come back only when
+    `privileged`.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class TreeTarget:
         self._entries = self._files = self._bytes = 0
         self._place = Destination(destination, token, overwrite)
         self._privileged = privileged
+        self._attributes = AttributeWriter(privileged)
         self._directories: list[Entry] = []
         self._absent: set[bytes] = set()
         self._has_root = False
@@ -62,6 +66,8 @@ class TreeTarget:
         with told(self._place.final):
             os.mkdir(self._place.partial, 0o700)
             self._folder = Folder(self._place.partial)
+            # Else everything below would take on ACLs that the snapshot knows nothing of.
+            forget_inherited(self._folder.directory(b""))
 
     def write(self, entry: Entry, blocks: Iterator[bytes]) -> None:
         """Write one entry; raise Refused when it could reach outside the tree."""
@@ -116,7 +122,8 @@ class TreeTarget:
     @property
     def notes(self) -> Mapping[str, int]:
         """What the report counts, where it is not zero."""
-        return {name: count for name, count in asdict(self.report).items() if count}
+        counts = {name: count for name, count in asdict(self.report).items() if count}
+        return {**counts, **self._attributes.notes}
 
     def abandon(self) -> None:
         """Remove what was not published."""
@@ -154,12 +161,15 @@ class TreeTarget:
         handle = os.open(name, _CREATE, 0o600, dir_fd=above)
         taken = 0
         try:
-            for block in blocks:
-                write_all(handle, block)
-                taken += len(block)
-            written = replace(entry, size_bytes=taken)
+            if entry.holes:
+                taken = write_around(handle, entry, blocks)
+            else:
+                for block in blocks:
+                    write_all(handle, block)
+                    taken += len(block)
+            written = entry.with_data(taken)
             self._files += 1
-            self._bytes += taken
+            self._bytes += written.size_bytes
             self._came += entry_number(written)
             self._allowed += entry_number(self._dress(handle, written))
         finally:
@@ -170,6 +180,8 @@ class TreeTarget:
         os.symlink(entry.link, name, dir_fd=above)
         if self._privileged:
             os.chown(name, entry.owner, entry.group, dir_fd=above, follow_symlinks=False)
+        if entry.attributes:
+            self._attributes.set(child(above, name), entry)
         times = (entry.modified_ns, entry.modified_ns)
         os.utime(name, ns=times, dir_fd=above, follow_symlinks=False)
         info = os.stat(name, dir_fd=above, follow_symlinks=False)
@@ -203,11 +215,11 @@ class TreeTarget:
 
     def _dress(self, handle: int, entry: Entry) -> Entry:
         """Set owner, mode and time of an open file or directory; return what must be on disk."""
-        mode = entry.mode
         if self._privileged:
-            # First the owner: changing it clears the bits that are set next.
+            # First the owner: changing it clears bits and capabilities that are set next.
             os.fchown(handle, entry.owner, entry.group)
-        elif mode & ~PLAIN_BITS:
+        mode = self._attributes.set(handle, entry) if entry.attributes else entry.mode
+        if not self._privileged and mode & ~PLAIN_BITS:
             mode &= PLAIN_BITS
             self.report.bits_dropped += 1
         os.fchmod(handle, mode)
@@ -218,7 +230,7 @@ class TreeTarget:
         # A file system with coarser times is no reason to refuse a restore; the report tells.
         if info.st_mtime_ns != entry.modified_ns:
             self.report.times_differ += 1
-        return replace(entry, mode=mode, modified_ns=info.st_mtime_ns)
+        return replace(entry, mode=mode, modified_ns=info.st_mtime_ns, attributes=(), holes=())
 
     def _sum_of_leaves(self) -> int:
         """Return the sum over what is on the disk, but for directories, which are not done yet."""
@@ -235,5 +247,6 @@ class TreeTarget:
             self._allowed += entry_number(self._dress(handle, entry))
             info = os.fstat(handle)
             mode = stat.S_IMODE(info.st_mode)
-            total += entry_number(replace(entry, mode=mode, modified_ns=info.st_mtime_ns))
+            found = replace(entry, mode=mode, modified_ns=info.st_mtime_ns, attributes=())
+            total += entry_number(found)
         return total
