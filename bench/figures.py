@@ -21,11 +21,10 @@ class Spread(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Figures:
-    """All figures of one scenario, what they were measured on, and what is to be said of them."""
+    """All figures of one scenario, and what they were measured on."""
 
     input: dict[str, int] = field(default_factory=dict)
     sides: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
     def add(self, side: str, found: Mapping[str, float]) -> None:
         """Note what one side took in one run."""

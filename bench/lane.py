@@ -44,7 +44,7 @@ class Lane(Generic[AnySide]):
         self._environment = side.environment(work)
 
     def run(self, step: Step, **more: str) -> Cost:
-        """Run a command of this side and return what it cost; raises CommandFailed."""
+        """Run a command of this side and return what it cost; raises NotMeasured."""
         environment = self._environment | more
         return measure.run(step.command, environment, step.folder, self.work / "log")
 
@@ -68,7 +68,9 @@ class Lane(Generic[AnySide]):
         else:
             wrong = measure.differences(made.root, restored)
         if wrong:
-            raise SystemExit(f"{self.side.name} did not restore what it was given: {wrong[:5]}")
+            raise measure.NotMeasured(
+                f"{self.side.name} did not restore what it was given: {wrong[:5]}"
+            )
         shutil.rmtree(self.work / "restored")
         return cost
 

@@ -141,7 +141,7 @@ def _restore(one: Lane[Peer], made: Input, number: int, more: dict[str, str]) ->
 
 def _compare(made: Input, restored: Path) -> None:
     if measure.database_differences(made.source, restored):
-        raise SystemExit(f"{restored} is not what was given")
+        raise measure.NotMeasured(f"{restored} is not what was given")
 
 
 def _found(cost: measure.Cost, stored: int) -> dict[str, float]:

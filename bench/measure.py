@@ -1,8 +1,9 @@
 """Runs one command as a whole process and says what it cost.
 
 Time runs from just before the start to just after the end, start-up included. Memory is sampled
-over the command and all its children, and is never less than what the system itself reports of
-the largest one.
+over the command and all its children, and is never less than the most that any one of them has
+held since it was started. What the system reports when a command ends (ru_maxrss) is not used: it
+is never less than what the process that started the command held, which is this one.
 """
 
 import os
@@ -16,7 +17,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE_SECONDS = 0.02
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TAIL_BYTES = 2000
 # https://www.sqlite.org/fileformat.html: change counter, schema cookie, version-valid-for. They are
 # passed over from the last to the first, as each one that goes moves what follows it.
@@ -32,8 +32,8 @@ class Cost:
     peak_bytes: int
 
 
-class CommandFailed(Exception):
-    """A measured command ended with an error, so there is nothing to compare."""
+class NotMeasured(Exception):
+    """A command failed, or a restore is not what was backed up: there is nothing to compare."""
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path) -> Cost:
@@ -49,11 +49,10 @@ def run(command: Sequence[str], environment: Mapping[str, str], folder: Path, lo
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
-    sampled = sampler.stop()
+    peak = sampler.stop()
     if process.returncode != 0:
         tail = log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
-        raise CommandFailed(f"{command[0]} ended with {process.returncode}:\n{tail}")
-    peak = max(sampled, usage.ru_maxrss * 1024)
+        raise NotMeasured(f"{command[0]} ended with {process.returncode}:\n{tail}")
     return Cost(seconds, usage.ru_utime + usage.ru_stime, peak)
 
 
@@ -74,7 +73,9 @@ class _Sampler:
 
     def _sample(self) -> None:
         while not self._stopped.wait(SAMPLE_SECONDS):
-            self._peak = max(self._peak, sum(_resident(one) for one in _family(self._process)))
+            held = [_resident(one) for one in _family(self._process)]
+            most = max((most for _, most in held), default=0)
+            self._peak = max(self._peak, most, sum(now for now, _ in held))
 
 
 def _family(process: int) -> list[int]:
@@ -88,11 +89,16 @@ def _family(process: int) -> list[int]:
     return found
 
 
-def _resident(process: int) -> int:
+def _resident(process: int) -> tuple[int, int]:
+    """Return what a process holds now, and the most it has held since it was started."""
     try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE_BYTES
-    except (OSError, IndexError):
-        return 0
+        with open(f"/proc/{process}/status", "rb") as file:
+            told = dict(line.split(b":", 1) for line in file)
+        now, most = (int(told[name].split()[0]) * 1024 for name in (b"VmRSS", b"VmHWM"))
+        return now, most
+    except (OSError, KeyError, ValueError):
+        # It has ended, or its memory is gone already.
+        return 0, 0
 
 
 def say(words: str) -> None:
@@ -101,11 +107,11 @@ def say(words: str) -> None:
 
 
 def output_of(command: Sequence[str], environment: Mapping[str, str] | None = None) -> bytes:
-    """Run a command that is not measured and return what it prints; raises CommandFailed."""
+    """Run a command that is not measured and return what it prints; raises NotMeasured."""
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=False)
     if done.returncode != 0:
         tail = (done.stdout + done.stderr)[-_TAIL_BYTES:].decode(errors="replace")
-        raise CommandFailed(f"{command[0]} ended with {done.returncode}:\n{tail}")
+        raise NotMeasured(f"{command[0]} ended with {done.returncode}:\n{tail}")
     return done.stdout
 
 

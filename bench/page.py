@@ -29,7 +29,6 @@ def block(results: Results) -> str:
 def shown_part(name: str, part: Part) -> str:
     """Return one scenario's results."""
     lines = [f"### {part.title}", "", _about(name, part)]
-    lines += [f"\n{note[0].upper()}{note[1:]}." for note in part.notes]
     if part.sides:
         lines += ["", *_table(SCENARIOS[name].figures, part.sides)]
     if part.goals:
@@ -54,7 +53,7 @@ def _measured(measured: Measured) -> str:
 
 def _table(headings: Mapping[str, str], sides: Mapping[str, Mapping[str, Spread]]) -> list[str]:
     columns = [name for name in headings if any(name in figures for figures in sides.values())]
-    lines = ["| side | " + " | ".join(headings[name].strip() for name in columns) + " | runs |"]
+    lines = ["| side | " + " | ".join(headings[name] for name in columns) + " | runs |"]
     lines.append("|---" * (len(columns) + 2) + "|")
     for side, figures in sides.items():
         cells = [shown(name, figures[name].median) if name in figures else "-" for name in columns]

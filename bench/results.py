@@ -47,7 +47,6 @@ class Part(msgspec.Struct, frozen=True):
     input: dict[str, int]
     sides: dict[str, dict[str, Spread]]
     goals: list[Verdict]
-    notes: list[str]
 
 
 class Results(msgspec.Struct):
@@ -60,9 +59,7 @@ class Results(msgspec.Struct):
 def part(scenario: Scenario, figures: Figures, measured: Measured) -> Part:
     """Return a scenario's part, judged."""
     sides = figures.spreads()
-    return Part(
-        scenario.title, measured, figures.input, sides, judge(scenario.goals, sides), figures.notes
-    )
+    return Part(scenario.title, measured, figures.input, sides, judge(scenario.goals, sides))
 
 
 def judged_again(results: Results) -> Results:

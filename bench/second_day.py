@@ -1,7 +1,8 @@
 """Second day: one row in a hundred has changed; what does the next backup store?
 
 Three backups of one database: the first; one after a day whose work fell mostly on recent rows;
-one after a day whose work fell anywhere. The last is restored.
+one after a day whose work fell anywhere. The last is restored. What is stored hardly varies, so
+three runs are enough.
 """
 
 import shutil
@@ -17,14 +18,16 @@ from bench.orders import Orders, Pattern, change_database, create_database
 from bench.sides import Side
 
 SQLITE_BYTES = 1_000_000_000
-DAYS: tuple[tuple[str, Pattern], ...] = (("recent", "recent"), ("anywhere", "anywhere"))
+RUNS_MAX = 3
+DAYS: tuple[Pattern, ...] = ("recent", "anywhere")
+FIRST_AND_DAYS = ("first", *DAYS)
 FIGURES = {
     "first_seconds": "first backup",
-    "first_stored_bytes": "stored",
+    "first_stored_bytes": "stored by it",
     "recent_seconds": "recent 1 %",
-    "recent_stored_bytes": "stored for it",
+    "recent_stored_bytes": "stored by it",
     "anywhere_seconds": "1 % anywhere",
-    "anywhere_stored_bytes": "stored for it ",
+    "anywhere_stored_bytes": "stored by it",
     "restore_seconds": "restore",
     "peak_bytes": "peak",
 }
@@ -48,9 +51,10 @@ def sqlite(trial: Trial) -> Figures:
     root.mkdir()
     made = Input("data", root, 1, states[0].stat().st_size, "app.db")
     figures.input = {"bytes": made.size_bytes}
-    for number in range(1, trial.runs + 1):
+    runs = min(trial.runs, RUNS_MAX)
+    for number in range(1, runs + 1):
         for side in trial.sides:
-            say(f"run {number} of {trial.runs}: {side.name}")
+            say(f"run {number} of {runs}: {side.name}")
             with lane(trial, side) as one:
                 figures.add(side.name, _measure_side(one, made, states))
     return figures
@@ -61,8 +65,8 @@ def _make_states(trial: Trial) -> list[Path]:
     orders = Orders(SEED)
     states = [trial.folder / "day-1.db"]
     create_database(states[0], orders, int(SQLITE_BYTES * trial.scale))
-    for name, pattern in DAYS:
-        states.append(trial.folder / f"{name}.db")
+    for pattern in DAYS:
+        states.append(trial.folder / f"{pattern}.db")
         shutil.copyfile(states[-2], states[-1])
         change_database(states[-1], orders.day(pattern))
     return states
@@ -83,9 +87,6 @@ def _measure_side(one: Lane[Side], made: Input, states: list[Path]) -> dict[str,
         held = now
     found["restore_seconds"] = one.restore(made, len(states)).seconds
     return found
-
-
-FIRST_AND_DAYS = ("first", *(name for name, _ in DAYS))
 
 
 def day_found(name: str, cost: measure.Cost, stored: int) -> dict[str, float]:

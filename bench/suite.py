@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench import lane, page, plot, results
 from bench.lane import Trial
-from bench.measure import ROOT
+from bench.measure import ROOT, NotMeasured
 from bench.scenarios import SCENARIOS
 from bench.sides import peers
 
@@ -29,18 +29,26 @@ def main() -> None:
     found, missing = peers()
     for line in missing:
         print(line)
+    failed: list[str] = []
     for name in options.only or SCENARIOS:
         scenario = SCENARIOS[name]
         print(f"{name}: {scenario.title}", flush=True)
         started = time.perf_counter()
-        with lane.folder(options.work) as folder:
-            trial = Trial(folder, options.runs, options.scale, found)
-            measured = results.measured_now(trial, missing)
-            part = results.part(scenario, scenario.measure(trial), measured)
+        try:
+            with lane.folder(options.work) as folder:
+                trial = Trial(folder, options.runs, options.scale, found)
+                measured = results.measured_now(trial, missing)
+                part = results.part(scenario, scenario.measure(trial), measured)
+        except NotMeasured as error:
+            print(f"{name} is not measured: {error}", flush=True)
+            failed.append(name)
+            continue
         print(f"\n{page.shown_part(name, part)}\n")
         print(f"{name} took {(time.perf_counter() - started) / 60:.1f} minutes", flush=True)
         if options.output:
             _keep(options.output, name, part)
+    if failed:
+        raise SystemExit(f"not measured: {', '.join(failed)}")
 
 
 def _keep(output: Path, name: str, part: results.Part) -> None:

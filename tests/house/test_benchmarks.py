@@ -50,7 +50,7 @@ def test_the_picture_is_whole_xml_and_escapes_what_it_is_given() -> None:
     goal = Goal("x_seconds", "twice", 2, plotted="<head>")
     now = next(iter(results.read(suite.RESULTS).scenarios.values())).measured
     sides = figures.spreads()
-    part = results.Part("A", now, {}, sides, judge([goal], sides), [])
+    part = results.Part("A", now, {}, sides, judge([goal], sides))
     drawn = plot.draw(results.Results(scenarios={"dump": part}))
     texts = [one.text for one in ET.fromstring(drawn).iter()]  # noqa: S314 - we drew it
     assert {"<head>", "<peer & co>", "2.00 s"} <= set(texts)
@@ -145,9 +145,9 @@ def test_memory_of_children_counts(tmp_path: Path) -> None:
     start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', '{hold}'])"
     command = [sys.executable, "-c", f"held = bytearray(50 << 20); {start}"]
     cost = measure.run(command, {}, tmp_path, tmp_path / "log")
-    assert 110 << 20 < cost.peak_bytes < 200 << 20
+    assert 110 << 20 < cost.peak_bytes < 150 << 20
 
 
 def test_a_command_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
-    with pytest.raises(measure.CommandFailed, match="sorry"):
+    with pytest.raises(measure.NotMeasured, match="sorry"):
         measure.run(["sh", "-c", "echo sorry; exit 3"], {}, tmp_path, tmp_path / "log")
