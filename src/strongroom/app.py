@@ -394,7 +394,7 @@ class App:
                 )
             server = plug("postgres_place").parse(place.url, place.password)
             target = plug("target.postgresql_database")(
-                server, self._dump_plan(settings), options.privileged
+                server, self._dump_plan(settings), options.privileged, only
             )
             return target
         if isinstance(place, CommandPlace):
@@ -407,8 +407,8 @@ class App:
             target = plug("target.command_stdin")(place.arguments, str(place), self.clock)
             return target
         how = (options.overwrite, options.privileged)
-        if kind == "sqlite":
-            target = plug("target.sqlite")(place, self.token, *how, only)
+        if kind in ("sqlite", "postgresql"):
+            target = plug(f"target.{kind}")(place, self.token, *how, only)
         else:
             target = plug(f"target.{kind}")(place, self.token, *how)
         return target

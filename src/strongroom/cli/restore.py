@@ -23,7 +23,8 @@ NOTES = {
     "attributes_dropped": "some attributes are not set; --privileged sets them",
     "attributes_not_taken": "the file system did not take all attributes",
     "times_differ": "the file system keeps coarser times",
-    "triggers_left_out": "triggers of the chosen tables, which speak of other tables, are left out",
+    "triggers_left_out": "triggers of the chosen tables are left out; they may need other tables",
+    "foreign_keys_left_out": "foreign keys to tables that are not chosen are left out",
     "roles_left_out": "the roles of the dump were not made",
     "owners_and_grants_left_out": "owners and grants are not set; --privileged sets them",
 }

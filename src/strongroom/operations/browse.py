@@ -121,13 +121,27 @@ def _table_rows(
     counts: dict[str, int | None] = dict.fromkeys(uncounted) if isinstance(uncounted, list) else {}
     if isinstance(rows, dict):
         counts |= {table: count for table, count in rows.items() if isinstance(count, int)}
+    sizes = _table_sizes(reader, source, facts.get("table_files"))
+    # A partitioned table has no rows of its own; its parts have them.
+    counts = {**dict.fromkeys(sizes), **counts}
     if below:
         wanted = table_for_people(below[0])
         by_name = {table_for_people(table): table for table in counts}
         check_table(source.name, by_name.get(wanted, below[0]), list(counts))
         counts = {by_name[wanted]: counts[by_name[wanted]]}
     for table in sorted(counts):
-        yield TableRow(table_for_people(table), counts[table], None)
+        yield TableRow(table_for_people(table), counts[table], sizes.get(table))
+
+
+def _table_sizes(reader: Vault.Reader, source: Vault.SourceRecord, files: object) -> dict[str, int]:
+    """Return how many bytes of a dump are of each table; nothing for a database in one file."""
+    if not isinstance(files, dict):
+        return {}
+    sizes = {line.entry.path: line.entry.size_bytes for line in reader.entries(source.id)}
+    return {
+        table: sum(sizes.get(as_path(file), 0) for file in str(of_it).split())
+        for table, of_it in files.items()
+    }
 
 
 def _entry_rows(

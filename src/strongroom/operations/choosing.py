@@ -6,13 +6,15 @@ only from what the snapshot holds, so that is judged by `check_table` and by the
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from strongroom.errors import UsageError, printable
+from strongroom.vault import Vault
 
 NEAR_SHOWN: Final = 3
+TABLE_OF_CONTENTS: Final = "toc.dat"
 _QUOTED: Final = re.compile(r'"(?:[^"]|"")+"\."(?:[^"]|"")+"')
 _PLAIN: Final = re.compile(r'[^".]+')
 _UNAMBIGUOUS: Final = re.compile(r'"[^".]+"\."[^".]+"')
@@ -113,3 +115,32 @@ def check_table(source: str, table: str, known: Sequence[str]) -> None:
         why + ", ".join(printable(one) for one in listed) if listed else "it has no tables",
         hint=f"See what it has with `strongroom browse CLIENT SNAPSHOT {source}`.",
     )
+
+
+def tables_alone(
+    source: str, facts: Vault.Facts, chosen: Sequence[str]
+) -> tuple[list[bytes], Vault.Facts]:
+    """Return the files of a dump that hold these tables, and the facts of them alone.
+
+    A partitioned table brings all its parts. Raises UsageError for a table that is not there.
+    """
+    recorded = facts.get("table_files")
+    files = {table: str(of_it).split() for table, of_it in _mapping(recorded).items()}
+    for table in chosen:
+        check_table(source, table, list(files))
+    wanted = [frozenset(files[table]) for table in chosen]
+    taken = {
+        table: of_it
+        for table, of_it in files.items()
+        if any(frozenset(of_it) <= one for one in wanted)
+    }
+    names = {TABLE_OF_CONTENTS, *(file for one in wanted for file in one)}
+    alone: dict[str, Any] = {"table_files": {table: " ".join(f) for table, f in taken.items()}}
+    for name in ("rows", "digests"):
+        known = _mapping(facts.get(name))
+        alone[name] = {table: known[table] for table in taken if table in known}
+    return [as_path(name) for name in sorted(names)], {**facts, **alone}
+
+
+def _mapping(fact: object) -> Mapping[str, object]:
+    return fact if isinstance(fact, dict) else {}

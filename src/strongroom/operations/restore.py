@@ -11,7 +11,13 @@ from typing import TypeAlias
 from strongroom.clients import Client
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.ids import check_file_name
-from strongroom.operations.choosing import as_path, check_parts, check_table, sort_choices
+from strongroom.operations.choosing import (
+    as_path,
+    check_parts,
+    check_table,
+    sort_choices,
+    tables_alone,
+)
 from strongroom.operations.deployment import (
     CommandPlace,
     DatabasePlace,
@@ -193,7 +199,11 @@ def _part(reader: Vault.Reader, source: SourceRecord, chosen: Sequence[str]) -> 
     if source.kind == "tree":
         # What was recorded is of the whole tree and says nothing of a part.
         return reader.choose(source.id, [as_path(text) for text in chosen], {})
-    rows = reader.facts(source.id).get("rows")
+    facts = reader.facts(source.id)
+    if source.kind == "postgresql":
+        files, facts = tables_alone(source.name, facts, chosen)
+        return reader.choose(source.id, files, facts)
+    rows = facts.get("rows")
     for table in chosen:
         check_table(source.name, table, list(rows) if isinstance(rows, dict) else [])
     # A database that is one file is read whole; its target takes the tables out.

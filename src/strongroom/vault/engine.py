@@ -44,6 +44,7 @@ from strongroom.vault.place import Report, VaultPlace
 from strongroom.vault.reading import SegmentReader
 from strongroom.vault.runs import Runs
 from strongroom.vault.snapshot_reader import SnapshotReader
+from strongroom.vault.source import Facts as FactsOfSource
 from strongroom.vault.structure import SourceRecord as RecordOfSource
 from strongroom.vault.structure import Structure as SnapshotStructure
 from strongroom.vault.structure import decode_body, structure_context
@@ -71,6 +72,7 @@ class Vault:
     Checked: TypeAlias = CheckedSnapshot
     Reader: TypeAlias = SnapshotReader
     Part: TypeAlias = SourcePart
+    Facts: TypeAlias = FactsOfSource
     SourceRecord: TypeAlias = RecordOfSource
     Candidate: TypeAlias = retention.Candidate
     Policy: TypeAlias = retention.KeepPolicy

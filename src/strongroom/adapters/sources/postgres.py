@@ -25,6 +25,7 @@ from strongroom.adapters.sources.postgres_connection import (
     one,
     told,
 )
+from strongroom.adapters.sources.postgres_contents import read_contents, table_files
 from strongroom.adapters.sources.postgres_facts import (
     content_facts,
     database_facts,
@@ -140,6 +141,8 @@ class PostgresSource:
             facts = database_facts(connection) | self._roles(spooled, passfile)
             facts |= content_facts(connection, tables)
             dumping.wait()
+            contents = read_contents(self._tools, os.path.join(spooled.path, b"dump"), passfile)
+            facts["table_files"] = table_files(connection, contents)
         facts |= {"database_bytes": size, "tools_version": self._tools.major}
         # The snapshot held back the server's vacuum; it is needed no longer.
         connection.execute("ROLLBACK")

@@ -11,6 +11,9 @@ being superuser. Its password is known to this process only and expires within m
 prolonged. `privileged` runs the SQL as the connected role instead, with the owners, grants and
 extensions of the dump. Roles of the dump are never made here. What a killed restore leaves is
 removed by the next one at that server.
+
+Some tables alone come back with what they need, as `postgres_contents` tells; count and digest of
+their rows are compared, and no other fact.
 """
 
 import os
@@ -35,6 +38,7 @@ from strongroom.adapters.sources.postgres_connection import (
     one,
     told,
 )
+from strongroom.adapters.sources.postgres_contents import entries_of_tables, read_contents
 from strongroom.adapters.sources.postgres_errors import DatabaseMissing, SignInRefused, tidy
 from strongroom.adapters.sources.postgres_facts import (
     COMPARED,
@@ -56,12 +60,19 @@ from strongroom.adapters.sources.postgres_leftovers import (
     sweep_server,
 )
 from strongroom.adapters.sources.postgres_spool import SpoolFolder
-from strongroom.adapters.sources.postgres_tools import Passfile, Running, find_tools
+from strongroom.adapters.sources.postgres_tools import (
+    Passfile,
+    Running,
+    ServerTools,
+    find_tools,
+)
 from strongroom.adapters.sources.restore_facts import Facts
 from strongroom.errors import Damaged, Refused, StrongroomError
 from strongroom.vault import Entry
 
 MAINTENANCE: Final = ("postgres", "template1")
+ROWS: Final = ("rows", "digests")
+LIST_FILE: Final = b"chosen.list"
 SIGN_IN_MINUTES: Final = 5
 PROLONG_SECONDS: Final = 60
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -79,10 +90,19 @@ _UNPRIVILEGED: Final = (
 class PostgresDatabaseTarget:
     """One database; opened before anything is written, so that a refusal comes early.
 
-    After `finish`, `owner` is the role that owns what was restored.
+    With `tables` the facts given to `finish` are of these alone. After `finish`, `owner` is the
+    role that owns what was restored.
     """
 
-    def __init__(self, place: PostgresPlace, plan: DumpPlan, privileged: bool = False) -> None:
+    def __init__(
+        self,
+        place: PostgresPlace,
+        plan: DumpPlan,
+        privileged: bool = False,
+        tables: Sequence[str] = (),
+    ) -> None:
+        self._part = bool(tables)
+        self._left_out: Mapping[str, int] = {}
         self.compared: Sequence[str] = ()
         self.owner = ""
         self._place = place
@@ -128,15 +148,16 @@ class PostgresDatabaseTarget:
     def finish(self, facts: Facts) -> None:
         """Restore, compare with the facts, then give the database its name."""
         try:
-            self._digest.check(facts)
+            if not self._part:
+                self._digest.check(facts)
             self._check_encoding(facts)
             with told(self._place):
                 runner = self._make(facts)
                 self._restore(runner, facts)
                 self._compare(runner, facts)
                 self._publish(runner)
-            self.compared = ["dump_blake3", *COMPARED, "extensions"]
-            roles = facts.get("role_count")
+            self.compared = ROWS if self._part else ["dump_blake3", *COMPARED, "extensions"]
+            roles = None if self._part else facts.get("role_count")
             self._roles = roles if isinstance(roles, int) else 0
         except BaseException as error:
             self._clean_up(error)
@@ -148,6 +169,7 @@ class PostgresDatabaseTarget:
     def notes(self) -> Mapping[str, int]:
         """What was left out: roles always, owners and grants unless privileged."""
         notes = {"roles_left_out": self._roles, "owners_and_grants_left_out": not self._privileged}
+        notes |= self._left_out
         return {name: int(count) for name, count in notes.items() if count}
 
     def abandon(self) -> None:
@@ -225,12 +247,32 @@ class PostgresDatabaseTarget:
             command += _UNPRIVILEGED
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(self._spooled.path, ROLES_FILE))
+        if self._part:
+            command.append(f"--use-list={self._write_list(tools, facts)}")
         command.append(os.fsdecode(self._spooled.path))
         with Passfile(runner.password) as passfile, Running(command, passfile) as running:
             while not running.ends_within(PROLONG_SECONDS):
                 self._prolong()
             running.wait()
         self._prolong()
+
+    def _write_list(self, tools: ServerTools, facts: Facts) -> str:
+        """Write which entries of the dump to restore, and return the path of the list."""
+        with Passfile(None) as passfile:
+            contents = read_contents(tools, self._spooled.path, passfile)
+        files = facts.get("table_files")
+        chosen = (
+            {table: str(file) for table, file in files.items()} if isinstance(files, dict) else {}
+        )
+        numbers, self._left_out = entries_of_tables(contents, chosen)
+        path = os.path.join(self._spooled.path, LIST_FILE)
+        with told_disk(path):
+            handle = os.open(path, _CREATE, 0o600)
+            try:
+                write_all(handle, "".join(f"{number};\n" for number in numbers).encode())
+            finally:
+                os.close(handle)
+        return os.fsdecode(path)
 
     def _prolong(self) -> None:
         """Let the role sign in for some minutes more; parallel workers and the comparison do."""
@@ -243,11 +285,17 @@ class PostgresDatabaseTarget:
 
     def _compare(self, runner: PostgresPlace, facts: Facts) -> None:
         """Ask the restored database, as the role that restored it, what the facts tell."""
+        rows = _names(facts.get("rows"))
         with closing(connect(runner)) as inside:
-            found = database_facts(inside) | content_facts(inside, list_tables(inside))
-        differing = [name for name in COMPARED if facts.get(name) != found[name]]
+            tables = list_tables(inside)
+            if self._part:
+                tables = [table for table in tables if table.shown in rows]
+            found = database_facts(inside) | content_facts(inside, tables)
+        compared = ROWS if self._part else COMPARED
+        differing = [name for name in compared if facts.get(name) != found[name]]
         # Their versions are those of the server restored to.
-        if _names(facts.get("extensions")) - _names(found["extensions"]):
+        missing = _names(facts.get("extensions")) - _names(found["extensions"])
+        if missing and not self._part:
             differing.append("extensions")
         if differing:
             raise Damaged(
