@@ -92,6 +92,6 @@ def lane(trial: Trial, side: AnySide) -> Iterator[Lane[AnySide]]:
 
 @contextmanager
 def folder(where: Path | None) -> Iterator[Path]:
-    """Make a temporary folder that other users may enter, for servers that are not root's."""
+    """Make a temporary folder to work in, which goes at the end."""
     with tempfile.TemporaryDirectory(prefix="strongroom-bench-", dir=where) as name:
         yield Path(name)

@@ -23,7 +23,7 @@ from bench.sides import Peer, Step, Strongroom
 
 DATABASES = 500
 SMALLEST_BYTES = 32 << 10
-LARGEST_TIMES_LOG = 5
+DOUBLINGS = 5
 FIGURES = {
     "first_seconds": "first backup of all",
     "stored_bytes": "stored",
@@ -55,7 +55,7 @@ def _make(root: Path, count: int) -> list[Input]:
     chance = random.Random(SEED)
     inputs: list[Input] = []
     for number in range(count):
-        size = int(SMALLEST_BYTES * 2 ** chance.uniform(0, LARGEST_TIMES_LOG))
+        size = int(SMALLEST_BYTES * 2 ** chance.uniform(0, DOUBLINGS))
         folder = root / f"client-{number:03d}"
         folder.mkdir(parents=True)
         create_database(folder / "app.db", Orders(SEED + number), size)

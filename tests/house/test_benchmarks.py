@@ -17,6 +17,7 @@ from bench import measure, page, plot, results, suite
 from bench.data import SEED, make_dump, make_large, make_tree, statements
 from bench.figures import Figures
 from bench.goals import Goal, judge, sentence
+from bench.lane import Trial, folder
 from bench.orders import Orders, change_database, create_database
 from bench.scenarios import SCENARIOS
 
@@ -151,3 +152,17 @@ def test_memory_of_children_counts(tmp_path: Path) -> None:
 def test_a_command_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
     with pytest.raises(measure.NotMeasured, match="sorry"):
         measure.run(["sh", "-c", "echo sorry; exit 3"], {}, tmp_path, tmp_path / "log")
+
+
+@pytest.mark.long
+@pytest.mark.loopback
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_scenario_runs_without_peers(name: str) -> None:
+    with folder(None) as work:
+        figures = SCENARIOS[name].measure(Trial(work, runs=1, scale=0.001, peers=()))
+    sides = figures.spreads()
+    for figure in SCENARIOS[name].figures:
+        assert sides["strongroom"][figure].runs >= 1
+    limits = [goal for goal in SCENARIOS[name].goals if goal.limit is not None]
+    assert len(judge(SCENARIOS[name].goals, sides)) == len(limits)
