@@ -1,5 +1,8 @@
 """The recipe: lines round-trip, and no hostile name passes."""
 
+import itertools
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -294,3 +297,11 @@ def test_a_line_without_end_is_damaged() -> None:
         list(split_lines([b"a\nb"]))
     with pytest.raises(Damaged, match="more than"):
         list(split_lines([b"a" * (LINE_BYTES_MAX + 1)]))
+
+
+def test_a_long_line_in_tiny_chunks_costs_no_more_than_a_long_line() -> None:
+    length = LINE_BYTES_MAX - 1
+    began = time.process_time()
+    (line,) = split_lines(itertools.chain(itertools.repeat(b"x", length), [b"\n"]))
+    assert len(line) == length
+    assert time.process_time() - began < 10

@@ -44,7 +44,7 @@ class Credential:
         """Read what `encode` wrote; raise Damaged, without a word of it, otherwise."""
         try:
             found = json.loads(data[:CREDENTIAL_BYTES_MAX])
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if isinstance(found, dict) and found.keys() == {"key_id", "secret"}:
             key_id, secret = found["key_id"], found["secret"]

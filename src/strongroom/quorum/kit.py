@@ -109,7 +109,7 @@ class EntryPlace:
         parts = path.split("/")
         try:
             if len(parts) != 4 or parts[1] != "kits" or not parts[3]:
-                raise UsageError("a path is not that of a kit entry", path)
+                raise UsageError("it is not <install>/kits/<custodian>/<name>")
             install = InstallId(parse_id(parts[0], "the install"))
             custodian = CustodianId(parse_id(parts[2], "the custodian"))
         except UsageError as err:
@@ -132,7 +132,7 @@ class EntryPlace:
             return json.loads(open_sealed(kit_key, ENTRY_KIND, salt, self._context(), body))
         except Damaged as err:
             raise Damaged(f"the kit entry {self.path} does not open", err.why) from err
-        except ValueError as err:
+        except (ValueError, RecursionError) as err:
             raise Damaged(f"the kit entry {self.path} cannot be read", "it is not JSON") from err
 
     def _context(self) -> bytes:

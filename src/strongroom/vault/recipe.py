@@ -216,13 +216,21 @@ class PathRule:
 
 def split_lines(chunks: Iterable[Bytes]) -> Iterator[bytes]:
     """Yield the lines of a recipe stream; raises Damaged for a line without end or too long."""
-    rest = b""
+    # Parts of a line are joined once, so that a line in a million tiny chunks costs no more.
+    held: list[Bytes] = []
+    held_bytes = 0
     for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-        if len(rest) > LINE_BYTES_MAX:
+        begun, *lines = bytes(chunk).split(b"\n")
+        held.append(begun)
+        held_bytes += len(begun)
+        if lines:
+            yield b"".join(held)
+            *whole, begun = lines
+            yield from whole
+            held, held_bytes = [begun], len(begun)
+        if held_bytes > LINE_BYTES_MAX:
             raise Damaged("a recipe is malformed", f"a line has more than {LINE_BYTES_MAX} bytes")
-    if rest:
+    if held_bytes:
         raise Damaged("a recipe is cut short", "its last line has no end")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from strongroom.adapters.sources.errors import TargetFailed
 from strongroom.adapters.sources.file_target import FileTarget
 from strongroom.adapters.sources.sqlite_target import SqliteTarget
 from strongroom.adapters.sources.tree_target import TreeTarget
@@ -227,3 +228,120 @@ def test_a_tree_that_differs_from_its_facts_is_damaged(place: Path) -> None:
     with pytest.raises(Damaged, match="not what was backed up"):
         target.finish({"tree_blake3": "0" * 64})
     assert os.listdir(place.parent) == []
+
+
+NAME_BYTES_MAX = 255
+
+
+@pytest.mark.parametrize("kind", ["file", "directory", "symlink"])
+def test_too_long(place: Path, kind: EntryKind) -> None:
+    target = start(place)
+    longest = b"x" * NAME_BYTES_MAX
+    target.write(Entry(longest, "file", mode=0o600), iter((b"x",)))
+    with pytest.raises(TargetFailed, match="cannot be written: File name too long") as caught:
+        target.write(Entry(longest + b"y", kind, mode=0o700, link=b"z"), iter((b"x",)))
+    assert len(str(caught.value)) < 300
+    target.abandon()
+    assert os.listdir(place.parent) == []
+
+
+def test_too_long_a_link(place: Path) -> None:
+    target = start(place)
+    with pytest.raises(TargetFailed, match="cannot be written"):
+        target.write(Entry(b"a", "symlink", link=b"x" * 5000), iter(()))
+    target.abandon()
+    assert os.listdir(place.parent) == []
+
+
+def test_too_deep(place: Path) -> None:
+    """Deeper than any path that a system call takes: it comes back, and it can be abandoned."""
+    names = [b"d" * 200] * 30
+    for give_up in (True, False):
+        target = start(place)
+        path = b"/".join(names)
+        for count in range(1, len(names) + 1):
+            folder = Entry(b"/".join(names[:count]), "directory", mode=0o700)
+            target.write(folder, iter(()))
+        target.write(Entry(path + b"/f", "file", mode=0o600), iter((b"deep",)))
+        if give_up:
+            target.abandon()
+            assert os.listdir(place.parent) == []
+        else:
+            target.finish({"entries": len(names) + 2})
+    here = os.open(place, os.O_RDONLY)
+    for name in names:
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    assert os.listdir(here) == ["f"]
+    os.close(here)
+
+
+def test_case_tricks_stay_apart(place: Path, tmp_path: Path) -> None:
+    """Names that some systems take for one: each is its own, and none is written through."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    target = start(place)
+    target.write(Entry(b"Secret", "symlink", mode=0o777, link=os.fsencode(outside)), iter(()))
+    target.write(Entry(b"secret", "directory", mode=0o755), iter(()))
+    target.write(Entry(b"secret/x", "file", mode=0o600), iter((b"evil",)))
+    target.finish({})
+    assert os.listdir(outside) == []
+    assert sorted(os.listdir(place)) == ["Secret", "secret"]
+
+
+def test_unicode_tricks_stay_apart(place: Path, tmp_path: Path) -> None:
+    composed, decomposed = "caf\u00e9".encode(), "cafe\u0301".encode()
+    # Slashes and dots that only look like them, bytes that are no text, an overlong slash.
+    odd = [
+        "\uff0e\uff0e".encode(),
+        "..\u2215x".encode(),
+        b"..\xc0\xafx",
+        b"\xff\xfe",
+        b"\xe2\x80\xae",
+    ]
+    target = start(place)
+    target.write(Entry(composed, "symlink", mode=0o777, link=os.fsencode(tmp_path)), iter(()))
+    for name in (decomposed, *odd):
+        target.write(Entry(name, "file", mode=0o600), iter((b"x",)))
+    target.finish({})
+    assert sorted(os.listdir(os.fsencode(place))) == sorted([composed, decomposed, *odd])
+    assert os.listdir(tmp_path) == ["restore"]
+
+
+@pytest.mark.parametrize("first", ["file", "directory", "symlink"])
+@pytest.mark.parametrize("second", ["file", "directory", "symlink"])
+def test_a_file_where_a_folder_was(place: Path, first: EntryKind, second: EntryKind) -> None:
+    target = start(place)
+    target.write(Entry(b"a", first, mode=0o700, link=b"x"), iter((b"first",)))
+    assert "twice" in refused(target, Entry(b"a", second, mode=0o700, link=b"y"), place)
+
+
+@pytest.mark.parametrize("link", ["/etc/passwd", "../../../etc/passwd", "a", ".", "link"])
+def test_a_link_that_leads_out_is_made_and_never_followed(place: Path, link: str) -> None:
+    target = start(place)
+    target.write(Entry(b"link", "symlink", mode=0o777, link=link.encode()), iter(()))
+    assert "through a link" in refused(target, Entry(b"link/x", "file"), place)
+
+
+@pytest.mark.parametrize("maker", [TreeTarget, FileTarget, SqliteTarget])
+def test_overwriting_a_link_leaves_what_it_leads_to(
+    maker: type[TreeTarget] | type[FileTarget] | type[SqliteTarget], tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "x").write_bytes(b"good")
+    (tmp_path / "place").symlink_to(outside)
+    target = maker(tmp_path / "place", token, overwrite=True)
+    target.write(ROOT if maker is TreeTarget else Entry(b"", "file", mode=0o600), iter(()))
+    target.finish({})
+    assert not (tmp_path / "place").is_symlink()
+    assert (outside / "x").read_bytes() == b"good"
+
+
+def test_setuid_of_one_file_is_dropped(tmp_path: Path) -> None:
+    target = FileTarget(tmp_path / "a", token)
+    target.write(Entry(b"", "file", mode=0o6755), iter((b"x",)))
+    target.finish({})
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o755
+    assert target.notes == {"bits_dropped": 1}

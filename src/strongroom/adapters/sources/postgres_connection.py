@@ -295,9 +295,9 @@ def _own_name() -> str:
 
 
 def _name(text: str, what: str) -> str:
-    if not text or len(text.encode()) > _NAME_BYTES_MAX:
+    if not text or len(_text(text, what).encode()) > _NAME_BYTES_MAX:
         raise UsageError(f"the PostgreSQL URL names no {what}", f"1 to {_NAME_BYTES_MAX} bytes")
-    return _text(text, what)
+    return text
 
 
 def _text(text: str, what: str) -> str:
@@ -307,6 +307,6 @@ def _text(text: str, what: str) -> str:
 
 
 def _port(text: str) -> int:
-    if text.isascii() and text.isdigit() and 0 < int(text) < 65536:
+    if text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536:
         return int(text)
     raise UsageError("the PostgreSQL URL is refused", "its port is no number from 1 to 65535")
