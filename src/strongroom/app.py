@@ -61,6 +61,7 @@ _PLUGS: Final[Mapping[str, str]] = {
     "object_store": "strongroom.adapters.locations.object_store:open_object_store",
     "absent": "strongroom.adapters.locations.absent:AbsentLocation",
     "sniff": "strongroom.adapters.sources.sniff:sniff",
+    "glance": "strongroom.adapters.sources.sniff:glance",
     "sweep": "strongroom.adapters.sources.postgres_spool:sweep_spool_folders",
     "spool_plan": "strongroom.adapters.sources.sqlite:SpoolPlan",
     "tool_folders": "strongroom.adapters.sources.postgres_tools:known_folders",
@@ -326,6 +327,7 @@ class App:
             index=_indexes(home),
             lock=lambda vault: _lock(home, vault, self.clock),
             source=lambda source, places: self._source(settings, sealed, source, places),
+            glance=_glance,
             target=lambda kind, place, options, only: self._target(
                 settings, kind, place, options, only
             ),
@@ -412,6 +414,13 @@ class App:
         else:
             target = plug(f"target.{kind}")(place, self.token, *how)
         return target
+
+
+def _glance(source: ClientSource) -> int | None:
+    if source.kind not in ("sqlite", "file"):
+        return None
+    found: int | None = plug("glance")(parse_source_url(source.url).path)
+    return found
 
 
 @contextmanager

@@ -66,6 +66,18 @@ def test_interrupted_at_a_storage_call(world: World, moment: int) -> None:
     assert_sound(world)
 
 
+@pytest.mark.parametrize("moment", [30, 90, 150])
+def test_interrupted_while_clients_are_side_by_side(tmp_path: Path, moment: int) -> None:
+    world = make_world(tmp_path / "world")
+    done = drive(world, "backup", "--all", kill_at=moment, signal=int(signal.SIGINT))
+    assert done.returncode == 130, done.stderr
+    assert "interrupted" in done.stderr
+    assert "Traceback" not in done.stderr
+    scratch = [place / "tmp" for place in world.locations.values()]
+    assert files_below(world.spool, *scratch) == []
+    assert_sound(world)
+
+
 def test_interrupted_from_the_keyboard(world: World) -> None:
     """The whole foreground group gets the signal while packs are on their way."""
     large = world.tree / "large"

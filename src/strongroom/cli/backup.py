@@ -9,6 +9,7 @@ from strongroom.cli.face import Face, With
 from strongroom.clients import Client
 from strongroom.errors import PartlyDone, StrongroomError, UsageError
 from strongroom.operations.back_up import BackupReport, back_up
+from strongroom.operations.back_up_all import back_up_all
 from strongroom.operations.deployment import Deployment
 
 
@@ -46,16 +47,20 @@ def back_up_one(face: Face, deployment: Deployment, client: Client) -> BackupRep
     """Back up one client with a progress line, and tell of it."""
     with face.progress(client.name) as progress:
         report = back_up(deployment, client, progress)
+    _tell(face, report)
+    return report
+
+
+def _tell(face: Face, report: BackupReport) -> None:
     needed = "" if report.state == "good" else f", {report.receipts_needed} needed"
     face.tell(
-        f"{client.name}: {report.snapshot[:12]} is {report.state}, "
+        f"{report.client}: {report.snapshot[:12]} is {report.state}, "
         f"{report.receipts} of {report.receipts_of} receipts{needed}; "
         f"read {output.size(report.read_bytes)}, stored {output.size(report.stored_bytes)} "
         f"in {output.duration(report.elapsed_seconds)}"
     )
     notes = [*report.warnings, *report.problems]
-    face.warn(*(f"warning: {client.name}: {note}" for note in notes))
-    return report
+    face.warn(*(f"warning: {report.client}: {note}" for note in notes))
 
 
 def _every(face: Face, deployment: Deployment) -> int:
@@ -68,11 +73,14 @@ def _every(face: Face, deployment: Deployment) -> int:
             "nothing can be backed up",
             hint="Add one: `strongroom client add NAME --source PATH`.",
         )
-    for client in clients:
-        try:
-            reports.append(back_up_one(face, deployment, client))
-        except StrongroomError as err:
-            failed.append((client.name, err))
+    with face.progress(output.count(len(clients), "client")) as progress:
+        for client, outcome in back_up_all(deployment, clients, progress):
+            if isinstance(outcome, StrongroomError):
+                failed.append((client.name, outcome))
+                continue
+            progress.clear()
+            _tell(face, outcome)
+            reports.append(outcome)
     gravest = max((err for _, err in failed), key=lambda err: err.exit_code, default=None)
     for name, reason in failed:
         if reason is not gravest or reports:

@@ -2,7 +2,7 @@
 
 import getpass
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,7 +77,7 @@ class Face:
             output.write_table(output.stdout(), titles, rows)
 
     @contextmanager
-    def progress(self, label: str) -> Iterator[Callable[[Any], None]]:
+    def progress(self, label: str) -> Iterator[output.ProgressLine]:
         """Show a progress line on a terminal while the block runs."""
         shown = not (self.json or self.options.quiet)
         line = output.ProgressLine(output.stderr(), label, shown=shown)

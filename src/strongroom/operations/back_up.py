@@ -5,8 +5,9 @@ receipts. Before the record nothing counts; after it nothing is lost. One failin
 stop the others.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from strongroom.clients import Client, ClientSource, History, Snapshot
@@ -30,6 +31,7 @@ from strongroom.vault import SessionKeys, Vault, WorkerKeys
 
 NAMES_SHOWN = 20
 """How many names a report tells; a source's facts hold as many."""
+LARGE_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,26 @@ class BackupReport:
     problems: list[str]
 
 
+class Others:
+    """What backups that run side by side share: one at a time reads what may be large.
+
+    A large source fills memory with its copy and with packs on their way; small ones do not.
+    """
+
+    def __init__(self) -> None:
+        self._large = threading.Lock()
+
+    @contextmanager
+    def turn(self, deployment: Deployment, sources: Sequence[ClientSource]) -> Iterator[None]:
+        """Wait for this backup's turn, unless its sources are small at a glance."""
+        sizes = [deployment.tools.glance(source) for source in sources]
+        if sum(LARGE_BYTES if size is None else size for size in sizes) < LARGE_BYTES:
+            yield
+            return
+        with self._large:
+            yield
+
+
 @dataclass(slots=True)
 class _Run:
     """What one backup carries from step to step."""
@@ -80,6 +102,7 @@ class _Run:
     vault: Vault
     keys: WorkerKeys
     progress: Callable[[Vault.Progress], None]
+    others: Others
     public_keys: list[bytes] = field(default_factory=list)
     """The custodians' keys for the client, by index."""
     dealt: list[tuple[str, Envelope]] = field(default_factory=list)
@@ -99,11 +122,14 @@ def back_up(
     deployment: Deployment,
     client: Client,
     progress: Callable[[Vault.Progress], None],
-    *,
-    prepared: bool = False,
+    others: Others | None = None,
 ) -> BackupReport:
-    """Back up one client; raises when nothing could be kept. `prepared`: `prepare` was called."""
-    if not prepared:
+    """Back up one client; raises when nothing could be kept.
+
+    `others` are backups that run beside this one; `prepare` was called for all of them.
+    """
+    if others is None:
+        others = Others()
         prepare(deployment)
     tools = deployment.tools
     started = tools.clock.monotonic()
@@ -114,7 +140,7 @@ def back_up(
     ):
         keys = deployment.worker_keys(client)
         vault = deployment.vault(client, index, keys)
-        run = _Run(deployment, client, history, vault, keys, progress)
+        run = _Run(deployment, client, history, vault, keys, progress, others)
         enrol_writer(deployment, client, history, keys)
         check_config(deployment, client, history, "write")
         complete(deployment, client, history, keys.writer_id)
@@ -166,7 +192,7 @@ def _write(run: _Run) -> tuple[Envelope, tuple[int, int, int]]:
     own = [s for s in run.history.snapshots() if s.writer == writer_id]
     sequence = own[-1].sequence + 1 if own else 1
     run.public_keys = client_keys(run.deployment, run.client, run.history)
-    with run.vault.write(run.progress) as writer:
+    with run.others.turn(run.deployment, sources), run.vault.write(run.progress) as writer:
         failures: list[StrongroomError] = []
         for source in sources:
             try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from strongroom.adapters.sources.errors import SourceMissing, SourceUnreadable, printable
-from strongroom.adapters.sources.sniff import sniff
+from strongroom.adapters.sources.sniff import glance, sniff
 
 
 def test_a_folder_a_database_and_a_file_are_told_apart(tmp_path: Path) -> None:
@@ -24,6 +24,15 @@ def test_a_folder_a_database_and_a_file_are_told_apart(tmp_path: Path) -> None:
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(SourceMissing, match="No such file"):
         sniff(os.fsencode(tmp_path / "x"))
+
+
+def test_a_glance_counts_a_file_and_its_log(tmp_path: Path) -> None:
+    (tmp_path / "a.db").write_bytes(bytes(100))
+    assert glance(os.fsencode(tmp_path / "a.db")) == 100
+    (tmp_path / "a.db-wal").write_bytes(bytes(30))
+    assert glance(os.fsencode(tmp_path / "a.db")) == 130
+    assert glance(os.fsencode(tmp_path)) is None
+    assert glance(os.fsencode(tmp_path / "x")) is None
 
 
 def test_a_fifo_is_no_source(tmp_path: Path) -> None:

@@ -39,3 +39,18 @@ def sniff(path: bytes) -> Literal["sqlite", "tree", "file"]:
         ) from error
     except OSError as error:
         raise SourceUnreadable(f"{printable(path)} cannot be read", reason(error)) from error
+
+
+def glance(path: bytes) -> int | None:
+    """Return how many bytes a file and its write-ahead log have, opening nothing.
+
+    None for a folder, and where nothing can be seen: who reads the source finds out.
+    """
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        log = path + b"-wal"
+        return found.st_size + (os.stat(log).st_size if os.path.exists(log) else 0)
+    except OSError:
+        return None

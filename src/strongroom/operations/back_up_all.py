@@ -1,0 +1,84 @@
+"""`backup --all`: a few clients at a time, reported in the order in which they were given.
+
+The backup of a small database mostly waits for disks and locations, so while one client waits
+another computes. Each has its own vault, lock and databases; the custodians take turns. One
+client's failure stops no other.
+"""
+
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Final
+
+from strongroom.clients import Client
+from strongroom.errors import StrongroomError
+from strongroom.operations.back_up import BackupReport, Others, back_up, prepare
+from strongroom.operations.deployment import Deployment
+from strongroom.vault import Vault
+
+SIDE_BY_SIDE: Final = 2
+"""One computes while the other waits. A third would gain little: Python computes in one thread at
+a time, and what a large source took of memory stays with its thread.
+"""
+_LOOK_SECONDS: Final = 0.1
+
+
+class _Reading:
+    """How much all clients have read; each backup reports here, and is told here to stop."""
+
+    def __init__(self) -> None:
+        self._done: dict[str, int] = {}
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End every backup at its next report, as Ctrl-C ends one that runs alone."""
+        self._stopped.set()
+
+    def of(self, client: Client) -> Callable[[Vault.Progress], None]:
+        """Return what one client's backup reports to."""
+
+        def report(progress: Vault.Progress) -> None:
+            self._done[client.id] = progress.done_bytes
+            if self._stopped.is_set():
+                raise KeyboardInterrupt
+
+        report(Vault.Progress(0, None))
+        return report
+
+    def total(self) -> Vault.Progress:
+        """Return the sum; how much there will be is not known."""
+        return Vault.Progress(sum(self._done.copy().values()), None)
+
+
+def back_up_all(
+    deployment: Deployment, clients: Sequence[Client], progress: Callable[[Vault.Progress], None]
+) -> Generator[tuple[Client, BackupReport | StrongroomError], None, None]:
+    """Back the clients up and yield what became of each, in their order.
+
+    `progress` is called in the caller's thread. When the caller stops, or anything but a
+    StrongroomError comes up, backups that run end cleanly and no other begins.
+    """
+    prepare(deployment)
+    reading, others = _Reading(), Others()
+
+    def one(client: Client) -> BackupReport:
+        return back_up(deployment, client, reading.of(client), others)
+
+    pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="client")
+    try:
+        tasks = [(client, pool.submit(one, client)) for client in clients]
+        for client, task in tasks:
+            _watch(task, lambda: progress(reading.total()))
+            try:
+                yield client, task.result()
+            except StrongroomError as err:
+                yield client, err
+    finally:
+        reading.stop()
+        pool.shutdown(cancel_futures=True)
+
+
+def _watch(task: Future[BackupReport], look: Callable[[], None]) -> None:
+    while not task.done():
+        look()
+        wait((task,), _LOOK_SECONDS)
