@@ -94,14 +94,16 @@ class Person:
         """Run a command; perhaps kill it at a moment of its usual life, or let the disk be full."""
         plan: list[tuple[float, signal.Signals]] = []
         chance, usual = self.chance, self.world.usual[kind]
+        spooled = words[0] == "backup" and chance.random() < 0.3
         if chance.random() < DISTURBED:
             if chance.random() < 0.3:
                 plan.append((chance.uniform(0, usual), signal.SIGSTOP))
                 plan.append((chance.uniform(0.1, 3), signal.SIGCONT))
             if not plan or chance.random() < 0.5:
-                plan.append((chance.uniform(0, 1.3 * usual), chance.choice(DEADLY)))
+                # What lets a backup spool is a program of tests: it is not built for Ctrl-C.
+                deadly = signal.SIGKILL if spooled else chance.choice(DEADLY)
+                plan.append((chance.uniform(0, 1.3 * usual), deadly))
         limit = chance.choice(SMALL_DISKS) if chance.random() < STARVED else 0
-        spooled = words[0] == "backup" and chance.random() < 0.3
         ended = self.world.run([*words, "--json"], plan=plan, limit=limit, spooled=spooled)
         if not ended.disturbed:
             took = time.monotonic() - ended.began
