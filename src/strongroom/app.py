@@ -63,6 +63,7 @@ _PLUGS: Final[Mapping[str, str]] = {
     "sniff": "strongroom.adapters.sources.sniff:sniff",
     "glance": "strongroom.adapters.sources.sniff:glance",
     "sweep": "strongroom.adapters.sources.postgres_spool:sweep_spool_folders",
+    "sweep_partial": "strongroom.adapters.sources.partial:sweep_partial",
     "spool_plan": "strongroom.adapters.sources.sqlite:SpoolPlan",
     "tool_folders": "strongroom.adapters.sources.postgres_tools:known_folders",
     "postgres_place": "strongroom.adapters.sources.postgres_connection:PostgresPlace",
@@ -332,6 +333,7 @@ class App:
                 settings, kind, place, options, only
             ),
             sweep=lambda: plug("sweep")(settings.spool),
+            sweep_partial=_sweep_partial,
             location=location,
             custodian_home=custodian_home,
         )
@@ -427,6 +429,11 @@ def _glance(source: ClientSource) -> int | None:
 def _lock(home: Path, vault: VaultId, clock: Clock) -> Iterator[None]:
     with plug("lock")(home / "run" / f"{vault}.lock", clock):
         yield
+
+
+def _sweep_partial(place: Path) -> Sequence[Path]:
+    aside: Sequence[Path] = plug("sweep_partial")(place)
+    return aside
 
 
 def _free_name(key_file: Path) -> Path:

@@ -87,6 +87,12 @@ def restore(
             for note, number in one.notes.items()
         ),
         *(
+            f"warning: {place} is what a restore that was killed had put aside to replace it; "
+            "it was left there"
+            for one in report.sources
+            for place in one.put_aside
+        ),
+        *(
             [f"warning: snapshot {report.snapshot[:12]} never became good: too few receipts"]
             if not report.good
             else []

@@ -101,6 +101,8 @@ class Tools:
     """Open a place for a source of this kind, or for these paths or tables of it."""
     sweep: Callable[[], int]
     """Remove what a killed backup left in the spool."""
+    sweep_partial: Callable[[Path], Sequence[Path]]
+    """Remove what killed restores left beside a place; return what they had put aside there."""
     location: Callable[[str, str, bool], Location]
     """Open (or, with True, make) the location of this URL; the name finds its credential."""
     custodian_home: Callable[[int, bool], tuple[Database, bytes]]

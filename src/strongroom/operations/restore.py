@@ -30,6 +30,7 @@ from strongroom.operations.read_snapshot import find_to_read
 from strongroom.vault import Target, Vault
 
 SourceRecord: TypeAlias = Vault.SourceRecord
+HELD_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class RestoredSource:
     notes: Mapping[str, int]
     chosen: int = 0
     """How many paths or tables of it were asked for; 0 for all of it."""
+    put_aside: Sequence[Path] = ()
+    """What a restore to this place that was killed had put aside; it was left there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class _Wanted:
     parts: Sequence[str]
     place: str
     target: Target
+    put_aside: Sequence[Path]
 
 
 def restore(
@@ -145,12 +149,17 @@ def _opened(
     known = ", ".join(source.name for source in structure.sources)
     new_folder = request.folder is not None and not os.path.lexists(request.folder)
     places = _places(request, [one.name for one in named], known)
+    put_aside = {
+        name: deployment.tools.sweep_partial(place) if isinstance(place, Path) else ()
+        for name, place in places.items()
+    }
+    _make_folder(request)
     wanted: list[_Wanted] = []
     try:
         for one in named:
-            place = places[one.name]
+            place, aside = places[one.name], put_aside[one.name]
             target = deployment.tools.target(one.kind, place, request.options, parts[one.name])
-            wanted.append(_Wanted(one, parts[one.name], str(place), target))
+            wanted.append(_Wanted(one, parts[one.name], str(place), target, aside))
         yield wanted
     finally:
         for each in wanted:
@@ -187,6 +196,7 @@ def _restore_all(
                 len(outcome.compared),
                 outcome.notes,
                 len(one.parts),
+                one.put_aside,
             )
         )
     return restored
@@ -237,16 +247,7 @@ def _places(request: RestoreRequest, names: list[str], known: str) -> Mapping[st
         return {names[0]: single}
     if request.folder is None:
         raise UsageError("no place to restore to is given")
-    places = _below(request.folder, names)
-    try:
-        _make_folder(request.folder, request.options.overwrite)
-    except OSError as err:
-        raise StrongroomError(
-            f"{request.folder} cannot be restored to",
-            (err.strerror or type(err).__name__).lower(),
-            hint="Name another folder with --to, or mend its rights; nothing was restored.",
-        ) from err
-    return places
+    return _below(request.folder, names)
 
 
 def _below(folder: Path, names: list[str]) -> dict[str, Path]:
@@ -262,12 +263,26 @@ def _below(folder: Path, names: list[str]) -> dict[str, Path]:
     return places
 
 
-def _make_folder(folder: Path, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise Refused(
-            f"{folder} is not empty",
-            hint="Name a new or empty folder, or pass --overwrite.",
-        )
-    folder.mkdir(parents=True, exist_ok=True)
+def _make_folder(request: RestoreRequest) -> None:
+    """Make the folder to restore to; refuse one that holds something."""
+    folder = request.folder
+    if folder is None:
+        return
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder")
+        held = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+        if held and not request.options.overwrite:
+            raise Refused(
+                f"{folder} is not empty",
+                f"it holds {', '.join(f'{name!a:.60}' for name in held[:HELD_SHOWN])}"
+                + (f" and {len(held) - HELD_SHOWN} more" if len(held) > HELD_SHOWN else ""),
+                hint="Name a new or empty folder, or pass --overwrite.",
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise StrongroomError(
+            f"{folder} cannot be restored to",
+            (err.strerror or type(err).__name__).lower(),
+            hint="Name another folder with --to, or mend its rights; nothing was restored.",
+        ) from err

@@ -47,6 +47,7 @@ class FileTarget:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             self._handle = os.open(self._place.partial, flags, 0o600)
             forget_inherited(self._handle)
+            self._place.hold()
         if entry.holes:
             with told(self._place.final):
                 taken = write_around(self._handle, entry, self._digested(blocks))

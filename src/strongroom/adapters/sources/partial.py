@@ -1,11 +1,14 @@
 """A file or directory that is written under a partial name and renamed when it is whole.
 
 What stood at the destination is moved aside first and removed only after the new one is in
-place, so that a crash at any point leaves the old or the new one, whole.
+place, so that a crash at any point leaves the old or the new one, whole. A restore holds a lock on
+its partial one; what nobody holds was left by a killed restore, and the next one sweeps it.
 """
 
 import contextlib
+import fcntl
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,8 @@ from strongroom.errors import PartlyDone, Refused
 from strongroom.ids import Token
 
 _NAME_BYTES_MAX = 200
+_PARTIAL = b".partial-"
+_ASIDE = b".replaced-"
 
 
 class Destination:
@@ -26,13 +31,21 @@ class Destination:
         parent, name = os.path.split(self.final)
         mark = token(8).hex().encode()
         short = os.path.join(parent, name[:_NAME_BYTES_MAX])
-        self.partial = short + b".partial-" + mark
-        self._aside = short + b".replaced-" + mark
+        self.partial = short + _PARTIAL + mark
+        self._aside = short + _ASIDE + mark
         self._parent = parent or b"."
         self._overwrite = overwrite
+        self._held = -1
         self._check_free()
         with told(self.final):
             os.makedirs(self._parent, exist_ok=True)
+
+    def hold(self) -> None:
+        """Keep sweeps away from the partial one, which was just made, until it is abandoned."""
+        self._held = os.open(self.partial, os.O_RDONLY | os.O_NOFOLLOW)
+        # Where a file system has no such locks, no sweep gets one either, and nothing is swept.
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def publish(self, companions: tuple[bytes, ...] = ()) -> None:
         """Give the partial one its final name; durable when this returns.
@@ -76,6 +89,9 @@ class Destination:
         """Remove the partial one."""
         with contextlib.suppress(FileNotFoundError):
             remove(self.partial)
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
 
     def _check_free(self) -> None:
         if not os.path.lexists(self.final) or self._overwrite or _is_empty_folder(self.final):
@@ -85,6 +101,41 @@ class Destination:
             "a restore does not replace what is there",
             "Restore to another place, or use --overwrite.",
         )
+
+
+def sweep_partial(path: Path) -> list[Path]:
+    """Remove what killed restores to this destination left beside it.
+
+    Returns what they had put aside to replace it: that is somebody's data and stays.
+    """
+    parent, name = os.path.split(os.fsencode(path))
+    parent = parent or b"."
+    leftover = re.compile(
+        re.escape(name[:_NAME_BYTES_MAX])
+        + rb"(%b|%b)[0-9a-f]{16}(-[a-z]+)?" % (re.escape(_PARTIAL), re.escape(_ASIDE))
+    )
+    aside: list[Path] = []
+    with told(os.fsencode(path)):
+        for entry in sorted(os.listdir(parent)) if os.path.isdir(parent) else []:
+            place = os.path.join(parent, entry)
+            found = leftover.fullmatch(entry)
+            if found and found[1] == _ASIDE:
+                aside.append(Path(os.fsdecode(place)))
+            elif found and not (found[2] and os.path.lexists(place.removesuffix(found[2]))):
+                # What an engine writes beside its file has no lock of its own, and comes after it.
+                _remove_unheld(place)
+    return aside
+
+
+def _remove_unheld(path: bytes) -> None:
+    # Held, or not ours to remove: whether it is in the way, the restore finds out by itself.
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove(path)
+        finally:
+            os.close(handle)
 
 
 @contextlib.contextmanager

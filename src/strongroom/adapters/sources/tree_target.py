@@ -65,6 +65,7 @@ class TreeTarget:
         self._allowed = 0
         with told(self._place.final):
             os.mkdir(self._place.partial, 0o700)
+            self._place.hold()
             self._folder = Folder(self._place.partial)
             # Else everything below would take on ACLs that the snapshot knows nothing of.
             forget_inherited(self._folder.directory(b""))
