@@ -331,12 +331,13 @@ def test_a_locked_table_is_not_waited_for_for_ever(server: Postgres, plan: DumpP
 
 
 def test_tools_older_than_the_server(server: Postgres, plan: DumpPlan, tmp_path: Path) -> None:
+    older = server.major - 1
     for name in ("pg_dump", "pg_dumpall", "pg_restore"):
         program = tmp_path / name
-        program.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 15.4 (Debian)'\n")
+        program.write_text(f"#!/bin/sh\necho 'pg_dump (PostgreSQL) {older}.4 (Debian)'\n")
         program.chmod(0o755)
     old = DumpPlan(plan.spool, token, (tmp_path,))
-    with pytest.raises(ToolsTooOld, match=f"older than {server.major}: the newest, of version 15"):
+    with pytest.raises(ToolsTooOld, match=f"older than {server.major}: .* of version {older}"):
         PostgresSource(server.at("postgres"), old)
 
 

@@ -59,7 +59,7 @@ from strongroom.adapters.sources.postgres_leftovers import (
     hold_mark,
     sweep_server,
 )
-from strongroom.adapters.sources.postgres_spool import SpoolFolder
+from strongroom.adapters.sources.postgres_spool import SpoolFolder, sweep_spool_folders
 from strongroom.adapters.sources.postgres_tools import (
     Passfile,
     Running,
@@ -121,6 +121,7 @@ class PostgresDatabaseTarget:
             self._role = ROLE_PREFIX + mark
             if self._exists:
                 _check_empty(place)
+            sweep_spool_folders(plan.spool)
             self._spooled = SpoolFolder(plan.spool, 0, plan.token)
         except BaseException:
             self._admin.close()
