@@ -12,7 +12,7 @@ from strongroom.errors import Damaged, Refused, UsageError
 from strongroom.vault import Entry, Vault
 from strongroom.vault.part import Part, Paths, choose
 from strongroom.vault.recipe import RecipeLine
-from strongroom.vault.runs import slice_runs
+from strongroom.vault.runs import ChunkRuns
 from tests.support.memory_location import MemoryLocation
 from tests.support.vault_fixtures import (
     RANDOM,
@@ -164,7 +164,7 @@ def test_sliced_runs_name_the_very_chunks(counts: list[int], wanted: list[tuple[
     expected = [chunk for start, count in wanted for chunk in chunks[start : start + count]]
     if any(count and start + count > len(chunks) for start, count in wanted):
         with pytest.raises(Damaged):
-            slice_runs(runs, wanted)
+            ChunkRuns(runs).slice(wanted)
         return
-    sliced = slice_runs(runs, wanted)
+    sliced = ChunkRuns(runs).slice(wanted)
     assert [(run, first + at) for run, first, count in sliced for at in range(count)] == expected

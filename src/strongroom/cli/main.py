@@ -37,6 +37,10 @@ _BROWSE = """List what is inside a snapshot.
 
 Its sources; or the entries of a folder, or the tables of a database. Names are sealed, so the
 custodians release the snapshot's keys, and that is recorded."""
+_DIFF = """Say what changed from one snapshot of a client to another.
+
+Entries of folders by content and metadata, tables of databases by the rows and digests recorded.
+Custodians release the keys of both snapshots, and that is recorded."""
 _RESTORE = """Bring a snapshot back and check it.
 
 What was true of each source when it was read is compared with what is brought back, and nothing
@@ -59,6 +63,7 @@ class Interrupted(StrongroomError):
 _USAGE = {
     "backup": "Usage: strongroom backup [OPTIONS] [CLIENT]",
     "browse": "Usage: strongroom browse [OPTIONS] CLIENT [SNAPSHOT] [SOURCE[/PATH]]",
+    "diff": "Usage: strongroom diff [OPTIONS] CLIENT BEFORE [AFTER]",
     "restore": "Usage: strongroom restore --to PATH [OPTIONS] CLIENT [SNAPSHOT]",
 }
 
@@ -81,6 +86,7 @@ for name, place, text in (
     ("backup", "strongroom.cli.backup:backup", _BACKUP),
     ("snapshots", "strongroom.cli.snapshots:snapshots", _SNAPSHOTS),
     ("browse", "strongroom.cli.browse:browse", _BROWSE),
+    ("diff", "strongroom.cli.diff:diff", _DIFF),
     ("restore", "strongroom.cli.restore:restore", _RESTORE),
     ("recover", "strongroom.cli.recover:recover", _RECOVER),
     (

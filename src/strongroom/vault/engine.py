@@ -14,7 +14,7 @@ from strongroom.database import Database
 from strongroom.errors import Damaged
 from strongroom.ids import Token, WriterId
 from strongroom.locations import Copies
-from strongroom.vault import retention
+from strongroom.vault import compare, retention
 from strongroom.vault.backup import SnapshotWriter, Tools
 from strongroom.vault.check import (
     CheckReport,
@@ -27,6 +27,8 @@ from strongroom.vault.check import (
     read_segments,
 )
 from strongroom.vault.codec import Zstandard
+from strongroom.vault.compare import Pair as PairOfLines
+from strongroom.vault.compare import Side as SideOfPair
 from strongroom.vault.index import Index
 from strongroom.vault.index_object import ListedPack, decode_index
 from strongroom.vault.index_rows import ForeignPack, OwnSegment, SegmentPlace, SourceRuns
@@ -73,6 +75,9 @@ class Vault:
     Reader: TypeAlias = SnapshotReader
     Part: TypeAlias = SourcePart
     Facts: TypeAlias = FactsOfSource
+    Pair: TypeAlias = PairOfLines
+    Side: TypeAlias = SideOfPair
+    merge_recipes: ClassVar = staticmethod(compare.merge_recipes)
     SourceRecord: TypeAlias = RecordOfSource
     Candidate: TypeAlias = retention.Candidate
     Policy: TypeAlias = retention.KeepPolicy

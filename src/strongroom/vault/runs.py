@@ -66,22 +66,29 @@ def read_runs(flat: Sequence[int], segments: int, culprit: str) -> tuple[Run, ..
     return runs
 
 
-def slice_runs(runs: Sequence[Run], ranges: Iterable[tuple[int, int]]) -> Runs:
-    """Return the runs of some chunks of a stream, given as (ordinal of the first, how many).
+class ChunkRuns:
+    """The runs of a stream, to be asked for some of its chunks by their ordinals."""
 
-    Raises Damaged where the stream has no such chunks.
-    """
-    ends = list(accumulate(count for _, _, count in runs))
-    sliced = Runs()
-    for start, wanted in ranges:
-        if wanted and start + wanted > (ends[-1] if ends else 0):
-            raise Damaged("a recipe asks for chunks that are not there", f"{start} and {wanted}")
-        at = bisect_right(ends, start)
-        begin, left = start, wanted
-        while left:
-            segment, first, count = runs[at]
-            skipped = begin - (ends[at] - count)
-            part = min(left, count - skipped)
-            sliced.add(segment, first + skipped, part)
-            begin, left, at = begin + part, left - part, at + 1
-    return sliced
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._runs = runs
+        self._ends = list(accumulate(count for _, _, count in runs))
+
+    def slice(self, ranges: Iterable[tuple[int, int]]) -> Runs:
+        """Return the runs of chunks given as (ordinal of the first, how many).
+
+        Raises Damaged where the stream has no such chunks.
+        """
+        ends = self._ends
+        sliced = Runs()
+        for start, wanted in ranges:
+            if wanted and start + wanted > (ends[-1] if ends else 0):
+                raise Damaged("a recipe asks for chunks that are not there", f"{start}, {wanted}")
+            at = bisect_right(ends, start)
+            begin, left = start, wanted
+            while left:
+                segment, first, count = self._runs[at]
+                skipped = begin - (ends[at] - count)
+                part = min(left, count - skipped)
+                sliced.add(segment, first + skipped, part)
+                begin, left, at = begin + part, left - part, at + 1
+        return sliced

@@ -17,7 +17,7 @@ from strongroom.vault.place import Report, VaultPlace
 from strongroom.vault.reading import SegmentReader, StreamReader
 from strongroom.vault.recipe import RecipeLine
 from strongroom.vault.restore import RestoreOutcome, Streams, read_entries, restore_streams
-from strongroom.vault.runs import Run, slice_runs
+from strongroom.vault.runs import ChunkRuns, Run, Runs
 from strongroom.vault.source import Facts, Target
 from strongroom.vault.structure import Root, Structure, facts_of, open_source_root
 
@@ -89,6 +89,14 @@ class SnapshotReader:
         """Return a reader of some chunks of the data, given as (ordinal of the first, how many)."""
         return self._stream(_sliced(self._runs(self.structure.source(source_id).data), ranges))
 
+    def chunk_runs(self, source_id: str) -> ChunkRuns:
+        """Return the runs of a source's data, by which equal content is known without reading."""
+        return ChunkRuns(self._runs(self.structure.source(source_id).data))
+
+    def named(self, runs: Runs) -> list[tuple[bytes, int, int]]:
+        """Return runs with the ids of their segments, which mean the same in every snapshot."""
+        return [(self.structure.segment(number), first, count) for number, first, count in runs]
+
     def _runs(self, flat: tuple[int, ...]) -> tuple[Run, ...]:
         return self.structure.runs(flat)
 
@@ -106,4 +114,4 @@ class SnapshotReader:
 
 
 def _sliced(runs: tuple[Run, ...], ranges: Iterable[tuple[int, int]]) -> tuple[Run, ...]:
-    return tuple(slice_runs(runs, ranges))
+    return tuple(ChunkRuns(runs).slice(ranges))
