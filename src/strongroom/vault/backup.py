@@ -318,7 +318,8 @@ class SnapshotWriter:
                 return self._take_file(run, files, entry, known)
             except EntryUnreadable as err:
                 run.unreadable[entry.path] = str(err)
-                return encode_line(replace(entry, kind="unreadable"), 0, 0)
+                lost = replace(entry, kind="unreadable", attributes=(), holes=())
+                return encode_line(lost, 0, 0)
         if entry.kind == "hardlink" and entry.link in run.unreadable:
             entry = replace(entry, kind="unreadable", link=b"")
         if entry.kind == "unreadable":

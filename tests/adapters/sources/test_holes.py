@@ -1,7 +1,8 @@
 """Sparse files: their holes are neither read nor stored, and are holes again after a restore."""
 
 import os
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,37 @@ def test_through_a_vault_a_hole_stores_nothing(tmp_path: Path) -> None:
             assert os.pread(one.fileno(), 4 * PIECE, 1 << 35) == os.pread(
                 other.fileno(), 4 * PIECE, 1 << 35
             )
+
+
+def test_a_sparse_file_with_attributes_that_cannot_be_read_is_named_and_nothing_else_is_lost(
+    tmp_path: Path,
+) -> None:
+    """Its line says that it is not readable, and nothing that only a file may say."""
+    root = tmp_path / "tree"
+    root.mkdir()
+    make(root / "gone", 20 * PIECE, (0, b"x"))
+    with suppress(OSError):  # where there are no attributes, its holes alone are tested
+        os.setxattr(root / "gone", "user.a", b"1")
+    (root / "kept").write_bytes(b"kept")
+
+    class Vanishing(TreeSource):
+        def entries(self) -> Iterator[Entry]:
+            found = list(super().entries())
+            (root / "gone").unlink()
+            yield from found
+
+    vault = TestVault()
+    with (
+        closing(Vanishing(os.fsencode(root), LateClock())) as source,
+        vault.vault.write(lambda _: None) as writer,
+    ):
+        outcome = writer.add(source_name("s"), source, vault.deal())
+        written = vault.finish(writer, {"s": outcome})
+    assert [path for path, _ in outcome.unreadable] == [b"gone"]
+    target = TreeTarget(tmp_path / "out", token)
+    keys = {session: vault.keys[session] for session in written.sessions}
+    bring_back(vault.vault, structure(vault, written), source_id("s"), keys, target)
+    assert os.listdir(tmp_path / "out") == ["kept"]
 
 
 def test_other_holes_are_another_fingerprint(folder: Path) -> None:
