@@ -6,6 +6,7 @@ itself when, where and with which versions it was measured.
 
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ import msgspec.structs
 from bench.figures import Figures, Spread
 from bench.goals import Verdict, judge
 from bench.lane import Trial
+from bench.measure import ROOT
 from bench.scenarios import SCENARIOS, Scenario
 from bench.sides import Strongroom
 
@@ -108,10 +110,18 @@ def write(path: Path, results: Results) -> None:
 
 
 def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    root = Path(__file__).parent
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    return f"({done.stdout.strip()})" if done.returncode == 0 else ""
+    """Return which commit is measured, and whether the package differs from it."""
+    commit = _git("rev-parse", "--short", "HEAD")
+    changed = _git("status", "--porcelain", "--", "src")
+    return f"({commit}{', changed' if changed else ''})" if commit else ""
+
+
+def _git(*arguments: str) -> str:
+    if shutil.which("git") is None:
+        return ""
+    command = ["git", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _processor() -> str:
