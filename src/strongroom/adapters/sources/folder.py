@@ -81,8 +81,8 @@ def check_name(path: bytes) -> None:
 def check_entry(entry: Entry) -> None:
     """Refuse an entry whose name could leave the tree or whose numbers no file can have."""
     check_name(entry.path)
-    numbers = (entry.owner, entry.group)
-    if not 0 <= entry.mode <= 0o7777 or not all(0 <= one <= _ID_MAX for one in numbers):
+    ids_fit = 0 <= entry.owner <= _ID_MAX and 0 <= entry.group <= _ID_MAX
+    if not ids_fit or not 0 <= entry.mode <= 0o7777:
         raise Refused(
             f"{printable(entry.path)} is refused",
             "its mode, owner or group is no such number",
