@@ -43,6 +43,8 @@ COMMIT;
 """
 # A sequence belongs to no snapshot: what is dumped is its value at some moment after.
 WRITTEN_SEQUENCES = {"shop.numbers": "number", "shop.orders_id_seq": "id"}
+# The rows of one table, which pgbench writes to.
+ONE_TABLE = ("--data-only", "--no-owner", "--table=shop.orders")
 SETVAL = re.compile(r"^SELECT pg_catalog\.setval\('([\w.]+)', (\d+), true\);$", re.MULTILINE)
 
 
@@ -63,12 +65,17 @@ def test_equal_to_pg_dump_of_the_same_moment(
         with frozen_by_a_backup(server, "live") as snapshot:
             at_backup = written(server)
             frozen = dumped(server, "live", folder, f"--snapshot={snapshot}")
+            table = dumped(server, "live", folder, *ONE_TABLE, f"--snapshot={snapshot}")
             until_written(server, at_backup)
         later = dumped(server, "live", folder)
-    run("restore", "acme", "--to", url(server, "back"), "--privileged",
-        "--password-file", str(folder / "password"))  # fmt: skip
-    restored = dumped(server, "back", folder)
+    secret = ("--password-file", str(folder / "password"))
+    run("restore", "acme", "--to", url(server, "back"), "--privileged", *secret)
+    run("restore", "acme", "--to", url(server, "alone"), "--only", "live/shop.orders", *secret)
 
+    alone = dumped(server, "alone", folder, *ONE_TABLE)
+    equal(without_written_sequences(alone), without_written_sequences(table))
+    assert table.count("\n") > 500
+    restored = dumped(server, "back", folder)
     equal(without_written_sequences(restored), without_written_sequences(frozen))
     # It was another database already when the backup ended, so equality means something.
     assert without_written_sequences(later) != without_written_sequences(frozen)
