@@ -10,14 +10,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.faults.thrash.people import Person
 from tests.faults.thrash.reckoning import reckon
+from tests.faults.thrash.server import ServedBank
 from tests.faults.thrash.weather import Weather
 from tests.faults.thrash.world import LIVE, ThrashWorld
+from tests.support.postgres import (
+    SUPERUSER_PASSWORD,
+    Postgres,
+    PostgresAbsentError,
+    running_postgres,
+)
+from tests.support.postgres_home import use_tools
 
 SHORT_SECONDS = 8.0
 LONG_SECONDS = 1800.0
@@ -63,11 +72,21 @@ def heeds_interrupts() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def run_whole(root: Path, seconds: float, record: Callable[[str, object], None]) -> None:
+def run_whole(
+    root: Path,
+    seconds: float,
+    record: Callable[[str, object], None],
+    server: Postgres | None = None,
+) -> None:
     seed = int(os.environ.get("STRONGROOM_THRASH_SEED") or random.randrange(10**6))
     world = ThrashWorld(root)
-    record("counts", f"thrash, seed {seed}, {seconds:.0f} s")
+    served = "with a server" if server else "without a server"
+    record("counts", f"thrash, seed {seed}, {seconds:.0f} s, {served}")
     world.make(*LIVE)
+    if server:
+        use_tools(root, server.tools)
+        source = ServedBank(server, "served")
+        world.add("served", [source], "--password-file", "-", stdin=f"{SUPERUSER_PASSWORD}\n")
     assert world.findings == []
     began = time.monotonic()
     thrash(world, seed, seconds)
@@ -90,7 +109,11 @@ def test_a_short_thrash(tmp_path: Path, record_property: Callable[[str, object],
 @pytest.mark.timeout(3 * 3600)
 def test_a_long_thrash(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     seconds = float(os.environ.get("STRONGROOM_THRASH_SECONDS") or LONG_SECONDS)
-    run_whole(tmp_path, seconds, record_property)
+    with ExitStack() as stack:
+        server = None
+        with suppress(PostgresAbsentError):
+            server = stack.enter_context(running_postgres(18))
+        run_whole(tmp_path, seconds, record_property, server)
 
 
 def test_a_lost_pack_is_named(tmp_path: Path) -> None:

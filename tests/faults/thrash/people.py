@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import signal
 import threading
@@ -20,11 +21,12 @@ COMMANDS = {
     "vault check --read": 4,
     "vault check --read-data": 5,
     "vault repair": 6,
+    "browse": 3,
     "snapshots": 5,
     "status": 4,
     "location list": 2,
 }
-OF_A_CLIENT = ("backup", "snapshots", "vault")
+OF_A_CLIENT = ("backup", "browse", "snapshots", "vault")
 DISTURBED = 0.45
 STARVED = 0.08
 SMALL_DISKS = (4096, 65_536, 400_000)
@@ -115,8 +117,9 @@ def look(world: ThrashWorld, ended: Ended) -> None:
     """Judge how a command ended, whatever it was."""
     if -ended.code in ended.signals:
         world.count(f"killed by {signal.Signals(-ended.code).name}")
-        # Interrupted before the package is loaded, only the interpreter can speak.
-        if "Traceback" in ended.err and "/strongroom/" in ended.err:
+        # Before the program has set the signal only the interpreter can speak.
+        frames = re.findall(r'^ *File ".*/strongroom/.*$', ended.err, re.MULTILINE)
+        if "cli.main import run" in ended.err or any("__main__" not in line for line in frames):
             world.find(ended, "shows a traceback")
         return
     if ended.code == 130 and signal.SIGINT in ended.signals:

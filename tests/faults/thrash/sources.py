@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 ACCOUNTS = 50
 OPENING = 1000
@@ -215,8 +215,8 @@ def words(version: int) -> bytes:
 
 
 def judge_bank(
-    rows: list[tuple[int, int, int, int, bytes]],
-    balances: list[tuple[int, int]],
+    rows: list[tuple[Any, ...]],
+    balances: list[tuple[Any, ...]],
     oldest: int,
     newest: int,
 ) -> str:

@@ -123,11 +123,16 @@ class ThrashWorld:
         made = self.well("init", "--json", *places)
         self.kits = "\n".join(kit["words"] for kit in json.loads(made.out)["kits"])
         for client in clients:
-            self.clients[client] = LIVE[client](self.root / "live")
-            named = [word for one in self.clients[client] for word in ("--source", one.url)]
-            vault_class = "high" if client == HIGH else "normal"
-            self.well("client", "add", client, "--class", vault_class, *named)
-            self.back_up_well(client)
+            self.add(client, LIVE[client](self.root / "live"))
+
+    def add(self, client: str, sources: list[Live], *options: str, stdin: str = "") -> None:
+        """Add a client, and take its first snapshot, undisturbed."""
+        self.clients[client] = sources
+        named = [word for one in sources for word in ("--source", one.url)]
+        vault_class = "high" if client == HIGH else "normal"
+        added = ["client", "add", client, "--class", vault_class, *named, *options]
+        self.well(*added, stdin=stdin)
+        self.back_up_well(client)
 
     def fresh(self) -> Path:
         """Return a folder that is not there yet."""
