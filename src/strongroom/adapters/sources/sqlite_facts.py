@@ -1,10 +1,15 @@
 """What is true of a SQLite database: asked of a copy, never of the live one.
 
 The same questions are asked of the restored file, so both sides of the comparison are this file.
-A damaged database still gives facts; what it could not answer is None or named.
+A damaged database still gives facts; what it could not answer is None or named. A hostile one could
+keep us for ever: a few pages that name each other many times over hold more rows than can be
+counted. So counting ends after a time that no honest database of that size needs.
 """
 
 import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import quote_from_bytes
 
 from strongroom.adapters.sources.restore_facts import Fact
@@ -12,6 +17,9 @@ from strongroom.crypto.framing import frame
 from strongroom.crypto.hashing import Digest
 
 COUNTED_TABLES_MAX = 10_000
+COUNT_SECONDS_MAX = 30.0
+"""For a small database; a large one gets a second more for each COUNTED_BYTES_PER_SECOND."""
+COUNTED_BYTES_PER_SECOND = 5_000_000
 
 
 def database_uri(path: bytes, options: str) -> str:
@@ -33,7 +41,9 @@ def database_facts(connection: sqlite3.Connection) -> dict[str, Fact]:
     return facts
 
 
-def shape(connection: sqlite3.Connection) -> dict[str, Fact]:
+def shape(
+    connection: sqlite3.Connection, seconds_max: float = COUNT_SECONDS_MAX
+) -> dict[str, Fact]:
     """Return what a restore compares: the schema's hash and the rows of every table."""
     connection.text_factory = bytes
     try:
@@ -45,20 +55,51 @@ def shape(connection: sqlite3.Connection) -> dict[str, Fact]:
     digest = Digest()
     for row in sorted(rows):
         digest.update(frame(*row))
+    # A virtual table may need a module that is not here; its content lies in its shadow tables,
+    # which are counted.
+    tables = [
+        name
+        for kind, name, _, sql in rows
+        if kind == b"table" and sql[:14].upper() != b"CREATE VIRTUAL"
+    ]
     counts: dict[str, int] = {}
     uncounted: list[str] = []
-    for kind, name, _, sql in rows:
-        if kind != b"table" or sql[:14].upper() == b"CREATE VIRTUAL":
-            # A virtual table may need a module that is not here; its content lies in its
-            # shadow tables, which are counted.
-            continue
-        count = _count(connection, name) if len(counts) < COUNTED_TABLES_MAX else None
-        shown = name.decode("utf-8", "backslashreplace")
-        if count is None:
-            uncounted.append(shown)
-        else:
-            counts[shown] = count
+    with _interrupted_after(connection, seconds_max + _seconds_to_read(connection)) as over:
+        for name in tables:
+            countable = len(counts) < COUNTED_TABLES_MAX and not over.is_set()
+            count = _count(connection, name) if countable else None
+            shown = name.decode("utf-8", "backslashreplace")
+            if count is None:
+                uncounted.append(shown)
+            else:
+                counts[shown] = count
     return {"schema_blake3": digest.hex(), "rows": counts, "uncounted": sorted(uncounted)}
+
+
+@contextmanager
+def _interrupted_after(connection: sqlite3.Connection, seconds: float) -> Iterator[threading.Event]:
+    """Interrupt what the connection does when the time is over; the event says that it is."""
+    over = threading.Event()
+
+    def stop() -> None:
+        over.set()
+        connection.interrupt()
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield over
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def _seconds_to_read(connection: sqlite3.Connection) -> float:
+    pages, page_bytes = _pragma(connection, "page_count"), _pragma(connection, "page_size")
+    if not isinstance(pages, int) or not isinstance(page_bytes, int):
+        return 0
+    return pages * page_bytes / COUNTED_BYTES_PER_SECOND
 
 
 def _count(connection: sqlite3.Connection, name: bytes) -> int | None:

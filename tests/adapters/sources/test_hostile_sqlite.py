@@ -1,0 +1,73 @@
+"""A database file made by an attacker: reading it ends, whatever its pages say."""
+
+import sqlite3
+import struct
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from strongroom.adapters.sources.sqlite_facts import shape
+from strongroom.adapters.sources.sqlite_tables import keep_tables
+from strongroom.errors import Damaged
+
+PAGE = 4096
+LEVELS = 6
+CELLS = 400
+INTERIOR = 5
+
+
+def interior_page(child: int) -> bytes:
+    """Return an inner page of a table all of whose children are the same page."""
+    page = bytearray(PAGE)
+    at = PAGE
+    for number in range(CELLS):
+        cell = struct.pack(">IB", child, number % 100 + 1)
+        at -= len(cell)
+        page[at : at + len(cell)] = cell
+        page[12 + 2 * number : 14 + 2 * number] = struct.pack(">H", at)
+    page[:12] = struct.pack(">BHHHBI", INTERIOR, 0, CELLS, at, 0, child)
+    return bytes(page)
+
+
+@pytest.fixture
+def bomb(tmp_path: Path) -> Path:
+    """A file of a quarter of a megabyte whose one large table has 400 ** 7 pages to count."""
+    path = tmp_path / "bomb.db"
+    with closing(sqlite3.connect(path)) as made:
+        made.execute(f"PRAGMA page_size={PAGE}")
+        made.execute("CREATE TABLE small (x)")
+        made.execute("INSERT INTO small VALUES (1)")
+        made.execute("CREATE TABLE large (x)")
+        made.executemany("INSERT INTO large VALUES (?)", [("y" * 500,) for _ in range(400)])
+        made.execute("CREATE TABLE zero (x)")
+        made.commit()
+        found = made.execute("SELECT rootpage FROM sqlite_master WHERE name = 'large'").fetchone()
+        pages = made.execute("PRAGMA page_count").fetchone()[0]
+    data = bytearray(path.read_bytes())
+    root = (found[0] - 1) * PAGE
+    assert data[root] == INTERIOR
+    (leaf,) = struct.unpack(">I", data[root + 8 : root + 12])
+    data[root : root + PAGE] = interior_page(pages + 1)
+    for level in range(1, LEVELS + 1):
+        data += interior_page(leaf if level == LEVELS else pages + level + 1)
+    data[28:32] = struct.pack(">I", pages + LEVELS)
+    path.write_bytes(data)
+    return path
+
+
+def test_page_bomb_is_not_counted_for_ever(bomb: Path) -> None:
+    began = time.monotonic()
+    with closing(sqlite3.connect(bomb)) as connection:
+        found = shape(connection, seconds_max=0.2)
+    assert time.monotonic() - began < 10
+    assert found["rows"] == {"small": 1}
+    # What comes after it is not counted either: another one would take as long again.
+    assert found["uncounted"] == ["large", "zero"]
+
+
+def test_page_bomb_is_no_table_to_take_out(bomb: Path) -> None:
+    with pytest.raises(Damaged, match=r"is not sound: .*2nd reference to page"):
+        keep_tables(bytes(bomb), ["small"])
+    assert [path.name for path in bomb.parent.iterdir()] == ["bomb.db"]
