@@ -95,11 +95,9 @@ def altered_json(draw: st.DrawFn, valid: bytes) -> bytes:
             case "remove":
                 del holder[key]
             case "hostile":
-                holder[key] = draw(st.sampled_from(HOSTILE))
+                holder[key] = draw(_hostile())
             case "add" if isinstance(holder, dict):
-                holder[draw(st.sampled_from(["", "x", "type", "\0"]))] = draw(
-                    st.sampled_from(HOSTILE)
-                )
+                holder[draw(st.sampled_from(["", "x", "type", "\0"]))] = draw(_hostile())
             case "swap":
                 other, name = draw(st.sampled_from(places))
                 holder[key], other[name] = copy.deepcopy((other[name], holder[key]))
@@ -111,6 +109,11 @@ def altered_json(draw: st.DrawFn, valid: bytes) -> bytes:
     depth = draw(st.sampled_from(DEPTHS))
     text = text.replace(json.dumps(DEEP), "[" * depth + "]" * depth)
     return text.encode("utf-8", "surrogatepass")
+
+
+def _hostile() -> st.SearchStrategy[Any]:
+    # A copy: what is put in is mutated further.
+    return st.sampled_from(HOSTILE).map(copy.deepcopy)
 
 
 def _places(value: Any) -> list[tuple[Any, Any]]:

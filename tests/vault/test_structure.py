@@ -99,6 +99,7 @@ def test_the_table_of_these_tests_is_good() -> None:
         table(sources=[source(session="Z" * 32)]),
         table(sources=[source(profile="cdc-9")]),
         table(sources=[source(entries=-1)]),
+        table(sources=[source(entries=1 << 63)]),
         table(sources=[source(data=[1, 0, 1])]),
         table(sources=[source(recipe=[0, 0])]),
         table(sources=[]),

@@ -62,7 +62,8 @@ def read_runs(flat: Sequence[int], segments: int, culprit: str) -> tuple[Run, ..
     runs = tuple(zip(numbers, numbers, numbers, strict=True))
     for segment, first, count in runs:
         if not (0 <= segment < segments and 0 <= first < 8192 and 1 <= count <= 8192 - first):
-            raise Damaged(f"{culprit} has malformed runs", f"({segment}, {first}, {count})")
+            why = f"({segment}, {first}, {count})"
+            raise Damaged(f"{culprit} has malformed runs", f"{why:.120}")
     return runs
 
 

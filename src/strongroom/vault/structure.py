@@ -26,6 +26,7 @@ STRUCTURE_BYTES_MAX: Final = 64 << 20
 SOURCES_MAX: Final = 100_000
 ROOT_BYTES_MAX: Final = 16 << 20
 _KIND: Final = "structure"
+_INTEGER_MAX: Final = (1 << 63) - 1
 
 
 class Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"kind": "class"}):
@@ -269,7 +270,8 @@ def _check_sources(structure: Structure) -> None:
             source.plain_bytes,
             source.stored_bytes,
         )
-        if source.id in seen or source.profile not in PROFILES or min(numbers) < 0:
+        counted = min(numbers) >= 0 and max(numbers) <= _INTEGER_MAX
+        if source.id in seen or source.profile not in PROFILES or not counted:
             raise Damaged("the structure of a snapshot is malformed", f"source {source.id!a:.40}")
         seen.add(source.id)
         for name in (source.id, source.session):
