@@ -251,8 +251,9 @@ def test_a_fact_that_does_not_hold_leaves_no_database(
     if existing:
         server.make("back")
     target = PostgresDatabaseTarget(server.at("back"), plan)
-    with pytest.raises(Damaged, match=name):
+    with pytest.raises(Damaged, match=name) as caught:
         bring((files, {**facts, name: value}), target)
+    assert ('"public"."t"' in caught.value.why) is (name in ("rows", "digests"))
     assert left_overs(server) == []
     assert ("back" in server.databases()) is existing
     if existing:

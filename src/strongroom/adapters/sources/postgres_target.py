@@ -25,7 +25,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from strongroom.adapters.sources.errors import TargetFailed
+from strongroom.adapters.sources.errors import TargetFailed, printable
 from strongroom.adapters.sources.partial import told as told_disk
 from strongroom.adapters.sources.partial import write_all
 from strongroom.adapters.sources.postgres import DumpPlan
@@ -73,6 +73,7 @@ from strongroom.vault import Entry
 MAINTENANCE: Final = ("postgres", "template1")
 ROWS: Final = ("rows", "digests")
 LIST_FILE: Final = b"chosen.list"
+NAMED_MAX: Final = 5
 SIGN_IN_MINUTES: Final = 5
 PROLONG_SECONDS: Final = 60
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -301,7 +302,8 @@ class PostgresDatabaseTarget:
         if differing:
             raise Damaged(
                 f"the restored {self._place.shown} is not what was backed up",
-                f"its {', '.join(differing)} differ from the facts recorded at the backup",
+                f"its {', '.join(differing)} differ from the facts recorded at the backup"
+                + _tables_differing(facts, found),
                 self._left_behind(),
             )
 
@@ -427,6 +429,21 @@ def _create_statement(database: str, owner: str, facts: Facts) -> sql.Composed:
         if isinstance(value, str):
             parts.append(sql.SQL(option + " {}").format(sql.Literal(value)))
     return sql.SQL(" ").join(parts)
+
+
+def _tables_differing(facts: Facts, found: Facts) -> str:
+    """Name the tables whose counts or digests differ, in words that end a sentence."""
+    differing: set[str] = set()
+    for name in ("rows", "digests"):
+        told, there = facts.get(name), found.get(name)
+        if isinstance(told, dict) and isinstance(there, dict):
+            differing |= {
+                table for table in told.keys() | there.keys() if told.get(table) != there.get(table)
+            }
+    if not differing:
+        return ""
+    named = ", ".join(printable(table.encode()) for table in sorted(differing)[:NAMED_MAX])
+    return f"; look at {named}" + (" and others" if len(differing) > NAMED_MAX else "")
 
 
 def _names(extensions: object) -> set[str]:
