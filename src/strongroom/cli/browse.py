@@ -96,7 +96,9 @@ def _show(face: Face, listing: Listing) -> None:
                         output.size(row.size_bytes) if row.kind == "file" else "-",
                         row.mode,
                         output.moment(row.modified_at) if row.modified_at else "-",
-                        printable(row.path) + (f" -> {printable(row.link)}" if row.link else ""),
+                        # A source that is one file has no path in it.
+                        (printable(row.path) or "-")
+                        + (f" -> {printable(row.link)}" if row.link else ""),
                     )
                 )
     face.table(titles, shown, listing.rows)
