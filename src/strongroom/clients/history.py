@@ -99,6 +99,8 @@ class History:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._snapshots: list[Snapshot] | None = None
+        self._parsed: dict[Row, Snapshot] = {}
+        """Snapshots by their rows, of which a change leaves most as they were."""
         database.migrate(SCHEMA)
 
     # -- sources
@@ -254,7 +256,8 @@ class History:
                     "(SELECT count(*) FROM receipt WHERE receipt.snapshot = snapshot.hash) "
                     "FROM snapshot ORDER BY rowid"
                 )
-            self._snapshots = [_snapshot(row) for row in rows]
+            self._parsed = {row: self._parsed.get(row) or _snapshot(row) for row in rows}
+            self._snapshots = list(self._parsed.values())
         return list(self._snapshots)
 
     def find(self, wanted: str) -> Snapshot:

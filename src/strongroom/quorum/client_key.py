@@ -6,6 +6,7 @@ client; a custodian's identity outlives them.
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from strongroom.clock import format_instant
 from strongroom.crypto.envelope import Envelope, sign_envelope
@@ -17,6 +18,7 @@ from strongroom.quorum.shares import COUNT_MAX
 
 KIND = "client-key"
 SERIAL_MAX = 99_999_999
+READ_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,12 @@ class ClientKey:
         )
 
     @classmethod
+    @lru_cache(READ_MAX)
     def read(cls, envelope: Envelope) -> "ClientKey":
-        """Return the fields without asking who signed them; only to find the key to ask for."""
+        """Return the fields without asking who signed them; only to find the key to ask for.
+
+        The last ones are remembered by their exact bytes: each step of a backup asks again.
+        """
         fields = Fields(envelope.statement.fields(KIND), "a client key certificate")
         fields.exact("format", FORMAT)
         key = cls(

@@ -6,6 +6,7 @@ turned into the key of another (quorum.md 6, relabelling).
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 from strongroom.clock import format_instant
@@ -77,7 +78,7 @@ class Label:
     @property
     def hash(self) -> bytes:
         """Return L, 32 bytes."""
-        return share_hash("label", canonical.dumps(self.to_json()))
+        return _hash(self)
 
     @classmethod
     def parse(cls, raw: object, what: str) -> "Label":
@@ -99,3 +100,9 @@ class Label:
         fields.done()
         check_threshold(label.threshold, label.members, what)
         return label
+
+
+@lru_cache(maxsize=64)
+def _hash(label: Label) -> bytes:
+    """Return L; every seal, commitment and derivation of a session asks for it."""
+    return share_hash("label", canonical.dumps(label.to_json()))
