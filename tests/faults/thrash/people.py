@@ -63,12 +63,7 @@ class Person:
         if ended.code not in {0, 3}:
             return
         if words[0] == "backup":
-            found = json.loads(ended.out)
-            for report in found if isinstance(found, list) else [found]:
-                if "snapshot" in report:
-                    self.world.keep(report, before)
-                else:
-                    self.world.count(f"backups not made: {report['code']}")
+            self._keep(ended, before)
         elif words[:2] == ["vault", "check"]:
             self.world.count("checks done")
             for problem in json.loads(ended.out)["problems"]:
@@ -76,6 +71,18 @@ class Person:
                     self.world.find(ended, f"says {problem}")
         elif kind == "snapshots":
             find_vanished(self.world, client, ended)
+
+    def _keep(self, ended: Ended, before: dict[str, int]) -> None:
+        """Remember what a backup of one client or of all told of."""
+        found = json.loads(ended.out)
+        for report in found if isinstance(found, list) else [found]:
+            if "snapshot" not in report:
+                self.world.count(f"backups not made: {report['code']}")
+                continue
+            self.world.keep(report, before)
+            left_out = [one for one in report["sources"] if one["state"] != "kept"]
+            if left_out and not ended.disturbed and not self.world.stormy(ended.began):
+                self.world.find(ended, f"left out for no reason: {left_out}")
 
     def _restore(self, client: str) -> None:
         """Restore a snapshot that a backup told of, and compare."""

@@ -5,6 +5,8 @@ without having kept a copy: it must be a state that the source was in between tw
 """
 
 import hashlib
+import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -146,6 +148,14 @@ class LiveFile:
     @staticmethod
     def _content(version: int) -> bytes:
         return f"version {version}\n".encode() + drawn("one file", version, size=20_000)
+
+
+class LiveCommand(LiveFile):
+    """The same file, as a program writes it to its stdout."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        super().__init__(path, name)
+        self.url = f"{name}=command:{json.dumps([shutil.which('cat'), str(path)])}"
 
 
 class LiveBank:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.faults.thrash.sources import Live, LiveBank, LiveFile, LiveTree
+from tests.faults.thrash.sources import Live, LiveBank, LiveCommand, LiveFile, LiveTree
 
 ROOT = Path(__file__).parents[3]
 LOCATIONS = ("loc1", "loc2", "loc3")
@@ -31,6 +31,7 @@ LIVE: Mapping[str, Callable[[Path], list[Live]]] = {
     HIGH: lambda folder: [
         LiveBank(folder / "twice.db", "twice.db"),
         LiveFile(folder / "note", "note"),
+        LiveCommand(folder / "spoken.txt", "spoken"),
     ],
 }
 """The live sources of each client, made in a folder."""
