@@ -1,6 +1,6 @@
 """What a person chose of a snapshot: `SOURCE/PATH` for a folder, `SOURCE/TABLE` for a database.
 
-Pure. The words are read before any key is opened; whether there is such a path or table is known
+The words are read before any key is opened; whether there is such a path or table is known
 only from what the snapshot holds, so that is judged by `check_table` and by the vault.
 """
 
