@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from strongroom.clients.command import (
@@ -135,6 +135,8 @@ def test_what_only_looks_like_a_password_is_taken(arguments: tuple[str, ...]) ->
     st.from_regex(r"/?[a-z.-]{1,20}", fullmatch=True),
     st.lists(st.text(st.characters(codec="utf-8"), max_size=20), max_size=4),
 )
+@example(".", [])
+@example("/..", [])
 def test_the_stored_text_reads_back(program: str, more: list[str]) -> None:
     arguments = (program, *more)
     try:

@@ -58,7 +58,9 @@ class SourceUrl:
             base = unquote(address.partition("/")[2]) or "database"
         if self.arguments:
             base = posixpath.basename(self.arguments[0])
-        safe = "".join("_" if _forbidden(sign) else sign for sign in base).lstrip("-") or "_"
+        safe = "".join("_" if _forbidden(sign) else sign for sign in base).lstrip("-")
+        if safe in {"", ".", ".."}:
+            safe = "_"
         # Cut by bytes, and never through a character.
         return safe.encode()[:FILE_NAME_BYTES_MAX].decode("utf-8", "ignore")
 
