@@ -16,7 +16,7 @@ from bench import measure
 from bench.data import SEED, Input
 from bench.figures import Figures
 from bench.goals import Goal
-from bench.lane import Lane, Trial, lane
+from bench.lane import Lane, Trial, lane, put_aside
 from bench.measure import say
 from bench.orders import Orders, create_database
 from bench.sides import Peer, Step, Strongroom
@@ -75,7 +75,7 @@ def _ours(trial: Trial, inputs: Sequence[Input], figures: Figures) -> None:
         shutil.copytree(work, prepared, symlinks=True)
         for number in range(1, trial.runs + 1):
             say(f"run {number} of {trial.runs}: {side.name}")
-            shutil.rmtree(work)
+            put_aside(work)
             shutil.copytree(prepared, work, symlinks=True)
             measure.warm(inputs[0].root.parent)
             before = one.stored_bytes()
@@ -84,7 +84,7 @@ def _ours(trial: Trial, inputs: Sequence[Input], figures: Figures) -> None:
         for made in (inputs[0], inputs[-1]):
             one.run(side.do(work, "restore", made.name, "--to", str(work / made.name)))
             _compare(made, work / made.name / "app.db")
-        shutil.rmtree(prepared)
+        put_aside(prepared)
 
 
 def _loop_apart(one: Lane[Peer], inputs: Sequence[Input]) -> dict[str, float]:
@@ -136,7 +136,7 @@ def _run_loop(
 def _restore(one: Lane[Peer], made: Input, number: int, more: dict[str, str]) -> None:
     one.run(one.side.restore(one.work, number), **more)
     _compare(made, one.side.restored(one.work, made) / "app.db")
-    shutil.rmtree(one.work / "restored")
+    put_aside(one.work / "restored")
 
 
 def _compare(made: Input, restored: Path) -> None:

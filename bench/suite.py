@@ -9,7 +9,7 @@ import argparse
 import time
 from pathlib import Path
 
-from bench import lane, page, plot, results
+from bench import lane, measure, page, plot, results
 from bench.lane import Trial
 from bench.measure import ROOT, NotMeasured
 from bench.scenarios import SCENARIOS
@@ -29,6 +29,7 @@ def main() -> None:
     found, missing = peers()
     for line in missing:
         print(line)
+    measure.touch_memory()
     failed: list[str] = []
     for name in options.only or SCENARIOS:
         scenario = SCENARIOS[name]
