@@ -89,3 +89,21 @@ def test_an_interrupted_backup_ends_its_command(folder: Path) -> None:
     assert backup.returncode == 130, said
     assert "what was kept before is sound" in said
     wait_until_gone(command)
+
+
+def test_ctrl_c_ends_commands_that_say_nothing_in_a_backup_of_all(folder: Path) -> None:
+    for number in (1, 2):
+        source = f'x=command:["sh","-c","echo $$ > {folder}/pid-{number}; exec sleep 600"]'
+        run("client", "add", f"acme-{number}", "--source", source)
+    backup = subprocess.Popen(
+        [sys.executable, "-m", "strongroom", "backup", "--all"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    command = wait_for_pid(folder / "pid-1")
+    backup.send_signal(signal.SIGINT)
+    _, said = backup.communicate(timeout=30)
+    assert backup.returncode == 130, said
+    wait_until_gone(command)
+    assert not (folder / "pid-2").exists()

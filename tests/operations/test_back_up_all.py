@@ -3,17 +3,19 @@
 import dataclasses
 import sqlite3
 import threading
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from strongroom.clients import Client, Keep
+from strongroom.clients import Client, ClientSource, Keep
 from strongroom.errors import StrongroomError
 from strongroom.operations.add_client import NewClient, add_client, add_source
-from strongroom.operations.back_up import LARGE_BYTES, BackupReport, Others
+from strongroom.operations.back_up import LARGE_BYTES, BackupReport
 from strongroom.operations.back_up_all import back_up_all
 from strongroom.operations.deployment import Deployment
+from strongroom.vault import Source
 from tests.journeys.world import World, files_below, make_world, silent
 
 COUNT = 7
@@ -86,31 +88,30 @@ def test_a_caller_who_stops_ends_what_runs_and_begins_nothing(world: World) -> N
     assert files_below(world.spool, *scratch) == []
 
 
-def test_large_sources_take_turns_and_small_ones_do_not_wait(world: World) -> None:
+@pytest.mark.parametrize("size", [LARGE_BYTES, None])
+def test_what_may_be_large_is_left_to_the_thread_that_takes_ctrl_c(
+    world: World, size: int | None
+) -> None:
+    read_by: dict[str, threading.Thread] = {}
     with world.open() as deployment:
-        clients = deployment.registry.clients()[:2]
-        with deployment.tools.history(clients[0].id) as history:
-            small = history.sources()
-        others = Others()
-        with others.turn(replace_glance(deployment, LARGE_BYTES), small):
-            with others.turn(deployment, small):
-                pass
-            with others.turn(replace_glance(deployment, LARGE_BYTES // 2), small):
-                pass
-            waiting = threading.Thread(
-                target=lambda: others.turn(replace_glance(deployment, None), small).__enter__(),
-                daemon=True,
-            )
-            waiting.start()
-            waiting.join(0.2)
-            assert waiting.is_alive()
-        waiting.join(10)
-        assert not waiting.is_alive()
+        tools = deployment.tools
 
+        def glance(source: ClientSource) -> int | None:
+            return size if source.name in ("1.db", "5.db") else tools.glance(source)
 
-def replace_glance(deployment: Deployment, size: int | None) -> Deployment:
-    tools = dataclasses.replace(deployment.tools, glance=lambda _: size)
-    return dataclasses.replace(deployment, tools=tools)
+        def source(one: ClientSource, places: Iterable[str]) -> Source:
+            read_by[one.name] = threading.current_thread()
+            return tools.source(one, places)
+
+        watched = dataclasses.replace(tools, glance=glance, source=source)
+        outcomes = run(dataclasses.replace(deployment, tools=watched))
+        assert [client.name for client, _ in outcomes] == [f"client-{n}" for n in range(COUNT)]
+        kept = [one.state for _, one in outcomes if isinstance(one, BackupReport)]
+        assert kept == ["good"] * (COUNT - 1)
+    own = {name for name, thread in read_by.items() if thread is threading.current_thread()}
+    # What cannot be seen may be large too.
+    assert own == {"1.db", f"{BROKEN}.db", "5.db"}
+    assert len(read_by) == COUNT
 
 
 def test_a_mistake_of_ours_is_not_taken_for_a_clients_failure(world: World) -> None:

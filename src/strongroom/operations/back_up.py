@@ -5,9 +5,8 @@ receipts. Before the record nothing counts; after it nothing is lost. One failin
 stop the others.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from strongroom.clients import Client, ClientSource, History, Snapshot
@@ -72,24 +71,8 @@ class BackupReport:
     problems: list[str]
 
 
-class Others:
-    """What backups that run side by side share: one at a time reads what may be large.
-
-    A large source fills memory with its copy and with packs on their way; small ones do not.
-    """
-
-    def __init__(self) -> None:
-        self._large = threading.Lock()
-
-    @contextmanager
-    def turn(self, deployment: Deployment, sources: Sequence[ClientSource]) -> Iterator[None]:
-        """Wait for this backup's turn, unless its sources are small at a glance."""
-        sizes = [deployment.tools.glance(source) for source in sources]
-        if sum(LARGE_BYTES if size is None else size for size in sizes) < LARGE_BYTES:
-            yield
-            return
-        with self._large:
-            yield
+class MayBeLarge(Exception):
+    """The sources are large, or of a size that cannot be seen; nothing was written yet."""
 
 
 @dataclass(slots=True)
@@ -102,7 +85,6 @@ class _Run:
     vault: Vault
     keys: WorkerKeys
     progress: Callable[[Vault.Progress], None]
-    others: Others
     public_keys: list[bytes] = field(default_factory=list)
     """The custodians' keys for the client, by index."""
     dealt: list[tuple[str, Envelope]] = field(default_factory=list)
@@ -119,18 +101,24 @@ def prepare(deployment: Deployment) -> None:
 
 
 def back_up(
+    deployment: Deployment, client: Client, progress: Callable[[Vault.Progress], None]
+) -> BackupReport:
+    """Back up one client; raises when nothing could be kept."""
+    prepare(deployment)
+    return back_up_prepared(deployment, client, progress)
+
+
+def back_up_prepared(
     deployment: Deployment,
     client: Client,
     progress: Callable[[Vault.Progress], None],
-    others: Others | None = None,
+    *,
+    only_small: bool = False,
 ) -> BackupReport:
-    """Back up one client; raises when nothing could be kept.
+    """Back up one client after `prepare`; raises when nothing could be kept.
 
-    `others` are backups that run beside this one; `prepare` was called for all of them.
+    With `only_small` it raises MayBeLarge unless all sources are seen to be small.
     """
-    if others is None:
-        others = Others()
-        prepare(deployment)
     tools = deployment.tools
     started = tools.clock.monotonic()
     with (
@@ -138,9 +126,11 @@ def back_up(
         tools.history(client.id) as history,
         tools.index(client.id) as index,
     ):
+        if only_small:
+            _check_small(deployment, history.sources())
         keys = deployment.worker_keys(client)
         vault = deployment.vault(client, index, keys)
-        run = _Run(deployment, client, history, vault, keys, progress, others)
+        run = _Run(deployment, client, history, vault, keys, progress)
         enrol_writer(deployment, client, history, keys)
         check_config(deployment, client, history, "write")
         complete(deployment, client, history, keys.writer_id)
@@ -180,6 +170,12 @@ def back_up(
     )
 
 
+def _check_small(deployment: Deployment, sources: Sequence[ClientSource]) -> None:
+    sizes = [deployment.tools.glance(source) for source in sources]
+    if sum(LARGE_BYTES if size is None else size for size in sizes) >= LARGE_BYTES:
+        raise MayBeLarge
+
+
 def _write(run: _Run) -> tuple[Envelope, tuple[int, int, int]]:
     """Write one snapshot; returns its record, and bytes read, stored (one copy) and sent."""
     sources = run.history.sources()
@@ -192,7 +188,7 @@ def _write(run: _Run) -> tuple[Envelope, tuple[int, int, int]]:
     own = [s for s in run.history.snapshots() if s.writer == writer_id]
     sequence = own[-1].sequence + 1 if own else 1
     run.public_keys = client_keys(run.deployment, run.client, run.history)
-    with run.others.turn(run.deployment, sources), run.vault.write(run.progress) as writer:
+    with run.vault.write(run.progress) as writer:
         failures: list[StrongroomError] = []
         for source in sources:
             try:

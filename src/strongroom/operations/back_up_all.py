@@ -3,6 +3,10 @@
 The backup of a small database mostly waits for disks and locations, so while one client waits
 another computes. Each has its own vault, lock and databases; the custodians take turns. One
 client's failure stops no other.
+
+What may be large is left to the caller's own thread, one at a time: two would fill memory with
+their copies and with packs on their way, and what is not a small file may wait for long, for a
+command or a server, where only the thread that takes Ctrl-C can be stopped.
 """
 
 import threading
@@ -12,7 +16,7 @@ from typing import Final
 
 from strongroom.clients import Client
 from strongroom.errors import StrongroomError
-from strongroom.operations.back_up import BackupReport, Others, back_up, prepare
+from strongroom.operations.back_up import BackupReport, MayBeLarge, back_up_prepared, prepare
 from strongroom.operations.deployment import Deployment
 from strongroom.vault import Vault
 
@@ -59,20 +63,31 @@ def back_up_all(
     StrongroomError comes up, backups that run end cleanly and no other begins.
     """
     prepare(deployment)
-    reading, others = _Reading(), Others()
+    reading = _Reading()
 
-    def one(client: Client) -> BackupReport:
-        return back_up(deployment, client, reading.of(client), others)
+    def small(client: Client) -> BackupReport:
+        return back_up_prepared(deployment, client, reading.of(client), only_small=True)
+
+    def large(client: Client) -> BackupReport:
+        note = reading.of(client)
+
+        def report(done: Vault.Progress) -> None:
+            note(done)
+            progress(reading.total())
+
+        return back_up_prepared(deployment, client, report)
 
     pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="client")
     try:
-        tasks = [(client, pool.submit(one, client)) for client in clients]
+        tasks = [(client, pool.submit(small, client)) for client in clients]
         for client, task in tasks:
             _watch(task, lambda: progress(reading.total()))
             try:
-                yield client, task.result()
+                report = large(client) if _left(task) else task.result()
             except StrongroomError as err:
                 yield client, err
+            else:
+                yield client, report
     finally:
         reading.stop()
         pool.shutdown(cancel_futures=True)
@@ -82,3 +97,8 @@ def _watch(task: Future[BackupReport], look: Callable[[], None]) -> None:
     while not task.done():
         look()
         wait((task,), _LOOK_SECONDS)
+
+
+def _left(task: Future[BackupReport]) -> bool:
+    """Say whether a client was left to the caller's thread."""
+    return isinstance(task.exception(), MayBeLarge)
