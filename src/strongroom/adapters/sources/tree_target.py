@@ -11,18 +11,11 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import chain
 from pathlib import Path
 
 from strongroom.adapters.sources.attributes import AttributeWriter, child, forget_inherited
 from strongroom.adapters.sources.errors import TargetFailed, printable, reason
 from strongroom.adapters.sources.file_target import PLAIN_BITS
-from strongroom.adapters.sources.file_writer import (
-    LATE_BYTES_MAX,
-    FileWriter,
-    OpenFile,
-    first_blocks,
-)
 from strongroom.adapters.sources.folder import Folder, check_entry, check_name, leads_out
 from strongroom.adapters.sources.holes import write_around
 from strongroom.adapters.sources.partial import Destination, told, write_all
@@ -66,7 +59,6 @@ class TreeTarget:
         self._directories: list[Entry] = []
         self._absent: set[bytes] = set()
         self._has_root = False
-        self._writer = FileWriter(self._note_written)
         # Two sums: of the entries as they came, to compare with the facts; and of the entries as
         # they were allowed on this disk, to compare with the disk.
         self._came = 0
@@ -108,7 +100,6 @@ class TreeTarget:
     def finish(self, facts: Facts) -> None:
         """Set the directories' modes and times, compare, publish; leave nothing on failure."""
         try:
-            self._writer.wait()
             with told(self._place.final):
                 on_disk = self._sum_of_leaves() + self._settle_directories()
             if sum_text(on_disk) != sum_text(self._allowed):
@@ -137,7 +128,6 @@ class TreeTarget:
 
     def abandon(self) -> None:
         """Remove what was not published."""
-        self._writer.close()
         self._folder.close()
         self._place.abandon()
 
@@ -170,42 +160,23 @@ class TreeTarget:
     def _make_file(self, entry: Entry, blocks: Iterator[bytes]) -> None:
         above, name = self._named(entry)
         handle = os.open(name, _CREATE, 0o600, dir_fd=above)
-        late = False
-        try:
-            plain = not (entry.holes or entry.attributes)
-            held = first_blocks(blocks) if plain else []
-            taken = sum(map(len, held))
-            late = plain and taken <= LATE_BYTES_MAX
-            if not late:
-                self._write_now(handle, entry, chain(held, blocks))
-        finally:
-            if not late:
-                os.close(handle)
-        if late:
-            written = entry.with_data(taken)
-            mode = self._mode(entry.mode)
-            self._writer.add(OpenFile(handle, written, held, mode, self._privileged))
-
-    def _write_now(self, handle: int, entry: Entry, blocks: Iterator[bytes]) -> None:
         taken = 0
-        if entry.holes:
-            taken = write_around(handle, entry, blocks)
-        else:
-            for block in blocks:
-                write_all(handle, block)
-                taken += len(block)
-        written = entry.with_data(taken)
-        self._count_file(written, self._dress(handle, written))
-
-    def _note_written(self, file: OpenFile, info: os.stat_result) -> None:
-        self._count_file(file.entry, self._as_on_disk(file.entry, file.mode, info))
-
-    def _count_file(self, written: Entry, on_disk: Entry) -> None:
-        self._files += 1
-        self._bytes += written.size_bytes
-        number = entry_number(written)
-        self._came += number
-        self._allowed += number if on_disk is written else entry_number(on_disk)
+        try:
+            if entry.holes:
+                taken = write_around(handle, entry, blocks)
+            else:
+                for block in blocks:
+                    write_all(handle, block)
+                    taken += len(block)
+            written = entry.with_data(taken)
+            self._files += 1
+            self._bytes += written.size_bytes
+            number = entry_number(written)
+            self._came += number
+            found = self._dress(handle, written)
+            self._allowed += number if found is written else entry_number(found)
+        finally:
+            os.close(handle)
 
     def _make_symlink(self, entry: Entry) -> None:
         above, name = self._named(entry)
@@ -226,8 +197,6 @@ class TreeTarget:
             self._absent.add(entry.path)
             self.report.links_left_out += 1
             return
-        # What the first name has on the disk is compared, so it has to be complete.
-        self._writer.wait()
         above, name = self._named(entry)
         # A second walk to the first name, from the root: the one walked to before is kept open.
         above = os.dup(above)
@@ -253,17 +222,12 @@ class TreeTarget:
             # First the owner: changing it clears bits and capabilities that are set next.
             os.fchown(handle, entry.owner, entry.group)
         mode = self._attributes.set(handle, entry) if entry.attributes else entry.mode
-        mode = self._mode(mode)
-        os.fchmod(handle, mode)
-        os.utime(handle, ns=(entry.modified_ns, entry.modified_ns))
-        return self._as_on_disk(entry, mode, os.fstat(handle))
-
-    def _mode(self, mode: int) -> int:
-        """Return the bits that may be set."""
         if not self._privileged and mode & ~PLAIN_BITS:
             mode &= PLAIN_BITS
             self.report.bits_dropped += 1
-        return mode
+        os.fchmod(handle, mode)
+        os.utime(handle, ns=(entry.modified_ns, entry.modified_ns))
+        return self._as_on_disk(entry, mode, os.fstat(handle))
 
     def _as_on_disk(self, entry: Entry, mode: int, info: os.stat_result) -> Entry:
         # A file system with coarser times is no reason to refuse a restore; the report tells.
