@@ -6,7 +6,6 @@ an attempt that ends before leaves orphans at the locations and rows that the ne
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import TracebackType
@@ -25,7 +24,6 @@ from strongroom.vault.keys import SessionKeys, WorkerKeys
 from strongroom.vault.pack import Pack, PackBuilder, StreamType
 from strongroom.vault.pipeline import PackLine, Sealed, SealingLine
 from strongroom.vault.place import Progress, VaultPlace
-from strongroom.vault.read_ahead import FileReader
 from strongroom.vault.recipe import encode_line
 from strongroom.vault.runs import Run, Runs
 from strongroom.vault.segment import Codec
@@ -47,9 +45,6 @@ FILE_ROWS_MAX: Final = 4096
 _FILE_KEY_BYTES: Final = 16
 PROGRESS_STEP_BYTES: Final = 4 << 20
 _STALE_FILES_MAX: Final = 1024
-
-_Known = tuple[bytes, CachedFile | None]
-"""The key of an entry in the index, if it has one, and the file as it was read before."""
 
 
 class SourceName(NamedTuple):
@@ -131,7 +126,6 @@ class SnapshotWriter:
         self._high = place.vault_class == "high"
         self._known = KnownChunks(tools.index, self._next_segment, shared=not self._high)
         self._line = SealingLine(place.vault_bytes, tools.codec, tools.threads, self._take)
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="read")
         self._packs = PackLine(place.root, tools.copies, self._close_pack)
         self._sink = Sink(self._known, self._number, self._line.submit, tools.token)
         self._file_key = keyed_hash(derive(tools.keys.dedup, "file-cache"))
@@ -156,7 +150,6 @@ class SnapshotWriter:
     ) -> None:
         """Give the threads back."""
         self._line.close()
-        self._reader.shutdown()
 
     @property
     def read_bytes(self) -> int:
@@ -261,7 +254,7 @@ class SnapshotWriter:
         if run.refresh:
             index.refresh_files(self._attempt, source)
         for pieces in Chunker(RECIPE_PROFILE).cut(self._recipe_lines(run)):
-            run.recipe.add(pieces, run.recipe.identify(pieces), run.recipe_runs)
+            run.recipe.add(pieces, run.recipe_runs)
         run.data.close()
         run.recipe.close()
         self._flush_files(run)
@@ -272,26 +265,21 @@ class SnapshotWriter:
         chunker = Chunker(run.source.profile)
         entries = iter(run.source.entries())
         while batch := list(islice(entries, ENTRIES_AHEAD)):
-            known = self._find_known(run, batch)
-            unread = [
-                entry
-                for entry, (_, file) in zip(batch, known, strict=True)
-                if file is None and entry.kind == "file"
-            ]
+            cached, keys = self._find_cached(run, batch)
             block = bytearray()
-            files = FileReader(run.source.read, chunker, run.data.identify)
-            with files.begin(unread, self._reader):
-                for entry, one in zip(batch, known, strict=True):
-                    block += self._take_entry(run, files, entry, one)
+            for entry, key in zip(batch, keys, strict=True):
+                block += self._take_entry(run, chunker, entry, (key, cached.get(key)))
             run.recipe_digest.update(block)
             run.recipe_bytes += len(block)
             yield bytes(block)
             self._report()
 
-    def _find_known(self, run: _Pass, batch: Sequence[Entry]) -> list[_Known]:
-        """Return for each entry its key (or nothing) and what may be taken as read before."""
+    def _find_cached(
+        self, run: _Pass, batch: Sequence[Entry]
+    ) -> tuple[dict[bytes, CachedFile], list[bytes]]:
+        """Return what may be taken as read before, and the key of each entry (or nothing)."""
         if self._high:
-            return [(b"", None)] * len(batch)
+            return {}, [b""] * len(batch)
         prefix = bytes.fromhex(run.name.id)
         keys = [
             self._file_key(prefix + entry.path)[:_FILE_KEY_BYTES] if entry.fingerprint else b""
@@ -301,21 +289,16 @@ class SnapshotWriter:
         segments = {key: {run[0] for run in one.runs} for key, one in found.items()}
         self._known.learn_usable(set[int]().union(*segments.values()))
         usable = self._known.is_usable
-        known: list[_Known] = []
-        for entry, key in zip(batch, keys, strict=True):
-            file = found.get(key)
-            if file is not None and (
-                file.fingerprint != entry.fingerprint or not all(map(usable, segments[key]))
-            ):
-                file = None
-            known.append((key, file))
-        return known
+        cached = {key: one for key, one in found.items() if all(usable(n) for n in segments[key])}
+        return cached, keys
 
-    def _take_entry(self, run: _Pass, files: FileReader, entry: Entry, known: _Known) -> bytes:
+    def _take_entry(
+        self, run: _Pass, chunker: Chunker, entry: Entry, cache: tuple[bytes, CachedFile | None]
+    ) -> bytes:
         run.entries += 1
         if entry.kind == "file":
             try:
-                return self._take_file(run, files, entry, known)
+                return self._take_file(run, chunker, entry, cache)
             except EntryUnreadable as err:
                 run.unreadable[entry.path] = str(err)
                 lost = replace(entry, kind="unreadable", attributes=(), holes=())
@@ -327,12 +310,16 @@ class SnapshotWriter:
         run.special += entry.kind == "special"
         return encode_line(entry, 0, 0)
 
-    def _take_file(self, run: _Pass, files: FileReader, entry: Entry, known: _Known) -> bytes:
-        key, file = known
-        fresh = file is None
-        if file is None:
-            file = self._read_file(run, files, entry)
-        if key and (fresh or run.refresh):
+    def _take_file(
+        self, run: _Pass, chunker: Chunker, entry: Entry, cache: tuple[bytes, CachedFile | None]
+    ) -> bytes:
+        key, cached = cache
+        if cached is not None and cached.fingerprint == entry.fingerprint:
+            file = cached
+        else:
+            file = self._read_file(run, chunker, entry)
+            cached = None
+        if key and (cached is None or run.refresh):
             run.files.append(FileRow(key, run.name.id, file))
             if len(run.files) >= FILE_ROWS_MAX:
                 self._flush_files(run)
@@ -341,15 +328,15 @@ class SnapshotWriter:
         run.chunks += file.chunks
         return encode_line(entry, file.size_bytes, file.chunks)
 
-    def _read_file(self, run: _Pass, files: FileReader, entry: Entry) -> CachedFile:
+    def _read_file(self, run: _Pass, chunker: Chunker, entry: Entry) -> CachedFile:
         # Runs of its own: when the file turns out unreadable, the stream has none of its chunks.
         runs = Runs()
         size = chunks = 0
-        for cut in files.next_file():
-            run.data.add(cut.chunks, cut.ids, runs)
-            read = sum(map(len, cut.chunks))
+        for pieces in chunker.cut(run.source.read(entry)):
+            run.data.add(pieces, runs)
+            read = sum(map(len, pieces))
             size += read
-            chunks += len(cut.chunks)
+            chunks += len(pieces)
             run.read_bytes += read
             self._read_bytes += read
             if self._read_bytes - self._reported_bytes >= PROGRESS_STEP_BYTES:

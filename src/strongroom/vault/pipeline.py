@@ -1,6 +1,6 @@
 """Seals segments on a few threads and places packs, in order and in bounded memory.
 
-One thread looks up what is new; the others compress, seal, and open again what they sealed,
+One thread reads, cuts and looks up; the others compress, seal, and open again what they sealed,
 from the very bytes that will be sent: a faulty compressor or bad memory is found before a bad
 backup exists. Results are taken in the order in which they were submitted.
 """

@@ -98,12 +98,9 @@ class Stream:
         self._owned = 0
         self.new_bytes = 0
 
-    def identify(self, chunks: Sequence[Bytes]) -> list[bytes]:
-        """Return the ids of chunks; any thread may ask."""
-        return [self._chunk_id(chunk) for chunk in chunks]
-
-    def add(self, chunks: Sequence[Bytes], ids: Sequence[bytes], runs: Runs) -> None:
-        """Append chunks to `runs`, storing those that are new; `ids` are what `identify` says."""
+    def add(self, chunks: Sequence[Bytes], runs: Runs) -> None:
+        """Append chunks to `runs`, storing those that are new."""
+        ids = [self._chunk_id(chunk) for chunk in chunks]
         known = self._sink.known.find(ids)
         for one, chunk in zip(ids, chunks, strict=True):
             at = known.get(one)
