@@ -29,12 +29,12 @@ def main() -> None:
     found, missing = peers()
     for line in missing:
         print(line)
-    measure.touch_memory()
     failed: list[str] = []
     for name in options.only or SCENARIOS:
         scenario = SCENARIOS[name]
         print(f"{name}: {scenario.title}", flush=True)
         started = time.perf_counter()
+        measure.touch_memory()
         try:
             with lane.folder(options.work) as folder:
                 trial = Trial(folder, options.runs, options.scale, found)
