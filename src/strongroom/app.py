@@ -419,7 +419,7 @@ class App:
 
 
 def _glance(source: ClientSource) -> int | None:
-    if source.kind not in ("sqlite", "file"):
+    if source.kind != "sqlite":
         return None
     found: int | None = plug("glance")(parse_source_url(source.url).path)
     return found

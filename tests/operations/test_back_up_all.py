@@ -1,6 +1,7 @@
 """Several clients side by side: order, one failure that stops nobody, and a clean stop."""
 
 import dataclasses
+import fcntl
 import sqlite3
 import threading
 from collections.abc import Iterable
@@ -93,6 +94,7 @@ def test_what_may_be_large_is_left_to_the_thread_that_takes_ctrl_c(
     world: World, size: int | None
 ) -> None:
     read_by: dict[str, threading.Thread] = {}
+    beside: set[str] = set()
     with world.open() as deployment:
         tools = deployment.tools
 
@@ -101,6 +103,9 @@ def test_what_may_be_large_is_left_to_the_thread_that_takes_ctrl_c(
 
         def source(one: ClientSource, places: Iterable[str]) -> Source:
             read_by[one.name] = threading.current_thread()
+            if threading.current_thread() is threading.main_thread():
+                # Reading it opens and closes files that a backup beside it may hold locks on.
+                beside.update(lock.name for lock in (world.home / "run").iterdir() if held(lock))
             return tools.source(one, places)
 
         watched = dataclasses.replace(tools, glance=glance, source=source)
@@ -112,6 +117,17 @@ def test_what_may_be_large_is_left_to_the_thread_that_takes_ctrl_c(
     # What cannot be seen may be large too.
     assert own == {"1.db", f"{BROKEN}.db", "5.db"}
     assert len(read_by) == COUNT
+    assert len(beside) == len(own)
+
+
+def held(lock: Path) -> bool:
+    """Say whether some backup holds a vault's lock."""
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
 
 
 def test_a_mistake_of_ours_is_not_taken_for_a_clients_failure(world: World) -> None:

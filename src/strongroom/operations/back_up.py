@@ -72,7 +72,7 @@ class BackupReport:
 
 
 class MayBeLarge(Exception):
-    """The sources are large, or of a size that cannot be seen; nothing was written yet."""
+    """The sources are not all seen to be small SQLite databases; nothing was written yet."""
 
 
 @dataclass(slots=True)
@@ -117,7 +117,7 @@ def back_up_prepared(
 ) -> BackupReport:
     """Back up one client after `prepare`; raises when nothing could be kept.
 
-    With `only_small` it raises MayBeLarge unless all sources are seen to be small.
+    With `only_small` it raises MayBeLarge unless all sources are small SQLite databases.
     """
     tools = deployment.tools
     started = tools.clock.monotonic()

@@ -4,9 +4,11 @@ The backup of a small database mostly waits for disks and locations, so while on
 another computes. Each has its own vault, lock and databases; the custodians take turns. One
 client's failure stops no other.
 
-What may be large is left to the caller's own thread, one at a time: two would fill memory with
-their copies and with packs on their way, and what is not a small file may wait for long, for a
-command or a server, where only the thread that takes Ctrl-C can be stopped.
+Whatever is not a small SQLite database is left to the caller's own thread, one at a time, when no
+other backup runs. Two large ones would fill memory with their copies and with packs on their way; a
+command or a server may be waited for, and only the thread that takes Ctrl-C can be stopped there;
+and who reads a folder opens and closes the files of databases in it, which would drop the locks by
+which this process holds them still.
 """
 
 import threading
@@ -82,6 +84,9 @@ def back_up_all(
         tasks = [(client, pool.submit(small, client)) for client in clients]
         for client, task in tasks:
             _watch(task, lambda: progress(reading.total()))
+            if _left(task):
+                for _, other in tasks:
+                    _watch(other, lambda: progress(reading.total()))
             try:
                 report = large(client) if _left(task) else task.result()
             except StrongroomError as err:
