@@ -96,8 +96,8 @@ class Tools:
     source: Callable[[ClientSource, Iterable[str]], Source]
     """Open a source; the URLs of the locations are left out of it."""
     glance: Callable[[ClientSource], int | None]
-    """Say how large a SQLite database is without opening it; None where that cannot be seen, and for
-    every other kind of source."""
+    """Say how large a SQLite database is without opening it; None where that cannot be seen, and
+    for every other kind of source."""
     target: Callable[[str, Place, TargetOptions, Sequence[str]], Target]
     """Open a place for a source of this kind, or for these paths or tables of it."""
     sweep: Callable[[], int]
