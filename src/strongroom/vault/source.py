@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Protocol
 
-from strongroom.errors import StrongroomError
+from strongroom.errors import Damaged, StrongroomError
 
 EntryKind = Literal["file", "directory", "symlink", "hardlink", "unreadable", "special"]
 Fact = str | int | bool | None | dict[str, int] | dict[str, str] | list[str]
@@ -17,6 +17,7 @@ Facts = Mapping[str, Fact]
 """What was true of the source when it was read, so that a restore can be checked against it."""
 
 BLOCK_BYTES_MAX = 4 << 20
+_ZEROS = bytes(1 << 20)
 
 
 class EntryUnreadable(StrongroomError):
@@ -77,6 +78,29 @@ class Entry:
             kept.append((offset, length))
             end += length
         return replace(self, size_bytes=end, holes=tuple(kept))
+
+    def filled(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the whole file, made of its data and of zeros for its holes.
+
+        Raises Damaged when there is more data than room around the holes, or less.
+        """
+        some = filter(None, blocks)
+        rest = memoryview(b"")
+        at = 0
+        for offset, length in (*self.holes, (self.size_bytes, 0)):
+            while at < offset:
+                rest = rest or memoryview(next(some, b""))
+                if not rest:
+                    raise Damaged("a sparse file holds less data than its recipe has room for")
+                part, rest = rest[: offset - at], rest[offset - at :]
+                at += len(part)
+                yield bytes(part)
+            while at < offset + length:
+                zeros = _ZEROS[: offset + length - at]
+                at += len(zeros)
+                yield zeros
+        if rest or any(some):
+            raise Damaged("a sparse file holds more data than its recipe has room for")
 
 
 class Source(Protocol):

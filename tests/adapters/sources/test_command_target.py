@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ import pytest
 from strongroom.adapters.sources.command_run import Patience
 from strongroom.adapters.sources.command_target import CommandTarget
 from strongroom.adapters.sources.errors import CommandFailed, ProgramMissing
+from strongroom.adapters.sources.tree import FileSource
 from strongroom.clock import SystemClock
 from strongroom.crypto.hashing import Digest
 from strongroom.errors import Damaged, Refused
 from strongroom.vault import Entry
 from tests.adapters.sources.test_command import is_running, wait_for_pid, wait_until_gone
+from tests.adapters.sources.test_holes import PIECE, make
 
 BLOCKS = [b"one\n", b"two\n" * 500_000, b"", b"three\n"]
 ENTRY = Entry(b"", "file", 2_000_010)
@@ -66,6 +69,31 @@ def test_an_empty_stream_has_an_end_too(tmp_path: Path) -> None:
     target.write(Entry(b"", "file"), iter([]))
     target.finish(facts([]))
     assert (tmp_path / "x.all").read_bytes() == b""
+
+
+def test_a_sparse_file_is_fed_with_zeros_for_its_holes(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    make(image, 60 * PIECE, (0, b"head"), (30 * PIECE + 5, os.urandom(3 * PIECE)))
+    with closing(FileSource(os.fsencode(image), SystemClock())) as source:
+        (entry,) = source.entries()
+        assert entry.data_bytes < 10 * PIECE
+        target = shell(LOAD, tmp_path / "x")
+        target.write(entry, source.read(entry))
+        target.finish(source.facts())
+    assert list(target.compared) == ["blake3", "bytes"]
+    assert (tmp_path / "x.all").read_bytes() == image.read_bytes()
+
+
+@pytest.mark.parametrize("there", [b"1234", b"123456"])
+def test_a_sparse_file_whose_data_do_not_fit_never_looks_whole(
+    tmp_path: Path, there: bytes
+) -> None:
+    target = shell(LOAD, tmp_path / "x")
+    entry = Entry(b"", "file", 20, holes=((2, 10), (14, 5)))
+    with pytest.raises(Damaged, match="data than its recipe has room for"):
+        target.write(entry, iter([there]))
+    target.abandon()
+    assert not (tmp_path / "x.done").exists()
 
 
 def test_its_output_goes_nowhere(capfd: pytest.CaptureFixture[str]) -> None:

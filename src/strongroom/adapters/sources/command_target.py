@@ -45,8 +45,8 @@ class CommandTarget:
         self._running = running = RunningCommand(
             self._arguments, self._clock, self._patience, fed=True
         )
-        for block in blocks:
-            self._digest.update(block)
+        stream = self._digested(blocks)
+        for block in entry.filled(stream) if entry.holes else stream:
             self._taken += len(block)
             running.write(block)
 
@@ -63,6 +63,12 @@ class CommandTarget:
             self.compared = comparison.names
         finally:
             self.abandon()
+
+    def _digested(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        # Holes are outside of the digest, as they are not read at a backup.
+        for block in blocks:
+            self._digest.update(block)
+            yield block
 
     def abandon(self) -> None:
         """Kill a command that still runs; it never sees the end of its input."""
