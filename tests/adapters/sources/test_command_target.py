@@ -1,6 +1,7 @@
 """A command as the place of a restore: it sees the end of its input only when all of it is true."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -44,6 +45,10 @@ def shell(script: str, path: Path = Path("unused")) -> CommandTarget:
 def restore(target: CommandTarget, blocks: list[bytes]) -> None:
     target.write(ENTRY, iter(blocks))
     target.finish(facts(blocks))
+
+
+def keeper_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[1])
 
 
 def killed_without_the_end(path: Path) -> None:
@@ -203,26 +208,52 @@ target.write(Entry(b"", "file"), blocks())
 """
 
 
-def test_killing_strongroom_never_looks_like_the_end_of_the_input(tmp_path: Path) -> None:
-    path = tmp_path / "x"
+def alone_with_half_a_stream(script: str, path: Path) -> "subprocess.Popen[bytes]":
     alone = subprocess.Popen(
-        [sys.executable, "-c", _ALONE, LOAD, str(path)],
+        [sys.executable, "-c", _ALONE, script, str(path)],
         env={"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     pid = wait_for_pid(path.with_suffix(".pid"))
     while not path.with_suffix(".fed").exists():
         time.sleep(0.01)
     assert is_running(pid)
+    return alone
+
+
+def test_killing_strongroom_never_looks_like_the_end_of_the_input(tmp_path: Path) -> None:
+    alone = alone_with_half_a_stream(LOAD, tmp_path / "x")
     alone.kill()
     alone.wait()
-    killed_without_the_end(path)
+    killed_without_the_end(tmp_path / "x")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_stopping_the_service_never_looks_like_the_end_of_the_input(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """A stop reaches Strongroom, the keeper and a command that ignores it, in any order."""
+    alone = alone_with_half_a_stream(f"trap '' TERM HUP INT; {LOAD}", tmp_path / "x")
+    for pid in (keeper_of(wait_for_pid(tmp_path / "x.pid")), alone.pid):
+        os.kill(pid, number)
+        # Time for the command to see an end of its input, if there is one.
+        time.sleep(0.1)
+    alone.wait()
+    killed_without_the_end(tmp_path / "x")
+
+
+@pytest.mark.parametrize("name", ["TERM", "HUP", "INT"])
+def test_the_command_can_still_be_asked_to_end(name: str) -> None:
+    target = shell(f"kill -{name} $$; exit 0")
+    with pytest.raises(CommandFailed, match=f"was killed by SIG{name}"):
+        restore(target, BLOCKS)
+    target.abandon()
 
 
 def test_killing_the_keeper_is_an_error_and_never_the_end_of_the_input(tmp_path: Path) -> None:
     target = shell(LOAD, tmp_path / "x")
     target.write(ENTRY, iter(BLOCKS))
     pid = wait_for_pid(tmp_path / "x.pid")
-    keeper = int(Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[1])
+    keeper = keeper_of(pid)
     os.kill(keeper, 9)
     wait_until_gone(keeper)
     with pytest.raises(CommandFailed, match="the process that kept it was killed"):

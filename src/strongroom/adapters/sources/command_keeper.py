@@ -3,7 +3,8 @@
 It runs as a program of its own, with nothing but the standard library, and starts the command. When
 Strongroom lets go of it, killed or not, it ends the command with its whole group. Until then it
 holds the command's stdin open: a pipe whose writer was killed looks finished to the reader, and a
-reader must never take half a stream for the whole.
+reader must never take half a stream for the whole. So it ignores the signals that ask a service or
+a session to end: Strongroom has them, too, and lets go.
 
 Arguments: the socket to Strongroom, the writing end of the command's stdin (-1: none), the seconds
 between asking the command to end and killing it, the program, and the command as it was typed.
@@ -18,18 +19,21 @@ import threading
 import time
 
 WAIT_SECONDS = 0.02
+IGNORED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def keep(control: int, held: int, grace_seconds: float, program: str, command: list[str]) -> None:
     """Run a command until it and Strongroom are done with each other."""
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
     try:
         child = os.posix_spawn(
             program,
             command,
             os.environ,  # noqa: TID251 - the few variables that Strongroom gave this process
             setsid=True,
-            # Python ignores these, and what is ignored is inherited.
-            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+            # Python ignores the first two, and what is ignored is inherited.
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, *IGNORED],
         )
     except OSError as error:
         _say(control, f"failed {error.errno}")
