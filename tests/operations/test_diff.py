@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,21 @@ def test_tables_are_compared_by_recorded_facts(world: World) -> None:
     tables = {one.path: one for one in compare(world).differences if one.kind == "table"}
     assert tables
     assert all(one.before_rows != one.after_rows for one in tables.values())
+
+
+def test_a_table_of_sqlite_with_other_rows_is_never_passed_over(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", clients=(NORMAL,))
+    world.back_up()
+    with closing(sqlite3.connect(world.database)) as connection:
+        connection.execute("UPDATE person SET name = 'somebody else'")
+        connection.execute("INSERT INTO log VALUES ('one more')")
+        connection.commit()
+    world.back_up()
+    found = [one for one in compare(world).differences if one.source == "data.db"]
+    assert [(one.kind, one.path, one.what) for one in found] == [
+        ("database", "", "content; tables of the same row count may differ"),
+        ("table", "log", "rows"),
+    ]
 
 
 def test_a_snapshot_is_equal_to_itself(world: World) -> None:

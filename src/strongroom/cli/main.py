@@ -39,7 +39,8 @@ Its sources; or the entries of a folder, or the tables of a database. Names are 
 custodians release the snapshot's keys, and that is recorded."""
 _DIFF = """Say what changed from one snapshot of a client to another.
 
-Entries of folders by content and metadata, tables of databases by the rows and digests recorded.
+Entries of folders by content and metadata, tables by the row counts recorded and, of PostgreSQL,
+the digests of their rows. Of SQLite tables of the same row count may differ: one line says so.
 Custodians release the keys of both snapshots, and that is recorded."""
 _RESTORE = """Bring a snapshot back and check it.
 

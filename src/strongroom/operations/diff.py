@@ -21,6 +21,7 @@ from strongroom.vault import Entry, Vault
 
 DIFFERENCES_MAX: Final = 10_000
 READ_AT_ONCE: Final = 1000
+_UNTOLD: Final = "content; tables of the same row count may differ"
 
 Change = Literal["added", "removed", "changed", "retyped"]
 
@@ -167,7 +168,6 @@ def _differences(
 
 def _compare_databases(name: str, old: Vault.Facts, new: Vault.Facts) -> Iterator[Difference]:
     """Compare tables by counts and digests, schemas by their hash, and a file by its own."""
-    tables = False
     rows = _mapping(old, "rows"), _mapping(new, "rows")
     digests = _mapping(old, "digests"), _mapping(new, "digests")
     for table in sorted(rows[0].keys() | rows[1].keys()):
@@ -177,7 +177,6 @@ def _compare_databases(name: str, old: Vault.Facts, new: Vault.Facts) -> Iterato
             what = "content"
         if not what:
             continue
-        tables = True
         change: Change = "changed"
         if table not in rows[0] or table not in rows[1]:
             change, what = ("added" if table in rows[1] else "removed"), ""
@@ -186,9 +185,9 @@ def _compare_databases(name: str, old: Vault.Facts, new: Vault.Facts) -> Iterato
         yield Difference(name, change, "table", shown, what, before_rows=before, after_rows=after)
     if old.get("schema_blake3") != new.get("schema_blake3"):
         yield Difference(name, "changed", "schema", "")
-    elif not tables and old.get("blake3") != new.get("blake3"):
-        # As many rows as before in every table; nothing recorded tells which are others.
-        yield Difference(name, "changed", "database", "", "content")
+    if not (digests[0] and digests[1]) and old.get("blake3") != new.get("blake3"):
+        # Nothing recorded tells in which tables rows are others, whatever was found above.
+        yield Difference(name, "changed", "database", "", _UNTOLD)
 
 
 def _compare_entries(
