@@ -4,14 +4,17 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from strongroom.errors import UsageError
+from strongroom.operations.add_client import add_source
 from strongroom.operations.diff import Difference, DiffReport, DiffRequest, diff
 from strongroom.vault.snapshot_reader import SnapshotReader
+from tests.adapters.sources.test_holes import PIECE, make
 from tests.journeys.world import HIGH, NORMAL, World, change_live_data, make_world, refused
 
 
@@ -90,6 +93,52 @@ def test_a_table_of_sqlite_with_other_rows_is_never_passed_over(tmp_path: Path) 
         ("database", "", "content; tables of the same row count may differ"),
         ("table", "log", "rows"),
     ]
+
+
+def test_holes_are_compared_as_the_zeros_they_are(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", clients=(NORMAL,))
+    data, size = os.urandom(PIECE), 16 * PIECE
+    layouts: dict[str, tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]] = {
+        "shifted": ([(0, data)], [(8 * PIECE, data)]),
+        "filled": ([(0, data)], [(0, data + bytes(size - PIECE))]),
+        "filled-with-something": ([(0, data)], [(0, data + bytes(size - PIECE - 1) + b"x")]),
+        "other-holes": (
+            [(0, bytes(4 * PIECE)), (8 * PIECE, data)],
+            [(2 * PIECE, bytes(4 * PIECE)), (8 * PIECE, data + bytes(2 * PIECE))],
+        ),
+        "only-zeros": ([], [(0, bytes(size))]),
+        "as-it-was": ([(3 * PIECE, data)], [(3 * PIECE, data)]),
+    }
+    for name, (before, _) in layouts.items():
+        make(world.tree / name, size, *before)
+        os.utime(world.tree / name, ns=(10**18, 10**18))
+    world.back_up()
+    for name, (_, after) in layouts.items():
+        with (world.tree / name).open("wb") as file:
+            file.truncate(size)
+            for at, content in after:
+                file.seek(at)
+                file.write(content)
+        os.utime(world.tree / name, ns=(10**18, 10**18))
+    world.back_up()
+    found = of_tree(compare(world))
+    assert {path: found[path].what for path in layouts if path in found} == {
+        "shifted": "content",
+        "filled-with-something": "content",
+    }
+
+
+def test_a_command_that_writes_the_same_has_not_changed(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", clients=(NORMAL,))
+    with world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        add_source(deployment, client, "same", "command", 'command:["echo","the same"]')
+        add_source(deployment, client, "other", "command", 'command:["date","+%N"]')
+    world.back_up()
+    time.sleep(1.1)  # Its time is in seconds.
+    world.back_up()
+    found = compare(world).differences
+    assert [(one.source, one.what) for one in found] == [("other", "content")]
 
 
 def test_a_snapshot_is_equal_to_itself(world: World) -> None:

@@ -1,13 +1,13 @@
 """`diff`: say what changed from one snapshot of a client to another.
 
 Folders are compared by their recipes. Files that lie in the same chunks are equal, unread. Of those
-that two sessions stored apart, another size is a change, the same size and time is taken as equal
-and counted, and the rest is read on both sides. Databases are compared by the facts recorded.
+that two sessions stored apart, another size is a change, the same size, time and holes are taken as
+equal and counted, and the rest is read on both sides. Databases are compared by the facts recorded.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from strongroom.clients import Client
@@ -207,11 +207,11 @@ def _compare_entries(
         if old.kind != new.kind:
             yield _both(source.name, "retyped", (old, new), [f"{old.kind}, {new.kind}"])
             continue
-        what = _what_else(old, new)
+        what = _what_else(old, new, source.records[1].kind)
         if old.kind == "file" and not same(pair.before, pair.after):
             if old.size_bytes != new.size_bytes:
                 what.insert(0, "content")
-            elif request.read_data or old.modified_ns != new.modified_ns:
+            elif request.read_data or (old.modified_ns, old.holes) != (new.modified_ns, new.holes):
                 doubts.append(_Doubt((pair.before, pair.after), what))
                 what = []
             else:
@@ -232,7 +232,8 @@ def _same_chunks(source: _Source) -> Callable[[Vault.Side, Vault.Side], bool]:
     ]
 
     def same(before: Vault.Side, after: Vault.Side) -> bool:
-        if before.line.chunks != after.line.chunks:
+        entries = before.line.entry, after.line.entry
+        if before.line.chunks != after.line.chunks or entries[0].holes != entries[1].holes:
             return False
         old, new = (
             reader.named(one.slice([(side.start, side.line.chunks)]))
@@ -250,20 +251,47 @@ def _read_doubts(source: _Source, doubts: list[_Doubt]) -> Iterator[Difference]:
         for at, (reader, record) in enumerate(zip(source.readers, source.records, strict=True))
     ]
     for doubt in doubts:
+        old, new = (side.line.entry for side in doubt.pair)
         digests = []
-        for stream, side in zip(streams, doubt.pair, strict=True):
+        for stream, side, entry in zip(
+            streams, doubt.pair, (_without_shared(old, new), _without_shared(new, old)), strict=True
+        ):
             digest = Digest()
-            for block in stream.take(side.line.chunks):
+            for block in entry.filled(stream.take(side.line.chunks)):
                 digest.update(block)
             digests.append(digest.hex())
         what = ["content", *doubt.what] if digests[0] != digests[1] else doubt.what
         if what:
-            old, new = (side.line.entry for side in doubt.pair)
             yield _both(source.name, "changed", (old, new), what)
 
 
-def _what_else(old: Entry, new: Entry) -> list[str]:
-    """Name what differs beside the bytes; a folder's own time changes with what is in it."""
+def _without_shared(entry: Entry, other: Entry) -> Entry:
+    """Return a file as it is when what is a hole in both files is taken out of it.
+
+    So what is compared has the length of what is stored, however long the holes are.
+    """
+    kept: list[tuple[int, int]] = []
+    at = cut = 0
+    for offset, length in entry.holes:
+        end = offset + length
+        shared = 0
+        while at < len(other.holes) and other.holes[at][0] < end:
+            other_end = sum(other.holes[at])
+            shared += max(0, min(end, other_end) - max(offset, other.holes[at][0]))
+            if other_end > end:
+                break
+            at += 1
+        if length > shared:
+            kept.append((offset - cut, length - shared))
+        cut += shared
+    return replace(entry, size_bytes=entry.size_bytes - cut, holes=tuple(kept))
+
+
+def _what_else(old: Entry, new: Entry, source_kind: str) -> list[str]:
+    """Name what differs beside the bytes.
+
+    A folder's own time changes with what is in it, and a command's is that of its run.
+    """
     if old.kind == "unreadable":
         return []
     pairs = (
@@ -274,7 +302,8 @@ def _what_else(old: Entry, new: Entry) -> list[str]:
         ("time", old.modified_ns, new.modified_ns),
     )
     found = [name for name, before, after in pairs if before != after]
-    return [name for name in found if name != "time" or old.kind != "directory"]
+    untimed = old.kind == "directory" or source_kind == "command"
+    return [name for name in found if name != "time" or not untimed]
 
 
 def _one_sided(name: str, pair: Vault.Pair) -> Difference:
