@@ -1,14 +1,19 @@
 """The spool holds plaintext, so it is a folder of ours alone, and what we made there stays ours."""
 
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from strongroom.adapters.sources import spool as spool_room
+from strongroom.adapters.sources.errors import TargetFailed
+from strongroom.adapters.sources.postgres_spool import SpoolFolder, sweep_spool_folders
 from strongroom.adapters.sources.spool import (
     SPOOL_PREFIX,
+    TRIES,
     check_opened,
     open_spool_file,
     sweep_spool,
@@ -104,3 +109,86 @@ def test_a_file_swapped_before_it_is_opened_again_gets_no_plaintext(
         list(source.entries())
     source.close()
     assert (tmp_path / "seen").read_bytes() == b""
+
+
+Race = Callable[[Path], list[int]]
+
+
+def swept(spool: Path) -> list[int]:
+    """Sweep from beginning to end."""
+    sweep_spool_folders(spool)
+    return []
+
+
+def held(spool: Path) -> list[int]:
+    """Lock what lies there, as another process does before it removes it."""
+    handles = [os.open(path, os.O_RDONLY) for path in spool.iterdir()]
+    for handle in handles:
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return handles
+
+
+@contextmanager
+def a_race(monkeypatch: pytest.MonkeyPatch, spool: Path, race: Race, times: int) -> Iterator[None]:
+    """Let another process do something so many times between the making and the locking."""
+    real = fcntl.flock
+    left = [race] * times
+    handles: list[int] = []
+
+    def late(handle: int, operation: int) -> None:
+        if left:
+            # What is done in between locks too.
+            monkeypatch.setattr(fcntl, "flock", real)
+            handles.extend(left.pop()(spool))
+            monkeypatch.setattr(fcntl, "flock", late)
+        real(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    yield
+    monkeypatch.setattr(fcntl, "flock", real)
+    for handle in handles:
+        os.close(handle)
+    assert left == []
+
+
+@pytest.mark.parametrize("race", [swept, held])
+def test_a_sweep_between_making_and_locking_a_file_costs_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, race: Race
+) -> None:
+    spool = tmp_path / "spool"
+    with a_race(monkeypatch, spool, race, TRIES - 1):
+        path, handle = open_spool_file(spool, 1, token)
+    sweep_spool(spool)
+    assert [os.fsencode(left) for left in spool.iterdir()] == [path]
+    with open(path, "rb"):
+        check_opened(handle, 1)
+    os.close(handle)
+
+
+@pytest.mark.parametrize("race", [swept, held])
+def test_a_sweep_between_making_and_locking_a_folder_costs_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, race: Race
+) -> None:
+    spool = tmp_path / "spool"
+
+    def of_folders(spool: Path) -> list[int]:
+        return race(spool) if any(path.is_dir() for path in spool.iterdir()) else []
+
+    # Each try locks a file before the folder.
+    with a_race(monkeypatch, spool, of_folders, 2 * TRIES - 1):
+        folder = SpoolFolder(spool, 1, token)
+    assert sweep_spool_folders(spool) == 0
+    assert [os.fsencode(left) for left in spool.iterdir()] == [folder.path]
+    folder.close()
+
+
+def test_a_sweep_that_is_always_faster_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = tmp_path / "spool"
+    with (
+        a_race(monkeypatch, spool, held, TRIES),
+        pytest.raises(TargetFailed, match="another process sweeps away every new file"),
+    ):
+        open_spool_file(spool, 1, token)

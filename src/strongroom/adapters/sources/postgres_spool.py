@@ -5,6 +5,7 @@ leaves, `sweep_spool_folders` finds by name and by the missing lock.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from strongroom.adapters.sources.folder import remove_tree
 from strongroom.adapters.sources.spool import (
     MARGIN_BYTES,
     SPOOL_PREFIX,
+    TRIES,
     open_spool_file,
     sweep_spool,
 )
@@ -28,20 +30,21 @@ class SpoolFolder:
     """A private folder with room for so many bytes, removed by `close`."""
 
     def __init__(self, spool: Path, bytes_needed: int, token: Token) -> None:
-        # A spool file first: it makes and judges the spool, and knows the free space.
-        path, handle = open_spool_file(spool, bytes_needed, token)
-        try:
-            os.unlink(path)
-        finally:
-            os.close(handle)
-        self.path = path + b".dump"
         self._handle = -1
+        for _ in range(TRIES):
+            # A spool file first: it makes and judges the spool, and knows the free space.
+            path, handle = open_spool_file(spool, bytes_needed, token)
+            try:
+                os.unlink(path)
+            finally:
+                os.close(handle)
+            self.path = path + b".dump"
+            with _told(spool):
+                self._handle = _make_locked(self.path)
+            if self._handle >= 0:
+                return
         with _told(spool):
-            os.mkdir(self.path, 0o700)
-            self._handle = os.open(self.path, _FLAGS)
-            # Not inherited by tools: when this process dies, the next sweep takes the folder
-            # away, and a tool that still writes ends because its folder is gone.
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            raise BlockingIOError(errno.EAGAIN, "another process sweeps away every new folder")
 
     def check_room(self, bytes_needed: int) -> None:
         """Raise SpoolFull where the next file does not fit."""
@@ -71,6 +74,27 @@ def sweep_spool_folders(spool: Path) -> int:
             if name.startswith(SPOOL_PREFIX):
                 swept += _sweep_one(os.path.join(root, name))
     return swept
+
+
+def _make_locked(path: bytes) -> int:
+    """Return the descriptor of a new folder, locked, or -1 where another's sweep was faster.
+
+    It is not inherited by tools: when this process dies, the next sweep takes the folder away, and
+    a tool that still writes ends because its folder is gone.
+    """
+    os.mkdir(path, 0o700)
+    handle = -1
+    with contextlib.suppress(BlockingIOError, FileNotFoundError):
+        handle = os.open(path, _FLAGS)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.stat(path), os.fstat(handle)):
+            return handle
+    if handle >= 0:
+        os.close(handle)
+    # A sweep of files locks a folder for a moment and leaves it.
+    with contextlib.suppress(OSError):
+        os.rmdir(path)
+    return -1
 
 
 def _sweep_one(path: bytes) -> int:

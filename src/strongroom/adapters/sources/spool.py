@@ -5,6 +5,7 @@ crash in between leaves a file that `sweep_spool` finds by its name.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -17,6 +18,8 @@ from strongroom.ids import Token
 
 SPOOL_PREFIX = b"strongroom-spool-"
 MARGIN_BYTES = 1 << 20
+# How often a sweep by another process may be faster before that is an error.
+TRIES = 5
 _SPOOL_HINT = (
     "Set `spool` in strongroom.toml to a folder of your own with mode 0700, or remove "
     "what is there."
@@ -43,7 +46,6 @@ def open_spool_file(folder: Path, bytes_needed: int, token: Token) -> tuple[byte
     byte is written. Raises SpoolFull or Refused before there is a file.
     """
     root = os.fsencode(folder)
-    name = SPOOL_PREFIX + token(8).hex().encode()
     with _told(root):
         os.makedirs(root, 0o700, exist_ok=True)
         with _private(root) as here:
@@ -54,10 +56,7 @@ def open_spool_file(folder: Path, bytes_needed: int, token: Token) -> tuple[byte
                     f"the spool {printable(root)} is too small",
                     f"a copy needs {bytes_needed + MARGIN_BYTES} bytes, it has {free}",
                 )
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            handle = os.open(name, flags, 0o600, dir_fd=here)
-            # A sweep by another process leaves a locked file alone.
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            name, handle = _make_locked(here, token)
     return os.path.join(root, name), handle
 
 
@@ -81,6 +80,21 @@ def check_opened(handle: int, times: int) -> None:
             "somebody swapped it, or a folder of its path",
             "Set `spool` in strongroom.toml to a folder that only you can change.",
         )
+
+
+def _make_locked(here: int, token: Token) -> tuple[bytes, int]:
+    """Return name and descriptor of a new file, locked so that other processes' sweeps spare it."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    for _ in range(TRIES):
+        name = SPOOL_PREFIX + token(8).hex().encode()
+        handle = os.open(name, flags, 0o600, dir_fd=here)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(handle).st_nlink:
+                return name, handle
+        # A sweep found it before it was locked, and takes it away.
+        os.close(handle)
+    raise BlockingIOError(errno.EAGAIN, "another process sweeps away every new file")
 
 
 def _sweep_one(here: int, name: bytes) -> int:
