@@ -13,7 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from strongroom.adapters.secrets.key_file import KeyFile, SealedFiles
+from strongroom.adapters.sources.attributes import _group_permission
 from strongroom.adapters.sources.postgres_connection import PostgresPlace
+from strongroom.adapters.sources.postgres_contents import _items, entries_of_tables
 from strongroom.clients.command import parse_command
 from strongroom.clients.model import Client, Keep
 from strongroom.clients.source_url import parse_source_url
@@ -68,7 +70,24 @@ CODEC = Zstandard()
 _MEMBER = Member(1, CustodianId("44" * 16), "anna", PUBLIC)
 _IDENTITY = IdentityEntry(KIT_PLACE.install, _MEMBER, "2" * 64, SEED, START)
 
-
+# What `pg_restore --list --verbose` shows: a partition, its rows, what it is attached to, an index.
+LISTING = b"""\
+; Selected TOC Entries:
+;
+4; 2615 101 SCHEMA - shop app
+5; 1259 201 TABLE shop event app
+;	depends on: 4
+6; 1259 202 TABLE shop event_1 app
+;	depends on: 4
+3; 0 0 TABLE ATTACH shop event_1 app
+;	depends on: 6 5
+7; 0 202 TABLE DATA shop event_1 app
+;	depends on: 6
+8; 1259 203 INDEX shop event_1_d app
+;	depends on: 6
+9; 0 0 COMMENT shop INDEX event_1_d app
+;	depends on: 8
+"""
 _TYPED: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("clients.source_url:parse_source_url", "sqlite:///srv/a%20b.db", parse_source_url),
     ("clients.command:parse_command", 'command:["dump","--all"]', parse_command),
@@ -112,7 +131,14 @@ def text_of(data: bytes) -> str:
 @cache
 def parsers() -> dict[str, Parser]:
     """Return every parser by `module:name`."""
-    return {**_of_quorum(), **_of_vault(), **_of_crypto(), **_of_people(), **_of_home()}
+    return {
+        **_of_quorum(),
+        **_of_vault(),
+        **_of_crypto(),
+        **_of_people(),
+        **_of_home(),
+        **_of_sources(),
+    }
 
 
 def _of_quorum() -> dict[str, Parser]:
@@ -317,6 +343,24 @@ def _of_home() -> dict[str, Parser]:
             Credential("id", "secret").encode(), Credential.parse, is_json=True
         ),
     }
+
+
+def _of_sources() -> dict[str, Parser]:
+    access = b"\x02\0\0\0" + b"\x01\0\x07\0\xff\xff\xff\xff" + b"\x04\0\x05\0\xff\xff\xff\xff"
+    return {
+        "adapters.sources.attributes:_group_permission": Parser(access, _group_permission),
+        "adapters.sources.postgres_contents:_items": Parser(
+            LISTING, lambda data: list(_items(text_of(data).split("\n")))
+        ),
+        "adapters.sources.postgres_contents:entries_of_tables": Parser(
+            LISTING + b"\0" + b"7.dat", _read_contents
+        ),
+    }
+
+
+def _read_contents(data: bytes) -> object:
+    listing, _, files = text_of(data).partition("\0")
+    return entries_of_tables(list(_items(listing.split("\n"))), {'"shop"."event"': files})
 
 
 def _typed(read: Callable[[str], object]) -> Callable[[bytes], object]:

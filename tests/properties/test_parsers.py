@@ -14,6 +14,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from strongroom.adapters.sources.postgres_contents import _items, entries_of_tables
 from strongroom.errors import Damaged, StrongroomError
 from strongroom.vault.codec import Zstandard
 from tests.house.tree import ROOT, python_files
@@ -82,6 +83,23 @@ def test_decompression_bomb_is_damaged_before_it_takes_memory(claimed: int | Non
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_dump_of_a_long_chain_against_its_order_is_read_in_one_pass() -> None:
+    """Each index belongs to the one behind it, each table is a partition of the one behind it."""
+    count = 20_000
+    lines = [f"{n}; 0 0 INDEX s i o\n;\tdepends on: {n + 1}\n" for n in range(2, count)]
+    lines.append(f"{count}; 0 0 INDEX s i o\n;\tdepends on: {2 * count}\n")
+    for n in range(count + 1, 2 * count):
+        lines.append(f"{n}; 0 0 TABLE s t o\n{n + count}; 0 0 TABLE ATTACH s t o\n")
+        lines.append(f";\tdepends on: {n} {n + 1}\n")
+    lines.append(f"{2 * count}; 0 0 TABLE s t o\n1; 0 9 TABLE DATA s t o\n;\tdepends on: ")
+    listing = "".join(lines) + f"{2 * count}\n"
+    contents = list(_items(listing.split("\n")))
+    began = time.process_time()
+    numbers, _ = entries_of_tables(contents, {'"s"."t"': "1.dat"})
+    assert time.process_time() - began < SECONDS_MAX
+    assert len(numbers) == 3 * count - 1
 
 
 def test_every_parser_is_in_the_table() -> None:

@@ -128,25 +128,22 @@ def entries_of_tables(
         for number in by_number[row].needs
         if number in by_number and by_number[number].kind == "TABLE"
     }
-    partitions = {item.needs for item in contents if item.kind == ATTACH}
+    # Each a partition and what it is attached to.
+    partitions = {item.needs for item in contents if item.kind == ATTACH and len(item.needs) == 2}
     chosen |= _partitioned(by_number, chosen, partitions, files)
     # Also the definitions that the chosen need, and then what belongs to all of these tables.
     tables = frozenset(chosen)
     taken = set(chosen)
     for number in tables:
         _take_needed(by_number, by_number.get(number), taken, partitions)
+    attached = _attached(contents, by_number, tables)
+    waiting = list(taken)
+    while waiting:
+        for item in attached.pop(waiting.pop(), ()):
+            if item.number not in taken:
+                taken.add(item.number)
+                waiting += [item.number, *_take_needed(by_number, item, taken, partitions)]
     left: dict[str, int] = {}
-    grown = -1
-    while grown != len(taken):
-        grown = len(taken)
-        for item in contents:
-            if item.number not in taken and item.kind in ATTACHED and item.needs & taken:
-                related = {
-                    one for one in item.needs & by_number.keys() if by_number[one].kind in RELATIONS
-                }
-                if related <= tables:
-                    taken.add(item.number)
-                    _take_needed(by_number, item, taken, partitions)
     for item in contents:
         if item.kind in LEFT_OUT and item.needs & tables:
             left["triggers_left_out"] = left.get("triggers_left_out", 0) + 1
@@ -162,17 +159,35 @@ def _partitioned(
     files: Mapping[str, str],
 ) -> set[int]:
     """Return the partitioned tables that are chosen by name and lie above chosen partitions."""
-    wanted = {name.replace('""', '"').replace('"."', " ").strip('"') + " " for name in files}
+    wanted = tuple(name.replace('""', '"').replace('"."', " ").strip('"') + " " for name in files)
+    beside: dict[int, list[int]] = {}
+    for one, other in partitions:
+        beside.setdefault(one, []).append(other)
+        beside.setdefault(other, []).append(one)
     below = set(chosen)
-    grown = -1
-    while grown != len(below):
-        grown = len(below)
-        for pair in partitions:
-            for number in pair & by_number.keys() - below:
-                text = by_number[number].text
-                if pair - {number} <= below and any(text.startswith(name) for name in wanted):
-                    below.add(number)
+    waiting = list(chosen)
+    while waiting:
+        for number in beside.pop(waiting.pop(), ()):
+            known = number in by_number and number not in below
+            if known and by_number[number].text.startswith(wanted):
+                below.add(number)
+                waiting.append(number)
     return below - set(chosen)
+
+
+def _attached(
+    contents: Iterable[Item], by_number: Mapping[int, Item], tables: Collection[int]
+) -> dict[int, list[Item]]:
+    """Return what belongs to these tables and no other, by everything that it depends on."""
+    found: dict[int, list[Item]] = {}
+    for item in contents:
+        if item.kind in ATTACHED and all(
+            number in tables or number not in by_number or by_number[number].kind not in RELATIONS
+            for number in item.needs
+        ):
+            for number in item.needs:
+                found.setdefault(number, []).append(item)
+    return found
 
 
 def _take_needed(
@@ -180,18 +195,22 @@ def _take_needed(
     item: Item | None,
     taken: set[int],
     partitions: Collection[frozenset[int]],
-) -> None:
-    """Add the definitions that an entry depends on, and those that they depend on."""
+) -> list[int]:
+    """Add the definitions that an entry depends on, and those that they depend on; return them."""
     waiting = [item] if item is not None else []
+    added = []
     while waiting:
         current = waiting.pop()
-        for number in current.needs & by_number.keys() - taken:
-            needed = by_number[number]
+        for number in current.needs:
+            needed = by_number.get(number)
+            if needed is None or number in taken or needed.kind in _NOT_NEEDED:
+                continue
             # A partition stands without the table that it is attached to afterwards.
-            apart = frozenset({current.number, number}) in partitions
-            if needed.kind not in _NOT_NEEDED and not apart:
+            if frozenset({current.number, number}) not in partitions:
                 taken.add(number)
+                added.append(number)
                 waiting.append(needed)
+    return added
 
 
 def _items(lines: Iterable[str]) -> Iterator[Item]:
