@@ -49,6 +49,7 @@ JSON_BYTES_MAX = 256 << 20
 CHUNKS_MAX = 8192
 SEGMENT_BYTES_MAX = 8 << 20
 LINE_BYTES_MAX = 1 << 20
+SAID_MAX = 1000
 HELD_SEGMENTS = 64
 ORDER = 2**252 + 27742317777372353535851937790883648493  # of ristretto255, RFC 9496
 ID = re.compile(r"[0-9a-f]{32}")
@@ -57,6 +58,37 @@ HASH = re.compile(r"[0-9a-f]{64}")
 
 class Problem(Exception):
     """Something that stops a rescue, or one copy of an object that is not what it should be."""
+
+
+# What signed or sealed bytes raise that are malformed in a way that the reader did not foresee.
+MALFORMED = (
+    AttributeError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+    StopIteration,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+def told(err: BaseException) -> str:
+    if isinstance(err, MALFORMED):
+        return f"an object is malformed: {type(err).__name__}: {err}"
+    return str(err)
+
+
+def shown(text: str) -> str:
+    """Return text from outside as a terminal may show it: odd signs are escaped."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+
+
+def say(text: str) -> None:
+    print(shown(text[:SAID_MAX]), file=sys.stderr)
 
 
 # -- bytes: sealing-v1 and envelope-v1 ------------------------------------------------------------
@@ -184,8 +216,8 @@ class Locations:
                 return judge(data)
             except FileNotFoundError:
                 continue
-            except (Problem, OSError) as err:
-                why = f"{folder}: {err}"
+            except (Problem, OSError, *MALFORMED) as err:
+                why = f"{folder}: {told(err)}"
         raise Problem(f"{path} cannot be used: {why}")
 
     def all(self, folder: str, judge: Callable[[str, bytes], T]) -> list[T]:
@@ -195,7 +227,7 @@ class Locations:
             try:
                 found.append(self.read(f"{folder}/{name}", partial(judge, name)))
             except Problem as err:
-                print(f"passed over: {err}", file=sys.stderr)
+                say(f"passed over: {err}")
         return found
 
 
@@ -491,19 +523,32 @@ def read_index(
     for snapshot in snapshots:
         wanted = snapshot.header["index"]
 
-        def judge(data: bytes, one: Snapshot = snapshot, wanted: str = wanted) -> Json:
+        def judge(
+            data: bytes, one: Snapshot = snapshot, wanted: str = wanted
+        ) -> dict[bytes, Place]:
             found = envelope(data, "index")
             found.check(one.writer)
             if found.hash != wanted:
                 raise Problem("an index is another one than its snapshot names")
             context = frame(client.raw, one.writer)
-            return load(unzip(unseal(key, "index", found.body, context), JSON_BYTES_MAX), "index")
+            plain = unzip(unseal(key, "index", found.body, context), JSON_BYTES_MAX)
+            return places_of(load(plain, "index"))
 
-        for pack in locations.read(f"{client.path}/index/{wanted}", judge)["packs"]:
-            if not HASH.fullmatch(pack["id"]):
-                raise Problem("an index names a pack by no hash")
-            for segment, session, offset, length, *_ in pack["segments"]:
-                places[bytes.fromhex(segment)] = (pack["id"], session, offset, length)
+        try:
+            places |= locations.read(f"{client.path}/index/{wanted}", judge)
+        except Problem as err:
+            # Only snapshots that need one of its segments are lost, and those are named then.
+            say(f"passed over: {err}")
+    return places
+
+
+def places_of(index: Json) -> dict[bytes, Place]:
+    places: dict[bytes, Place] = {}
+    for pack in index["packs"]:
+        if not HASH.fullmatch(pack["id"]):
+            raise Problem("an index names a pack by no hash")
+        for segment, session, offset, length, *_ in pack["segments"]:
+            places[bytes.fromhex(segment)] = (pack["id"], session, offset, length)
     return places
 
 
@@ -730,7 +775,11 @@ def described(locations: Locations, client: Client, snapshot: Snapshot) -> Json:
 
 def show(locations: Locations, client: Client, roster: Json | None) -> None:
     for snapshot in snapshots_of(locations, client, roster):
-        structure = described(locations, client, snapshot)
+        try:
+            structure = described(locations, client, snapshot)
+        except (Problem, *MALFORMED) as err:
+            say(f"passed over: snapshot {snapshot.hash[:12]} of {client.id}: {told(err)}")
+            continue
         sources = ", ".join(source["name"] for source in structure["sources"])
         state = "opened" if roster is None else state_of(snapshot, roster)
         name, made = structure["client"]["name"], snapshot.header["created_at"]
@@ -786,11 +835,8 @@ def main() -> int:
     options = parser.parse_args()
     try:
         run(options)
-    except (Problem, OSError) as err:
-        print(f"stopped: {err}", file=sys.stderr)
-    except (KeyError, IndexError, TypeError, ValueError, StopIteration, struct.error) as err:
-        # What a signed or sealed object says is malformed; the reader above did not foresee how.
-        print(f"stopped: an object is malformed: {type(err).__name__}: {err}", file=sys.stderr)
+    except (Problem, OSError, *MALFORMED) as err:
+        say(f"stopped: {told(err)}")
     else:
         return 0
     return 1
@@ -810,8 +856,11 @@ def run(options: argparse.Namespace) -> None:
     for client in clients:
         found = snapshots_of(locations, client, roster)
         names = {client.id}
-        if found:
-            names.add(described(locations, client, found[-1])["client"]["name"])
+        if found and options.client not in names:
+            try:
+                names.add(described(locations, client, found[-1])["client"]["name"])
+            except (Problem, *MALFORMED) as err:
+                say(f"passed over: client {client.id}: {told(err)}")
         if options.client in names:
             restore(locations, client, roster, options)
             return

@@ -5,10 +5,12 @@ It runs in a process that cannot import the package, over folders that the packa
 
 import itertools
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -149,6 +151,24 @@ def test_a_damaged_copy_and_a_lost_location_are_survived(world: World) -> None:
     assert rescued(world, NORMAL, "--kits", kits_file(world, 0, 1)) == wanted
 
 
+def test_a_lost_index_of_an_older_snapshot_stops_only_what_needs_it(world: World) -> None:
+    """Snapshots of class high share nothing, those of class normal do."""
+    wanted = world.state()
+    for client in (NORMAL, HIGH):
+        for place in world.locations:
+            vault = world.vault_folder(place, client)
+            (first,) = vault.glob("snapshots/*/00000001")
+            (vault / "index" / header_of(first)["index"]).unlink()
+    kits = kits_file(world, 0, 1)
+    done = rescue(world, "--kits", kits, "restore", HIGH, "--to", str(world.root / "high"))
+    assert done.returncode == 0
+    assert re.fullmatch(r"passed over: vaults/.*/index/.* cannot be used: .*\n", done.stderr)
+    assert look_at(world.root / "high" / "data.db", world.root / "high" / "tree") == wanted
+    done = rescue(world, "--kits", kits, "restore", NORMAL, "--to", str(world.root / "normal"))
+    assert done.returncode == 1
+    assert "stopped: no index says where segment " in done.stderr
+
+
 def test_no_altered_byte_is_restored(world: World) -> None:
     """With one byte of every pack altered at every location, nothing gets its final name."""
     for place in world.locations.values():
@@ -161,6 +181,12 @@ def test_no_altered_byte_is_restored(world: World) -> None:
     assert "stopped: " in done.stderr
     assert "Traceback" not in done.stderr
     assert not (to / "data.db").exists()
+
+
+def header_of(path: Path) -> Any:
+    """Return the header of an envelope."""
+    data = path.read_bytes()
+    return json.loads(data[12 : 12 + int.from_bytes(data[8:12], "little")])
 
 
 def flip_byte(path: Path) -> None:
