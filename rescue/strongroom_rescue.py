@@ -49,7 +49,14 @@ JSON_BYTES_MAX = 256 << 20
 CHUNKS_MAX = 8192
 SEGMENT_BYTES_MAX = 8 << 20
 LINE_BYTES_MAX = 1 << 20
+HOLES_MAX = 4096
+ATTRIBUTES_MAX = 1024
+ATTRIBUTE_NAME_MAX = 255
+ATTRIBUTE_VALUE_MAX = 64 << 10
+ATTRIBUTES_BYTES_MAX = 65_791
 SAID_MAX = 1000
+WITHOUT_X = ("hardlink", "unreadable", "special")
+ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
 HELD_SEGMENTS = 64
 ORDER = 2**252 + 27742317777372353535851937790883648493  # of ristretto255, RFC 9496
 ID = re.compile(r"[0-9a-f]{32}")
@@ -176,7 +183,7 @@ def envelope(data: bytes, kind: str) -> Envelope:
     header = load(raw, f"the header of a {kind}")
     try:
         same = canonical(header) == raw
-    except ValueError:
+    except (ValueError, RecursionError):
         same = False
     if not same or header.get("type") != kind:
         raise Problem(f"the header of a {kind} is malformed")
@@ -270,6 +277,8 @@ class Client:
     writers: dict[bytes, int | None]
     seeds: dict[int, bytes] = field(repr=False)
     opened: dict[str, list[bytes]] = field(repr=False)
+    # Of each session the hash of its keys object, as the snapshots say that it was dealt for.
+    dealt: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -411,6 +420,8 @@ def read_keys(locations: Locations, client: Client, session: str) -> Envelope:
         wanted = (locations.install, client.id, client.vault, client.vault_class, session)
         if tuple(label[k] for k in ("install", "client", "vault", "class", "session")) != wanted:
             raise Problem(f"the keys of session {session} are another session's")
+        if found.hash not in client.dealt.get(session, {found.hash}):
+            raise Problem(f"the keys of session {session} are not those that its snapshot names")
         return found
 
     return locations.read(f"{client.path}/keys/{session}", judge)
@@ -453,6 +464,7 @@ class Snapshot:
     header: Json
     writer: bytes = field(repr=False)
     body: bytes = field(repr=False)
+    fresh: dict[str, str]
     receipts: int
 
     def structure(self, client: Client, key: bytes) -> tuple[Json, list[bytes]]:
@@ -486,10 +498,14 @@ def snapshots_of(locations: Locations, client: Client, roster: Json | None) -> l
             if place != (client.id, client.vault, writer, int(name)):
                 raise Problem(f"snapshot {name} is another one")
             receipts = count_receipts(locations, client, one, roster)
-            return Snapshot(one.hash, header, key, one.body, receipts)
+            fresh = {one["session"]: one["keys"] for one in header["fresh"]}
+            return Snapshot(one.hash, header, key, one.body, fresh, receipts)
 
         of_writer = locations.all(f"{client.path}/snapshots/{writer}", judge)
         found += [one for one in of_writer if last is None or one.header["sequence"] <= last]
+    for snapshot in found:
+        for session, keys in snapshot.fresh.items():
+            client.dealt.setdefault(session, set()).add(keys)
     return sorted(found, key=lambda one: str(one.header["created_at"]))
 
 
@@ -635,13 +651,16 @@ class Writer:
 
     def write(self, line: Json, data: Iterator[bytes]) -> None:
         path = line.get("p", "").encode("latin-1")
+        holes, attributes = holes_of(line), attributes_of(line)
         kind, mode, changed = line.get("k", ""), line.get("m", 0) & 0o777, line.get("t", 0)
         place = self.place(path, kind)
+        if (kind != "file" and any(map(line.get, "sch"))) or (kind in WITHOUT_X and attributes):
+            raise Problem(f"a recipe gives an entry what its kind cannot have: {path!r:.120}")
         if kind == "directory":
             os.mkdir(place, 0o700)
             self.folders.append((place, mode, changed))
         elif kind == "file":
-            write_file(place, line, data)
+            write_file(place, line.get("s", 0), holes, data)
         elif kind == "symlink":
             os.symlink(line.get("l", "").encode("latin-1"), place)
         elif kind == "hardlink":
@@ -654,7 +673,7 @@ class Writer:
             return
         else:
             raise Problem(f"a recipe holds an entry of an unknown kind: {kind!r:.40}")
-        set_attributes(place, line)
+        set_attributes(place, attributes)
         if kind in ("file", "symlink"):
             os.utime(place, ns=(changed, changed), follow_symlinks=False)
         if kind == "file":
@@ -667,10 +686,46 @@ class Writer:
             os.chmod(place, mode)
 
 
-def write_file(place: bytes, line: Json, data: Iterator[bytes]) -> None:
+def holes_of(line: Json) -> list[tuple[int, int]]:
+    """Return offset and length of each hole: sorted, none empty, none touching another."""
+    flat, size = line.get("h", []), line.get("s", 0)
+    if len(flat) % 2 or len(flat) > 2 * HOLES_MAX or not all(type(one) is int for one in flat):
+        raise Problem("the holes of a file are malformed")
+    holes, end = list(zip(flat[::2], flat[1::2], strict=True)), -1
+    for at, length in holes:
+        if at <= end or length < 1:
+            raise Problem("the holes of a file are not in order")
+        end = at + length
+    if end > size:
+        raise Problem("a file has a hole behind its end")
+    return holes
+
+
+def attributes_of(line: Json) -> list[tuple[bytes, bytes]]:
+    """Return names and values of the extended attributes, sorted, no name twice."""
+    pairs = line.get("x", [])
+    if len(pairs) > ATTRIBUTES_MAX:
+        raise Problem("an entry has too many attributes")
+    found: list[tuple[bytes, bytes]] = []
+    total = 0
+    for name, packed in pairs:
+        raw, value = name.encode("latin-1"), base64.b64decode(packed, validate=True)
+        total += len(raw) + len(value)
+        if not 1 <= len(raw) <= ATTRIBUTE_NAME_MAX or b"\0" in raw:
+            raise Problem("the name of an attribute is malformed")
+        if len(value) > ATTRIBUTE_VALUE_MAX or total > ATTRIBUTES_BYTES_MAX:
+            raise Problem("the attributes of an entry are too long")
+        if found and raw <= found[-1][0]:
+            raise Problem("the attributes of an entry are not in order")
+        found.append((raw, value))
+    return found
+
+
+def write_file(
+    place: bytes, size: int, holes: list[tuple[int, int]], data: Iterator[bytes]
+) -> None:
     """Write the data of a file around its holes."""
-    holes = list(zip(line.get("h", [])[::2], line.get("h", [])[1::2], strict=True))
-    size, at = line.get("s", 0), 0
+    at = 0
     handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(handle, "wb") as file:
         for block in data:
@@ -689,15 +744,13 @@ def write_file(place: bytes, line: Json, data: Iterator[bytes]) -> None:
         file.truncate(size)
 
 
-def set_attributes(place: bytes, line: Json) -> None:
-    for name, value in line.get("x", []):
-        if name.startswith(("user.", "system.posix_acl_")):
+def set_attributes(place: bytes, attributes: list[tuple[bytes, bytes]]) -> None:
+    for name, value in attributes:
+        if name.startswith(b"user.") or name in ACLS:
             try:
-                os.setxattr(
-                    place, name.encode("latin-1"), base64.b64decode(value), follow_symlinks=False
-                )
+                os.setxattr(place, name, value, follow_symlinks=False)
             except OSError as err:
-                print(f"not set: {name} of {place!r}: {err.strerror}", file=sys.stderr)
+                say(f"not set: {name!r} of {place!r}: {err.strerror}")
 
 
 def lines_of(stream: Iterator[bytes], root: Json) -> Iterator[Json]:
@@ -709,6 +762,8 @@ def lines_of(stream: Iterator[bytes], root: Json) -> Iterator[Json]:
         if len(rest) > LINE_BYTES_MAX:
             raise Problem("a line of a recipe is too long")
         for line in lines:
+            if len(line) > LINE_BYTES_MAX:
+                raise Problem("a line of a recipe is too long")
             yield load(line, "a line of a recipe")
     if rest or taken != root["recipe_bytes"] or digest.hexdigest() != root["recipe_blake3"]:
         raise Problem("a recipe is not the one its root names")
@@ -731,18 +786,24 @@ def restore_source(
 
     def take(count: int) -> Iterator[bytes]:
         for _ in range(count):
-            yield next(data)
+            chunk = next(data, None)
+            if chunk is None:
+                raise Problem("a recipe uses more data than there is")
+            yield chunk
 
     for line in recipe:
-        writer.write(line, take(line.get("c", 0)))
+        count = line.get("c", 0)
+        if count < 0:
+            raise Problem("a recipe gives a file less than nothing")
+        writer.write(line, take(count))
         entries += 1
-        chunks += line.get("c", 0)
+        chunks += count
     if chunks != root["data_chunks"] or next(data, None) is not None:
         raise Problem("a recipe does not use all of its data")
     writer.close()
     unfinished.rename(to)
     if writer.left_out:
-        print(f"{to.name}: {writer.left_out} entries were not kept by the backup", file=sys.stderr)
+        say(f"{to.name}: {writer.left_out} entries were not kept by the backup")
     return entries
 
 
@@ -783,7 +844,7 @@ def show(locations: Locations, client: Client, roster: Json | None) -> None:
         sources = ", ".join(source["name"] for source in structure["sources"])
         state = "opened" if roster is None else state_of(snapshot, roster)
         name, made = structure["client"]["name"], snapshot.header["created_at"]
-        print(f"{client.id} {name!r} {snapshot.hash[:12]} {made} {state}: {sources}")
+        print(shown(f"{client.id} {name!r} {snapshot.hash[:12]} {made} {state}: {sources}"))
 
 
 def state_of(snapshot: Snapshot, roster: Json) -> str:

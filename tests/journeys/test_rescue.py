@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
+from strongroom.crypto.hashing import content_hash
+from strongroom.crypto.signing import sign
 from strongroom.operations.open_keys import open_keys
 from strongroom.operations.receipts import fetch_record
 from tests.journeys.world import (
@@ -167,6 +170,25 @@ def test_a_lost_index_of_an_older_snapshot_stops_only_what_needs_it(world: World
     done = rescue(world, "--kits", kits, "restore", NORMAL, "--to", str(world.root / "normal"))
     assert done.returncode == 1
     assert "stopped: no index says where segment " in done.stderr
+
+
+def test_other_keys_than_a_snapshot_was_made_with_are_refused(world: World) -> None:
+    """Whoever has the writer's key may sign a second keys object for a session, which opens."""
+    with world.open() as deployment:
+        seed = deployment.worker_keys(deployment.registry.client(NORMAL)).writer_seed
+    for place in world.locations:
+        for path in world.vault_folder(place, NORMAL).glob("keys/*"):
+            found = decode_envelope(path.read_bytes(), "keys")
+            header = found.statement.header[:-1] + b',"z":1}'
+            body_hash = content_hash(found.body)
+            signature = sign(seed, "strongroom/envelope-v1", header + body_hash)
+            path.chmod(0o600)
+            path.write_bytes(Envelope(Statement(header, body_hash, signature), found.body).encode())
+    kits = kits_file(world, 0, 1)
+    done = rescue(world, "--kits", kits, "restore", NORMAL, "--to", str(world.root / "none"))
+    assert done.returncode == 1
+    assert "are not those that its snapshot names\n" in done.stderr
+    assert not (world.root / "none").exists()
 
 
 def test_no_altered_byte_is_restored(world: World) -> None:
