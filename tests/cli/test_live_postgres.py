@@ -43,8 +43,21 @@ COMMIT;
 """
 # A sequence belongs to no snapshot: what is dumped is its value at some moment after.
 WRITTEN_SEQUENCES = {"shop.numbers": "number", "shop.orders_id_seq": "id"}
-# The rows of one table, which pgbench writes to.
-ONE_TABLE = ("--data-only", "--no-owner", "--table=shop.orders")
+# What is chosen alone: a table that pgbench writes to, and one with whatever a table can have.
+ONLY = ("--only", "live/shop.orders", "--only", "live/staff.people")
+CHOSEN = ("--table=shop.orders", "--table=staff.people", "--no-owner", "--no-privileges")
+ROWS = ("--data-only", *CHOSEN)
+DEFINITIONS = ("--schema-only", "--no-publications", *CHOSEN)
+BUYERS = (
+    "CREATE TABLE shop.buyers (id integer PRIMARY KEY)",
+    "ALTER TABLE shop.orders ADD buyer integer CONSTRAINT bought REFERENCES shop.buyers",
+)
+# A trigger, and a foreign key to a table that is not chosen.
+LEFT_OUT = re.compile(
+    r"^--\n-- Name: orders (?:stamped; Type: TRIGGER|bought; Type: FK CONSTRAINT); .*\n--\n\n"
+    r"(?:.+\n)+\n+",
+    re.MULTILINE,
+)
 SETVAL = re.compile(r"^SELECT pg_catalog\.setval\('([\w.]+)', (\d+), true\);$", re.MULTILINE)
 
 
@@ -54,7 +67,7 @@ def test_equal_to_pg_dump_of_the_same_moment(
     server = each_server
     extensions = shipped_extensions(server)
     server.make("live", *EVERYTHING, *OWNED, *extension_statements(extensions))
-    server.sql("CREATE TABLE gate ()", database="live")
+    server.sql("CREATE TABLE gate ()", *BUYERS, database="live")
     (folder / "shopping.sql").write_text(SHOPPING, encoding="utf-8")
     make_home(folder, server)
     added = ("client", "add", "acme", "--source", url(server, "live"), "--password-file", "-")
@@ -65,16 +78,20 @@ def test_equal_to_pg_dump_of_the_same_moment(
         with frozen_by_a_backup(server, "live") as snapshot:
             at_backup = written(server)
             frozen = dumped(server, "live", folder, f"--snapshot={snapshot}")
-            table = dumped(server, "live", folder, *ONE_TABLE, f"--snapshot={snapshot}")
+            chosen_rows = dumped(server, "live", folder, *ROWS, f"--snapshot={snapshot}")
+            chosen = dumped(server, "live", folder, *DEFINITIONS, f"--snapshot={snapshot}")
             until_written(server, at_backup)
         later = dumped(server, "live", folder)
     secret = ("--password-file", str(folder / "password"))
     run("restore", "acme", "--to", url(server, "back"), "--privileged", *secret)
-    run("restore", "acme", "--to", url(server, "alone"), "--only", "live/shop.orders", *secret)
+    run("restore", "acme", "--to", url(server, "alone"), *ONLY, *secret)
 
-    alone = dumped(server, "alone", folder, *ONE_TABLE)
-    equal(without_written_sequences(alone), without_written_sequences(table))
-    assert table.count("\n") > 500
+    alone = dumped(server, "alone", folder, *ROWS)
+    equal(without_written_sequences(alone), without_written_sequences(chosen_rows))
+    assert chosen_rows.count("\n") > 500
+    kept, left_out = LEFT_OUT.subn("", chosen)
+    equal(dumped(server, "alone", folder, *DEFINITIONS), kept)
+    assert left_out == 2
     restored = dumped(server, "back", folder)
     equal(without_written_sequences(restored), without_written_sequences(frozen))
     # It was another database already when the backup ended, so equality means something.
