@@ -25,6 +25,7 @@ NOTES = {
     "times_differ": "the file system keeps coarser times",
     "triggers_left_out": "triggers of the chosen tables are left out; they may need other tables",
     "foreign_keys_left_out": "foreign keys to tables that are not chosen are left out",
+    "tables_not_counted": "rows were not counted when the snapshot was taken, nor compared now",
     "roles_left_out": "the roles of the dump were not made",
     "owners_and_grants_left_out": "owners and grants are not set; --privileged sets them",
 }

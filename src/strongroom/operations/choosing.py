@@ -139,6 +139,9 @@ def tables_alone(
     for name in ("rows", "digests"):
         known = _mapping(facts.get(name))
         alone[name] = {table: known[table] for table in taken if table in known}
+    uncounted = facts.get("uncounted")
+    if isinstance(uncounted, list):
+        alone["uncounted"] = [table for table in uncounted if table in taken]
     return [as_path(name) for name in sorted(names)], {**facts, **alone}
 
 

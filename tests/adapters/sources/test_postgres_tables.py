@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from strongroom.adapters.sources import postgres_facts
 from strongroom.adapters.sources.postgres import DumpPlan, PostgresSource
 from strongroom.adapters.sources.postgres_contents import Item, entries_of_tables
 from strongroom.adapters.sources.postgres_folder import PostgresFolderTarget
@@ -136,6 +137,25 @@ def test_both_sides_of_a_foreign_key(server: Postgres, plan: DumpPlan) -> None:
     keys = "SELECT conname FROM pg_constraint WHERE contype = 'f'"
     assert server.sql(keys, database="back") == [("item_owner_fkey",)]
     assert "foreign_keys_left_out" not in target.notes
+
+
+def test_what_was_not_counted_does_not_count_as_compared(
+    server: Postgres, plan: DumpPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last table in order is beyond the number of those that a backup counts."""
+    last, item = '"shop"."person"', '"shop"."item"'
+    for tables, compared in ([last], ()), ([last, item], ("rows", "digests")):
+        server.sql('DROP DATABASE IF EXISTS "back" WITH (FORCE)')
+        source = PostgresSource(server.at("shop"), plan)
+        with monkeypatch.context() as patched:
+            patched.setattr(postgres_facts, "COUNTED_TABLES_MAX", 4)
+            list(source.entries())
+        target = PostgresDatabaseTarget(server.at("back"), plan, tables=tables)
+        alone = bring(source, target, *tables)
+        assert alone["uncounted"] == [last]
+        assert target.compared == compared
+        assert target.notes["tables_not_counted"] == 1
+        assert server.sql("SELECT count(*) FROM shop.person", database="back") == [(100,)]
 
 
 def test_rows_that_differ_leave_nothing(server: Postgres, plan: DumpPlan) -> None:

@@ -13,7 +13,8 @@ extensions of the dump. Roles of the dump are never made here. What a killed res
 removed by the next one at that server.
 
 Some tables alone come back with what they need, as `postgres_contents` tells; count and digest of
-their rows are compared, and no other fact.
+their rows are compared, and no other fact. Where a database had too many tables for a backup to
+count the rows of all, nothing is compared of the others; the notes say how many these are.
 """
 
 import os
@@ -111,7 +112,7 @@ class PostgresDatabaseTarget:
         self._privileged = privileged
         self._digest = DumpDigest()
         self._role_made = self._database_made = False
-        self._roles = 0
+        self._roles = self._uncounted = 0
         self._admin = _open_server(place)
         try:
             with told(place):
@@ -158,9 +159,11 @@ class PostgresDatabaseTarget:
                 self._restore(runner, facts)
                 self._compare(runner, facts)
                 self._publish(runner)
-            self.compared = ROWS if self._part else ["dump_blake3", *COMPARED, "extensions"]
+            self.compared = self._facts_compared(facts)
             roles = None if self._part else facts.get("role_count")
             self._roles = roles if isinstance(roles, int) else 0
+            uncounted = facts.get("uncounted")
+            self._uncounted = len(uncounted) if isinstance(uncounted, list) else 0
         except BaseException as error:
             self._clean_up(error)
             raise
@@ -169,8 +172,9 @@ class PostgresDatabaseTarget:
 
     @property
     def notes(self) -> Mapping[str, int]:
-        """What was left out: roles always, owners and grants unless privileged."""
+        """What was left out, owners and grants unless privileged; and what was not compared."""
         notes = {"roles_left_out": self._roles, "owners_and_grants_left_out": not self._privileged}
+        notes["tables_not_counted"] = self._uncounted
         notes |= self._left_out
         return {name: int(count) for name, count in notes.items() if count}
 
@@ -306,6 +310,13 @@ class PostgresDatabaseTarget:
                 + _tables_differing(facts, found),
                 self._left_behind(),
             )
+
+    def _facts_compared(self, facts: Facts) -> Sequence[str]:
+        """Name the facts that `_compare` had on both sides."""
+        if not self._part:
+            return ("dump_blake3", *COMPARED, "extensions")
+        # Where no chosen table was counted, nothing was equal to nothing.
+        return ROWS if facts.get("rows") else ()
 
     def _left_behind(self) -> str | None:
         if not self._exists or self._role_made:
