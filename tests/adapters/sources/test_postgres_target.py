@@ -261,6 +261,17 @@ def test_a_fact_that_does_not_hold_leaves_no_database(
     assert list(plan.spool.iterdir()) == []
 
 
+def test_what_stays_in_a_database_that_was_there_is_told(server: Postgres, plan: DumpPlan) -> None:
+    """It is filled in place and compared after the commit; no role can be dropped with it."""
+    files, facts = take(server.make("plain", "CREATE TABLE t AS SELECT 1 AS a"), plan)
+    server.make("back")
+    target = PostgresDatabaseTarget(server.at("back"), plan, privileged=True)
+    with pytest.raises(Damaged, match="digests") as caught:
+        bring((files, {**facts, "digests": {}}), target)
+    assert "What was restored is in the database" in caught.value.hint
+    assert rows(server, "back") == rows(server, "plain")
+
+
 @pytest.mark.parametrize("existing", [False, True])
 def test_a_restore_that_fails_in_the_middle_leaves_no_database(
     server: Postgres, plan: DumpPlan, existing: bool

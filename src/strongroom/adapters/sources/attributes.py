@@ -1,7 +1,8 @@
 """Extended attributes of files, POSIX ACLs among them: read by a backup, set by a restore.
 
 Who may write snapshots chooses names and values, so a restore sets only what cannot give power:
-`user.*` and the two ACLs; capabilities, security labels and `trusted.*` need `privileged`. What
+`user.*` and the two ACLs, of which a folder's default one gives nothing of what is restored, only
+of what is made there later; capabilities, security labels and `trusted.*` need `privileged`. What
 cannot be read or set is counted and stops nothing: a file without its comment is still a file.
 """
 
