@@ -1,8 +1,8 @@
 """What the vault reads from and restores to.
 
 A source yields entries in order and, for files, their bytes; a target takes the same back. Both
-are implemented in `adapters/sources`. A tree is many entries; a database is one entry with the
-empty path.
+are implemented in `adapters/sources`. A tree is many entries, as is a dump in files; what is one
+file or stream is one entry with the empty path.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
