@@ -2,7 +2,8 @@
 
 `python -m tests.faults.driver PLAN ARGUMENT...`, where PLAN is JSON: `kill_at` (a number of a
 moment, from 1; 0 never), `count_to` (a file for the number of moments met), `chance_to` (a file for
-every random byte string drawn, in hexadecimal), `memory_max` (SQLite above it is spooled).
+every random byte string drawn, in hexadecimal), `memory_max` (SQLite above it is spooled),
+`kill_after_sql` (the process ends after the first statement of SQLite that begins so).
 
 A moment lies before and after every call that changes storage, and in the middle of every write.
 """
@@ -51,7 +52,7 @@ class Moments:
         return wrapped
 
 
-def watch_storage(moments: Moments) -> None:
+def watch_storage(moments: Moments, kill_after_sql: str | None) -> None:
     """Put moments around everything that changes a disk."""
     for name in ("fsync", "link", "unlink", "mkdir", "rename", "replace", "ftruncate", "rmdir"):
         setattr(os, name, moments.around(getattr(os, name)))
@@ -78,7 +79,10 @@ def watch_storage(moments: Moments) -> None:
     class Connection(sqlite3.Connection):
         def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
             if sql != "COMMIT":
-                return super().execute(sql, *arguments)
+                done = super().execute(sql, *arguments)
+                if kill_after_sql and sql.startswith(kill_after_sql):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return done
             moments.reached()
             cursor = super().execute(sql, *arguments)
             moments.reached()
@@ -126,7 +130,7 @@ def main(plan: dict[str, Any], arguments: list[str]) -> int:
             return plain_plan(folder, clock, token, memory_bytes_max=plan["memory_max"])
 
         vars(sqlite_source).update(SpoolPlan=small_plan)
-    watch_storage(moments)
+    watch_storage(moments, plan.get("kill_after_sql"))
     code: int = command_line.run(arguments)
     if plan.get("count_to"):
         Path(plan["count_to"]).write_text(str(moments.met), encoding="ascii")

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import stat
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,6 +166,20 @@ def contents_of_aside(aside: Path, name: str) -> object:
         named.rename(aside)
 
 
+def test_killed_while_a_table_is_taken_out(prepared: Prepared) -> None:
+    shutil.rmtree(prepared.to, ignore_errors=True)
+    only = ["restore", NORMAL, "--only", "data.db/person", "--to", str(prepared.to)]
+    killed = drive(prepared.world, *only, kill_after_sql="VACUUM INTO")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (taken_out,) = prepared.to.glob("*-tables")
+    assert taken_out.stat().st_size
+    assert stat.S_IMODE(taken_out.stat().st_mode) == 0o600
+    taken_out.with_name(taken_out.name + "-journal").write_bytes(b"half")
+    done = prepared.world.command(*only)
+    assert done.returncode == 0, done.stderr
+    assert os.listdir(prepared.to) == ["data.db"]
+
+
 def test_a_sweep_leaves_a_restore_alone_that_is_at_work(tmp_path: Path) -> None:
     place = tmp_path / "data.db"
     living = Destination(place, token, overwrite=False)
@@ -184,6 +199,11 @@ def test_a_sweep_leaves_a_restore_alone_that_is_at_work(tmp_path: Path) -> None:
     ]
     for other in others:
         other.write_bytes(b"somebody's")
+    assert sweep_partial(place) == [aside]
+    assert {*tmp_path.iterdir()} == {partial, beside, *others}
+    # A file that takes the partial name is held from its making on.
+    os.close(living.make_file(b"-tables"))
+    partial.with_name(partial.name + "-tables").rename(partial)
     assert sweep_partial(place) == [aside]
     assert {*tmp_path.iterdir()} == {partial, beside, *others}
     living.abandon()

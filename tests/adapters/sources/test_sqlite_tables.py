@@ -101,6 +101,12 @@ def test_nothing_of_the_other_tables_is_in_the_file(database: Path, tmp_path: Pa
     assert b"canary in another table" not in out.read_bytes()
 
 
+def test_a_name_that_is_no_text(database: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out" / os.fsdecode(b"back-\xff?.db")
+    restore(database, ["person"], out)
+    assert out.read_bytes()[:6] == b"SQLite"
+
+
 def test_a_schema_that_sqlite_cannot_read_publishes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "source.db"
     with closing(sqlite3.connect(path)) as made, made:

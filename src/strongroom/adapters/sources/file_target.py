@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from strongroom.adapters.sources.attributes import AttributeWriter, forget_inherited
+from strongroom.adapters.sources.attributes import AttributeWriter
 from strongroom.adapters.sources.folder import check_entry
 from strongroom.adapters.sources.holes import write_around
 from strongroom.adapters.sources.partial import Destination, told, write_all
@@ -43,11 +43,7 @@ class FileTarget:
                 "Whoever made it is hostile.",
             )
         self._entry = entry
-        with told(self._place.final):
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            self._handle = os.open(self._place.partial, flags, 0o600)
-            forget_inherited(self._handle)
-            self._place.hold()
+        self._handle = self._place.make_file()
         if entry.holes:
             with told(self._place.final):
                 taken = write_around(self._handle, entry, self._digested(blocks))

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from strongroom.adapters.sources.attributes import forget_inherited
 from strongroom.adapters.sources.errors import TargetFailed, printable, reason
 from strongroom.adapters.sources.folder import remove_tree
 from strongroom.errors import PartlyDone, Refused
@@ -35,17 +36,31 @@ class Destination:
         self._aside = short + _ASIDE + mark
         self._parent = parent or b"."
         self._overwrite = overwrite
-        self._held = -1
+        self._held: list[int] = []
         self._check_free()
         with told(self.final):
             os.makedirs(self._parent, exist_ok=True)
 
-    def hold(self) -> None:
+    def make_file(self, suffix: bytes = b"") -> int:
+        """Make the partial file, or one beside it, for nobody else to read, and hold it.
+
+        Returns a descriptor to write to. A suffix is a hyphen and lower-case letters, as sweeps
+        know it.
+        """
+        path = self.partial + suffix
+        with told(self.final):
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            forget_inherited(handle)
+            self.hold(suffix)
+        return handle
+
+    def hold(self, suffix: bytes = b"") -> None:
         """Keep sweeps away from the partial one, which was just made, until it is abandoned."""
-        self._held = os.open(self.partial, os.O_RDONLY | os.O_NOFOLLOW)
+        held = os.open(self.partial + suffix, os.O_RDONLY | os.O_NOFOLLOW)
+        self._held.append(held)
         # Where a file system has no such locks, no sweep gets one either, and nothing is swept.
         with contextlib.suppress(OSError):
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def publish(self, companions: tuple[bytes, ...] = ()) -> None:
         """Give the partial one its final name; durable when this returns.
@@ -89,9 +104,8 @@ class Destination:
         """Remove the partial one."""
         with contextlib.suppress(FileNotFoundError):
             remove(self.partial)
-        if self._held >= 0:
-            os.close(self._held)
-            self._held = -1
+        while self._held:
+            os.close(self._held.pop())
 
     def _check_free(self) -> None:
         if not os.path.lexists(self.final) or self._overwrite or _is_empty_folder(self.final):
@@ -112,7 +126,7 @@ def sweep_partial(path: Path) -> list[Path]:
     parent = parent or b"."
     leftover = re.compile(
         re.escape(name[:_NAME_BYTES_MAX])
-        + rb"(%b|%b)[0-9a-f]{16}(-[a-z]+)?" % (re.escape(_PARTIAL), re.escape(_ASIDE))
+        + rb"(%b|%b)[0-9a-f]{16}((?:-[a-z]+)*)" % (re.escape(_PARTIAL), re.escape(_ASIDE))
     )
     aside: list[Path] = []
     with told(os.fsencode(path)):

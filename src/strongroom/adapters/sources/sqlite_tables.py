@@ -17,7 +17,7 @@ from contextlib import closing
 from typing import Final
 
 from strongroom.adapters.sources.errors import printable
-from strongroom.adapters.sources.partial import told
+from strongroom.adapters.sources.partial import Destination, told
 from strongroom.adapters.sources.sqlite_facts import database_uri
 from strongroom.crypto.hashing import Digest
 from strongroom.errors import Damaged
@@ -25,15 +25,17 @@ from strongroom.errors import Damaged
 # The file format's write and read versions: 1 is rollback journal, 2 is write-ahead log.
 _VERSIONS_AT: Final = 18
 _ROLLBACK_VERSIONS: Final = b"\x01\x01"
-_SUFFIX: Final = b".tables"
+_SUFFIX: Final = b"-tables"
 
 
-def keep_tables(path: bytes, tables: Sequence[str]) -> int:
-    """Replace the database by one of just these tables; return how many triggers are left out.
+def keep_tables(place: Destination, tables: Sequence[str]) -> int:
+    """Replace the partial database by one of just these tables; return the triggers left out.
 
     Their rows are compared on both sides. Raises Damaged where a table cannot be taken out.
     """
-    alone = path + _SUFFIX
+    path, alone = place.partial, place.partial + _SUFFIX
+    # `VACUUM` takes a file that is there and empty, and would make one that others can read.
+    handle = place.make_file(_SUFFIX)
     try:
         with told(path):
             versions = _set_versions(path, _ROLLBACK_VERSIONS)
@@ -47,9 +49,10 @@ def keep_tables(path: bytes, tables: Sequence[str]) -> int:
             ) from error
         with told(path):
             _set_versions(alone, versions)
-            _dress_alike(path, alone)
+            _dress_alike(path, handle)
             os.rename(alone, path)
     finally:
+        os.close(handle)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(alone)
     return triggers
@@ -86,7 +89,7 @@ def _take_out(path: bytes, alone: bytes, tables: Sequence[str]) -> int:
         for (name,) in names:
             if name not in wanted and not name.startswith("sqlite_"):
                 whole.execute(f"DROP TABLE {_quoted(name)}")
-        whole.execute("VACUUM INTO ?", (os.fsdecode(alone),))
+        whole.execute("VACUUM INTO ?", (database_uri(os.path.abspath(alone), "mode=rw"),))
     uri = database_uri(os.path.abspath(alone), "mode=ro&immutable=1")
     with closing(sqlite3.connect(uri, uri=True)) as found:
         for table, before in wanted.items():
@@ -121,11 +124,11 @@ def _set_versions(path: bytes, versions: bytes) -> bytes:
     return before
 
 
-def _dress_alike(path: bytes, alone: bytes) -> None:
+def _dress_alike(path: bytes, handle: int) -> None:
     """Give the new file owner and mode of the one that it replaces."""
     info = os.stat(path, follow_symlinks=False)
-    os.chown(alone, info.st_uid, info.st_gid)
-    os.chmod(alone, info.st_mode & 0o7777)
+    os.fchown(handle, info.st_uid, info.st_gid)
+    os.fchmod(handle, info.st_mode & 0o7777)
 
 
 def _quoted(name: str) -> str:

@@ -59,7 +59,7 @@ class SqliteTarget:
             if entry.size_bytes:
                 self._compare_content(comparison)
             if self._tables:
-                self._triggers = keep_tables(self._file.place.partial, self._tables)
+                self._triggers = keep_tables(self._file.place, self._tables)
             self._file.place.refuse_companions(COMPANIONS)
             self._file.place.publish(COMPANIONS)
             self.compared = comparison.names
