@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from strongroom.adapters.sources.partial import Destination
-from strongroom.adapters.sources.sqlite_facts import shape
+from strongroom.adapters.sources.sqlite_facts import database_facts, shape
 from strongroom.adapters.sources.sqlite_tables import keep_tables
 from strongroom.errors import Damaged
 from tests.adapters.sources.trees import token
@@ -58,6 +58,64 @@ def bomb(tmp_path: Path) -> Path:
     data[28:32] = struct.pack(">I", pages + LEVELS)
     path.write_bytes(data)
     return path
+
+
+def make_slow(path: Path, bytes_each: int) -> Path:
+    """Make a file whose every row costs as much as making and reading that many bytes."""
+    cost = f"length(hex(zeroblob({bytes_each} + x)))"
+    with closing(sqlite3.connect(path)) as made, made:
+        for table, rest in (
+            ("checked", f"CHECK ({cost} > 0)"),
+            ("computed", f"y AS ({cost}) NOT NULL"),
+        ):
+            made.execute(f"CREATE TABLE {table} (x)")
+            rows = ((number,) for number in range(20_000))
+            made.executemany(f"INSERT INTO {table} VALUES (?)", rows)
+            # Written after the rows, which would cost as much to insert.
+            made.execute("PRAGMA writable_schema=ON")
+            statement = f"CREATE TABLE {table} (x, {rest})"
+            made.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (statement, table))
+    return path
+
+
+@pytest.mark.parametrize("bytes_each", [400_000_000, 400_000], ids=["giant", "many"])
+def test_costly_expressions_do_not_keep_a_backup_busy(tmp_path: Path, bytes_each: int) -> None:
+    path = make_slow(tmp_path / "slow.db", bytes_each)
+    began = time.monotonic()
+    with closing(sqlite3.connect(path)) as connection:
+        found = database_facts(connection, seconds_max=0.2)
+    assert time.monotonic() - began < 10
+    assert found["quick_check"] in ("string or blob too big", "interrupted")
+    assert found["rows"] == {"checked": 20_000, "computed": 20_000}
+
+
+@pytest.mark.parametrize(
+    ("bytes_each", "why"),
+    [(400_000_000, "too big"), (400_000, "longer than an honest database")],
+    ids=["giant", "many"],
+)
+def test_costly_expressions_do_not_keep_a_restore_busy(
+    tmp_path: Path, bytes_each: int, why: str
+) -> None:
+    place = restored(make_slow(tmp_path / "slow.db", bytes_each))
+    began = time.monotonic()
+    with pytest.raises(Damaged, match=why):
+        keep_tables(place, ["computed"], seconds_max=0.2)
+    assert time.monotonic() - began < 10
+    place.abandon()
+
+
+def test_rows_as_large_as_their_file_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.db"
+    with closing(sqlite3.connect(path)) as made, made:
+        made.execute("CREATE TABLE large (x, digits AS (hex(x)) NOT NULL)")
+        made.execute("INSERT INTO large VALUES (zeroblob(9000000))")
+    with closing(sqlite3.connect(path)) as connection:
+        found = database_facts(connection)
+    assert (found["quick_check"], found["rows"]) == ("ok", {"large": 1})
+    place = restored(path)
+    assert keep_tables(place, ["large"]) == 0
+    place.abandon()
 
 
 def restored(path: Path) -> Destination:

@@ -5,20 +5,26 @@ the settings that the file carries. What goes: every other table, every view, an
 because a trigger speaks of tables that may not be there. A foreign key to a table that is not there
 stays in the statement; SQLite minds only when `foreign_keys` is on and rows are written.
 
-The file is hostile until proved otherwise: nothing of its schema is executed but what `VACUUM`
-needs to write its indexes, and no function of ours is in reach.
+The file is hostile until proved otherwise. Of its schema SQLite evaluates generated columns and the
+expressions of indexes; neither CHECK constraints nor triggers, and no function of ours is in reach.
+What they may compute is bounded in size, and the whole in time.
 """
 
 import contextlib
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Final
 
 from strongroom.adapters.sources.errors import printable
 from strongroom.adapters.sources.partial import Destination, told
-from strongroom.adapters.sources.sqlite_facts import database_uri
+from strongroom.adapters.sources.sqlite_facts import (
+    bound_expressions,
+    database_uri,
+    interrupted_after,
+    seconds_to_read,
+)
 from strongroom.crypto.hashing import Digest
 from strongroom.errors import Damaged
 
@@ -26,9 +32,15 @@ from strongroom.errors import Damaged
 _VERSIONS_AT: Final = 18
 _ROLLBACK_VERSIONS: Final = b"\x01\x01"
 _SUFFIX: Final = b"-tables"
+TAKE_OUT_SECONDS_MAX: Final = 300.0
+"""For each side, for a small database; a large one gets TAKE_OUT_FACTOR times what counting gets
+for its size, because rows are digested one by one."""
+TAKE_OUT_FACTOR: Final = 10
 
 
-def keep_tables(place: Destination, tables: Sequence[str]) -> int:
+def keep_tables(
+    place: Destination, tables: Sequence[str], seconds_max: float = TAKE_OUT_SECONDS_MAX
+) -> int:
     """Replace the partial database by one of just these tables; return the triggers left out.
 
     Their rows are compared on both sides. Raises Damaged where a table cannot be taken out.
@@ -40,11 +52,11 @@ def keep_tables(place: Destination, tables: Sequence[str]) -> int:
         with told(path):
             versions = _set_versions(path, _ROLLBACK_VERSIONS)
         try:
-            triggers = _take_out(path, alone, tables)
+            triggers = _take_out(path, alone, tables, seconds_max)
         except sqlite3.Error as error:
             raise Damaged(
                 f"{', '.join(tables)!a:.120} cannot be taken out of the restored database",
-                str(error),
+                _cause(error),
                 "Restore the whole database without --only.",
             ) from error
         with told(path):
@@ -58,44 +70,71 @@ def keep_tables(place: Destination, tables: Sequence[str]) -> int:
     return triggers
 
 
-def _take_out(path: bytes, alone: bytes, tables: Sequence[str]) -> int:
+def _take_out(path: bytes, alone: bytes, tables: Sequence[str], seconds_max: float) -> int:
     uri = database_uri(os.path.abspath(path), "mode=rw")
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as whole:
         # Its bytes are thrown away when this fails, so it needs no journal and no waiting.
         for setting in ("journal_mode=OFF", "synchronous=OFF", "trusted_schema=OFF"):
             whole.execute(f"PRAGMA {setting}")
-        # Pages that name each other many times over would be more rows than any disk holds.
-        (verdict,) = whole.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise Damaged(
-                f"{', '.join(tables)!a:.120} cannot be taken out of a database that is not sound",
-                printable(verdict.encode()),
-                "Restore the whole database without --only.",
-            )
-        wanted = {table: _sum_rows(whole, table) for table in tables}
-        triggers = sum(
-            str(table) in tables
-            for (table,) in whole.execute("SELECT tbl_name FROM sqlite_master WHERE type='trigger'")
-        )
-        # A virtual table owns no page, and its module may not be here to drop it; without its
-        # row, the tables behind it are tables like others.
-        whole.execute("PRAGMA writable_schema=ON")
-        whole.execute(
-            "DELETE FROM sqlite_master WHERE type IN ('view', 'trigger')"
-            " OR (type = 'table' AND rootpage = 0)"
-        )
-        whole.execute("PRAGMA writable_schema=RESET")
-        names = whole.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        for (name,) in names:
-            if name not in wanted and not name.startswith("sqlite_"):
-                whole.execute(f"DROP TABLE {_quoted(name)}")
-        whole.execute("VACUUM INTO ?", (database_uri(os.path.abspath(alone), "mode=rw"),))
+        with _bounded(whole, seconds_max):
+            _check_sound(whole, tables)
+            wanted = {table: _sum_rows(whole, table) for table in tables}
+            triggers = _drop_others(whole, tables)
+            # A URI, because a name may hold any byte, and one that makes no file.
+            into = database_uri(os.path.abspath(alone), "mode=rw")
+            whole.execute("VACUUM INTO ?", (into,))
     uri = database_uri(os.path.abspath(alone), "mode=ro&immutable=1")
-    with closing(sqlite3.connect(uri, uri=True)) as found:
+    with closing(sqlite3.connect(uri, uri=True)) as found, _bounded(found, seconds_max):
         for table, before in wanted.items():
             if _sum_rows(found, table) != before:
                 raise Damaged(f"the table {printable(table.encode())} came out with other rows")
     return triggers
+
+
+@contextlib.contextmanager
+def _bounded(connection: sqlite3.Connection, seconds_max: float) -> Iterator[None]:
+    bound_expressions(connection)
+    seconds = seconds_max + TAKE_OUT_FACTOR * seconds_to_read(connection)
+    with interrupted_after(connection, seconds):
+        yield
+
+
+def _check_sound(whole: sqlite3.Connection, tables: Sequence[str]) -> None:
+    """Refuse pages that name each other many times over: more rows than any disk holds."""
+    (verdict,) = whole.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise Damaged(
+            f"{', '.join(tables)!a:.120} cannot be taken out of a database that is not sound",
+            printable(verdict.encode()),
+            "Restore the whole database without --only.",
+        )
+
+
+def _drop_others(whole: sqlite3.Connection, tables: Sequence[str]) -> int:
+    """Drop all but these tables; return how many triggers of theirs are gone."""
+    triggers = sum(
+        str(table) in tables
+        for (table,) in whole.execute("SELECT tbl_name FROM sqlite_master WHERE type='trigger'")
+    )
+    # A virtual table owns no page, and its module may not be here to drop it; without its
+    # row, the tables behind it are tables like others.
+    whole.execute("PRAGMA writable_schema=ON")
+    whole.execute(
+        "DELETE FROM sqlite_master WHERE type IN ('view', 'trigger')"
+        " OR (type = 'table' AND rootpage = 0)"
+    )
+    whole.execute("PRAGMA writable_schema=RESET")
+    names = whole.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    for (name,) in names:
+        if name not in tables and not name.startswith("sqlite_"):
+            whole.execute(f"DROP TABLE {_quoted(name)}")
+    return triggers
+
+
+def _cause(error: sqlite3.Error) -> str:
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+        return "it takes longer than an honest database of this size needs"
+    return str(error)
 
 
 def _sum_rows(connection: sqlite3.Connection, table: str) -> tuple[int, str]:
