@@ -30,6 +30,8 @@ OF_A_CLIENT = ("backup", "browse", "snapshots", "vault")
 DISTURBED = 0.45
 STARVED = 0.08
 SMALL_DISKS = (4096, 65_536, 400_000)
+NOT_BEGUN = "Could not import runpy module"
+"""What the interpreter says when Ctrl-C comes before it has found the program."""
 DEADLY = (signal.SIGKILL,) * 6 + (signal.SIGINT, signal.SIGTERM)
 # What a command may end with, beside failing for a good reason, while things come and go.
 BUSY_CODES = {0, 3}
@@ -128,6 +130,9 @@ def look(world: ThrashWorld, ended: Ended) -> None:
         frames = re.findall(r'^ *File ".*/strongroom/.*$', ended.err, re.MULTILINE)
         if "cli.main import run" in ended.err or any("__main__" not in line for line in frames):
             world.find(ended, "shows a traceback")
+        return
+    if signal.SIGINT in ended.signals and ended.err.startswith(NOT_BEGUN):
+        world.count("interrupted before the program began")
         return
     if ended.code == 130 and signal.SIGINT in ended.signals:
         world.count("interrupted")
