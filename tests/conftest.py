@@ -6,6 +6,7 @@ because Python reports every connect, bind and look-up to it.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.support.postgres_servers"]
+# A shell lets what it starts in the background ignore Ctrl-C, and so would every process that a
+# test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Where test data and further servers of PostgreSQL are, and how long to thrash.
 KEPT_SETTINGS = {
     "STRONGROOM_POSTGRES",
