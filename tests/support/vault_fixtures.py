@@ -11,6 +11,7 @@ from strongroom.database import Database
 from strongroom.errors import Damaged
 from strongroom.ids import Token
 from strongroom.locations import Copies
+from strongroom.placement import FullCopies
 from strongroom.vault import Entry, EntryUnreadable, SessionKeys, Target, Vault, WorkerKeys
 from strongroom.vault.backup import SnapshotWriter, SourceOutcome
 from strongroom.vault.source import Facts
@@ -143,7 +144,7 @@ class TestVault:
         self.sequence = 0
 
     def open(self, database: Database) -> Vault:
-        return Vault(self.place, self.copies, database, self.worker, self.token)
+        return Vault(self.place, FullCopies(self.copies), database, self.worker, self.token)
 
     def deal(self) -> SessionKeys:
         session = self.token(16).hex()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.errors import Damaged, StrongroomError, UsageError
 from strongroom.locations import Copies
+from strongroom.placement import FullCopies
 from strongroom.vault import Vault
 from strongroom.vault.codec import Zstandard
 from strongroom.vault.pack import PackBuilder, StreamType
@@ -195,7 +196,7 @@ def test_a_location_that_cannot_be_listed_is_told_and_the_others_are_checked() -
     for method, kind in (("list", "unavailable"), ("get", "unavailable")):
         bad = MisbehavingLocation(vault.locations["a"], always(method, Fault.FAIL_BEFORE))
         copies = Copies({"a": bad, "b": vault.locations["b"]})
-        used = Vault(vault.place, copies, vault.database, vault.worker, vault.token)
+        used = Vault(vault.place, FullCopies(copies), vault.database, vault.worker, vault.token)
         findings = used.check(checked, read=True).findings
         assert {(one.kind, one.location) for one in findings} == {(kind, "a")}
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.errors import Damaged, UsageError
+from strongroom.placement import FullCopies
 from strongroom.vault import Entry, SessionKeys, Vault, WorkerKeys
 from strongroom.vault.index import Index
 from tests.support.vault_fixtures import (
@@ -250,7 +251,7 @@ def test_another_writers_segments_are_learnt_for_reading_only() -> None:
     vault = TestVault()
     written = vault.write({"s": tree(a=TEXT)})
     other = WorkerKeys(b"\x08" * 32, vault.worker.structure, b"\x09" * 32)
-    rebuilt = Vault(vault.place, vault.copies, open_sqlite(None), other, vault.token)
+    rebuilt = Vault(vault.place, FullCopies(vault.copies), open_sqlite(None), other, vault.token)
     vault.learn(written, rebuilt)
     assert vault.restore(written, "s", rebuilt).files == {b"a": TEXT}
     with rebuilt.write(lambda _: None) as writer:

@@ -5,6 +5,7 @@ import pytest
 from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.errors import Damaged
 from strongroom.locations import Copies, LocationUnavailable
+from strongroom.placement import FullCopies
 from strongroom.vault import SessionKeys, Vault
 from strongroom.vault.codec import Zstandard
 from strongroom.vault.index import Index
@@ -97,7 +98,9 @@ def test_many_chunks_go_to_the_index_while_the_attempt_runs() -> None:
 def test_a_whole_backup_stops_where_no_pack_can_be_placed() -> None:
     vault = TestVault()
     bad = MisbehavingLocation(MemoryLocation("a"), always("put", Fault.FAIL_BEFORE))
-    used = Vault(vault.place, Copies({"a": bad}), vault.database, vault.worker, vault.token)
+    used = Vault(
+        vault.place, FullCopies(Copies({"a": bad})), vault.database, vault.worker, vault.token
+    )
     with used.write(lambda _: None) as writer:
         writer.add(source_name("s"), tree(a=TEXT), vault.deal())
         for _ in range(2):

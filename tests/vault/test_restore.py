@@ -7,6 +7,7 @@ import pytest
 from strongroom.crypto.hashing import content_hash
 from strongroom.errors import Damaged
 from strongroom.locations import Copies
+from strongroom.placement import FullCopies
 from strongroom.vault import Entry, SessionKeys
 from strongroom.vault.codec import Zstandard
 from strongroom.vault.index_rows import SegmentPlace
@@ -24,6 +25,11 @@ CODEC = Zstandard()
 PLACE = VaultPlace("11" * 16, "22" * 16, "33" * 16, "normal")
 KEYS = SessionKeys("55" * 16, b"\x01" * 32, None)
 KEY = b"\x02" * 32
+
+
+def open_reader(location: MemoryLocation, threads: int) -> SegmentReader:
+    copies = FullCopies(Copies({"a": location}))
+    return SegmentReader(PLACE, copies, {KEYS.session: KEYS}, CODEC, threads)
 
 
 def store(location: MemoryLocation, segments: Sequence[Sequence[bytes]]) -> dict[int, SegmentPlace]:
@@ -66,7 +72,7 @@ def restore(
         seen.append(one.done_bytes)
 
     root = Root({}, "", len(lines), content_hash(lines).hex(), data_chunks)
-    with SegmentReader(PLACE, Copies({"a": location}), {KEYS.session: KEYS}, CODEC, 2) as reader:
+    with open_reader(location, 2) as reader:
         recipe = StreamReader(reader, [(0, 0, 1)], places)
         data = StreamReader(reader, [(1, 0, len(chunks))], places)
         try:
@@ -133,7 +139,7 @@ def test_data_that_no_line_uses_is_refused() -> None:
 def test_runs_beyond_a_segment_are_refused() -> None:
     location = MemoryLocation()
     places = store(location, [[b"a", b"b"]])
-    with SegmentReader(PLACE, Copies({"a": location}), {KEYS.session: KEYS}, CODEC, 1) as reader:
+    with open_reader(location, 1) as reader:
         with pytest.raises(Damaged, match="not there"):
             list(StreamReader(reader, [(0, 1, 2)], places).rest())
         assert b"".join(StreamReader(reader, [(0, 1, 1), (0, 0, 2)], places).rest()) == b"bab"
@@ -145,7 +151,7 @@ def test_what_is_held_is_bounded() -> None:
     chunks = [bytes([n]) * (4 << 20) for n in range(12)]
     places = store(location, [[chunk] for chunk in chunks])
     order = [*range(12), *range(12), 0, 11, 0]
-    with SegmentReader(PLACE, Copies({"a": location}), {KEYS.session: KEYS}, CODEC, 2) as reader:
+    with open_reader(location, 2) as reader:
         stream = StreamReader(reader, [(n, 0, 1) for n in order], places)
         for n in order:
             (block,) = stream.take(1)

@@ -10,6 +10,7 @@ import pytest
 from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.errors import Damaged
 from strongroom.locations import Copies
+from strongroom.placement import FullCopies
 from strongroom.vault import Entry, SessionKeys, Vault, WorkerKeys
 from strongroom.vault.recipe import decode_line, encode_line
 from tests.support.memory_location import MemoryLocation
@@ -29,7 +30,9 @@ def test_frozen_vaults_are_read(frozen: dict[str, Any]) -> None:
         *(bytes.fromhex(frozen[name]) for name in ("dedup", "structure", "writer_seed"))
     )
     place = Vault.Place(frozen["install"], frozen["client"], frozen["vault"], frozen["class"])
-    vault = Vault(place, Copies({"a": location}), open_sqlite(None), worker, counting_token())
+    vault = Vault(
+        place, FullCopies(Copies({"a": location})), open_sqlite(None), worker, counting_token()
+    )
     keys = {
         session: SessionKeys(
             session, bytes.fromhex(one["inner"]), one["outer"] and bytes.fromhex(one["outer"])

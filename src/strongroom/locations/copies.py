@@ -100,15 +100,19 @@ class Copies:
         accept: Callable[[bytes], object],
         start: int = 0,
         length: int | None = None,
+        besides: str | None = None,
     ) -> bytes:
         """Return the bytes of the first copy that `accept` does not refuse with Damaged.
 
-        Raises Damaged when a copy was read and none accepted, ObjectMissing when every location
-        answered that it has none, LocationUnavailable otherwise.
+        The location named `besides` is not asked. Raises Damaged when a copy was read and none
+        accepted, ObjectMissing when every location answered that it has none, LocationUnavailable
+        otherwise.
         """
         limit = OBJECT_BYTES_MAX if length is None else length
         errors: dict[str, StrongroomError] = {}
         for name in self._reading_order():
+            if name == besides:
+                continue
             try:
                 # One byte more than an object may have shows a forged giant without loading it.
                 asked = limit + 1 if length is None else limit
@@ -255,7 +259,8 @@ def _most_telling(key: str, errors: Mapping[str, StrongroomError]) -> Strongroom
         damage.__cause__ = next(iter(damaged.values()))
         return damage
     if all(isinstance(error, ObjectMissing) for error in errors.values()):
-        return ObjectMissing(f"{key} is missing", f"asked {', '.join(sorted(errors))}")
+        asked = ", ".join(sorted(errors)) or "no location"
+        return ObjectMissing(f"{key} is missing", f"asked {asked}")
     return _unavailable(f"{key} cannot be read", errors)
 
 

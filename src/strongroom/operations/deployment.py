@@ -13,6 +13,7 @@ from strongroom.errors import StrongroomError
 from strongroom.facts import Fact, FactValue
 from strongroom.ids import ClientId, InstallId, Token, VaultId
 from strongroom.locations import Copies, Location
+from strongroom.placement import FullCopies, Placement
 from strongroom.quorum import Custodian, LocalCustodian, Roster
 from strongroom.vault import Source, Target, Vault, WorkerKeys
 
@@ -136,12 +137,16 @@ class Deployment:
         """Open a client's vault with the worker's keys, which are unsealed where not given."""
         return Vault(
             Vault.Place(self.install, client.id, client.vault, client.vault_class),
-            self.copies,
+            self.placement(client),
             index,
             keys or self.worker_keys(client),
             self.tools.token,
             self.tools.threads,
         )
+
+    def placement(self, client: Client) -> Placement:
+        """Return how the packs of a client's vault lie over the locations."""
+        return FullCopies(self.copies)
 
     def worker_keys(self, client: Client) -> WorkerKeys:
         """Unseal what the worker keeps for a client; it holds no content key."""

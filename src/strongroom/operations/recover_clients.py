@@ -228,7 +228,7 @@ def _open_newest(
 def _vault(rebuild: _Rebuild, index: Database, keys: WorkerKeys) -> Vault:
     deployment, client = rebuild.deployment, rebuild.client
     place = Vault.Place(deployment.install, client.id, client.vault, client.vault_class)
-    return Vault(place, deployment.copies, index, keys, deployment.tools.token)
+    return Vault(place, deployment.placement(client), index, keys, deployment.tools.token)
 
 
 def _structure_key(rebuild: _Rebuild, history: History, one: Shown) -> bytes:

@@ -15,7 +15,7 @@ from strongroom.crypto.hashing import Digest, keyed_hash, statement_hash
 from strongroom.crypto.sealing import KEY_BYTES, SALT_BYTES, derive
 from strongroom.errors import UsageError
 from strongroom.ids import ID_BYTES, Token
-from strongroom.locations import Copies
+from strongroom.placement import Placement
 from strongroom.vault.chunker import RECIPE_PROFILE, Chunker
 from strongroom.vault.index import Index
 from strongroom.vault.index_object import encode_index
@@ -107,7 +107,7 @@ class Tools:
     """What a writer works with."""
 
     place: VaultPlace
-    copies: Copies
+    placement: Placement
     index: Index
     keys: WorkerKeys
     token: Token
@@ -126,7 +126,7 @@ class SnapshotWriter:
         self._high = place.vault_class == "high"
         self._known = KnownChunks(tools.index, self._next_segment, shared=not self._high)
         self._line = SealingLine(place.vault_bytes, tools.codec, tools.threads, self._take)
-        self._packs = PackLine(place.root, tools.copies, self._close_pack)
+        self._packs = PackLine(place.root, tools.placement, self._close_pack)
         self._sink = Sink(self._known, self._number, self._line.submit, tools.token)
         self._file_key = keyed_hash(derive(tools.keys.dedup, "file-cache"))
         self._numbers: dict[bytes, int] = {}
@@ -164,8 +164,9 @@ class SnapshotWriter:
     @property
     def sent_bytes(self) -> int:
         """Return the bytes sent to all locations that answered."""
-        copies = self._tools.copies
-        return self.stored_bytes * (len(copies.locations) - len(copies.failures))
+        copies = self._tools.placement.copies
+        answering = len(copies.locations) - len(copies.failures)
+        return self._packs.sent_bytes + self._index_bytes * answering
 
     @property
     def sessions(self) -> tuple[str, ...]:
@@ -222,7 +223,7 @@ class SnapshotWriter:
         )
         data = envelope.encode()
         digest = envelope.statement.hash
-        tools.copies.put(tools.place.index_key(digest), data)
+        tools.placement.copies.put(tools.place.index_key(digest), data)
         self._index_bytes += len(data)
         tools.index.name_attempt(self._attempt, sequence, digest)
         return digest

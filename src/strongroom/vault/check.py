@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from strongroom.crypto.hashing import content_hash, keyed_hash
 from strongroom.crypto.sealing import derive
 from strongroom.errors import Damaged
-from strongroom.locations import Copies, Location, LocationUnavailable, ObjectMissing
+from strongroom.locations import Location, LocationUnavailable, ObjectMissing
+from strongroom.placement import Holding, Placement
 from strongroom.vault.index_rows import SegmentPlace
 from strongroom.vault.pack import PackedSegment, StreamType
 from strongroom.vault.place import Progress, VaultPlace
@@ -51,22 +52,26 @@ class ReadReport:
 
 @dataclass(slots=True)
 class Expected:
-    """What the locations should hold: sizes where known, and how many snapshots need each."""
+    """What each location should hold of every object, and how many snapshots need the object."""
 
-    sizes: dict[str, int | None] = field(default_factory=dict)
+    holdings: dict[str, Mapping[str, Holding]] = field(default_factory=dict)
     snapshots: dict[str, int] = field(default_factory=dict)
-    judges: dict[str, Callable[[bytes], object]] = field(default_factory=dict)
 
-    def need(self, key: str, size: int | None, judge: Callable[[bytes], object]) -> None:
-        """Note that one more snapshot needs this object; `judge` raises Damaged for other bytes."""
-        self.sizes[key] = size
-        self.judges[key] = judge
+    @property
+    def total_bytes(self) -> int:
+        """Return how much that is at all locations, as far as sizes are known."""
+        return sum(one.size_bytes or 0 for each in self.holdings.values() for one in each.values())
+
+    def need(self, key: str, holdings: Callable[[], Mapping[str, Holding]]) -> None:
+        """Note that one more snapshot needs this object; its holdings are asked for once."""
+        if key not in self.holdings:
+            self.holdings[key] = holdings()
         self.snapshots[key] = self.snapshots.get(key, 0) + 1
 
 
 def check_copies(
     place: VaultPlace,
-    copies: Copies,
+    placement: Placement,
     expected: Expected,
     named: frozenset[str],
     read: Callable[[int], None] | None,
@@ -77,23 +82,27 @@ def check_copies(
     """
     findings: list[Finding] = []
     orphans: list[tuple[str, str]] = []
+    known = named | expected.holdings.keys()
     done = 0
-    for name, location in copies.locations.items():
+    for name, location in placement.copies.locations.items():
         try:
             sizes = _list(place, location)
         except LocationUnavailable as err:
             findings.append(Finding("unavailable", name, "", 0, str(err)))
             continue
-        orphans += [(name, key) for key in sizes if key not in expected.sizes and key not in named]
-        for key, size in expected.sizes.items():
-            kind, why = _compare(key, size, sizes)
+        orphans += [(name, key) for key in sizes if placement.object_of(key) not in known]
+        for key, holdings in expected.holdings.items():
+            holding = holdings.get(name)
+            if holding is None:
+                continue
+            kind, why = _compare(holding, sizes)
             if not kind and read is not None:
-                kind, why = _read(location, key, expected.judges[key])
-                done += sizes[key]
+                kind, why = _read(location, holding)
+                done += sizes[holding.key]
                 read(done)
             if kind:
-                findings.append(Finding(kind, name, key, expected.snapshots[key], why))
-    return CheckReport(len(expected.sizes), done, tuple(findings), tuple(orphans))
+                findings.append(Finding(kind, name, holding.key, expected.snapshots[key], why))
+    return CheckReport(len(expected.holdings), done, tuple(findings), tuple(orphans))
 
 
 def _list(place: VaultPlace, location: Location) -> dict[str, int]:
@@ -104,17 +113,18 @@ def _list(place: VaultPlace, location: Location) -> dict[str, int]:
     }
 
 
-def _compare(key: str, size: int | None, sizes: Mapping[str, int]) -> tuple[str, str]:
-    if key not in sizes:
+def _compare(holding: Holding, sizes: Mapping[str, int]) -> tuple[str, str]:
+    found, wanted = sizes.get(holding.key), holding.size_bytes
+    if found is None:
         return "missing", "the location does not list it"
-    if size is not None and sizes[key] != size:
-        return "damaged", f"{sizes[key]} of {size} bytes"
+    if wanted is not None and found != wanted:
+        return "damaged", f"{found} of {wanted} bytes"
     return "", ""
 
 
-def _read(location: Location, key: str, judge: Callable[[bytes], object]) -> tuple[str, str]:
+def _read(location: Location, holding: Holding) -> tuple[str, str]:
     try:
-        judge(location.get(key))
+        holding.judge(location.get(holding.key))
     except LocationUnavailable as err:
         return "unavailable", str(err)
     except ObjectMissing as err:

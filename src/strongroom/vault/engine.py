@@ -13,7 +13,7 @@ from strongroom.crypto.signing import key_id
 from strongroom.database import Database
 from strongroom.errors import Damaged
 from strongroom.ids import Token, WriterId
-from strongroom.locations import Copies
+from strongroom.placement import FullCopies, Holding, Placement
 from strongroom.vault import compare, retention
 from strongroom.vault.backup import SnapshotWriter, Tools
 from strongroom.vault.check import (
@@ -86,14 +86,15 @@ class Vault:
     def __init__(
         self,
         place: VaultPlace,
-        copies: Copies,
+        placement: Placement,
         index: Database,
         keys: WorkerKeys,
         token: Token,
         threads: int = 2,
     ) -> None:
         self._place = place
-        self._copies = copies
+        self._placement = placement
+        self._copies = placement.copies
         self._index = Index(index)
         self._keys = keys
         self._token = token
@@ -104,7 +105,7 @@ class Vault:
         """Begin a snapshot; what an earlier attempt left unfinished is swept from the index."""
         tools = Tools(
             self._place,
-            self._copies,
+            self._placement,
             self._index,
             self._keys,
             self._token,
@@ -185,24 +186,39 @@ class Vault:
             structure = snapshot.structure
             digest = bytes.fromhex(snapshot.index_hash)
             judge = partial(self._judge_index, structure.writer_public, snapshot.sequence, digest)
-            expected.need(self._place.index_key(digest), None, judge)
+            key = self._place.index_key(digest)
+            expected.need(key, partial(FullCopies(self._copies).holdings, key, None, judge))
             try:
                 places = self._places(structure, range(structure.segment_count))
             except Damaged as err:
                 findings.append(Finding("unknown", "", str(snapshot.sequence), 1, str(err)))
                 continue
             for pack in {place.pack for place in places.values()}:
-                expected.need(self._key_of(pack), sizes[pack], partial(judge_pack, pack))
-        total = sum(size or 0 for size in expected.sizes.values()) * len(self._copies.locations)
+                key = self._key_of(pack)
+                expected.need(key, partial(self.holdings, pack, sizes[pack]))
+        total = expected.total_bytes
         report = check_copies(
             self._place,
-            self._copies,
+            self._placement,
             expected,
             frozenset(self._key_of(pack) for pack in sizes),
             (lambda done: progress(HowFar(done, total))) if read else None,
         )
         return CheckReport(
             report.objects, report.bytes_read, (*findings, *report.findings), report.orphans
+        )
+
+    def holdings(self, pack: str, size_bytes: int) -> Mapping[str, Holding]:
+        """Return what each location should hold of a pack; needs no content key."""
+        return self._placement.holdings(self._key_of(pack), size_bytes, partial(judge_pack, pack))
+
+    def remake(self, name: str, pack: str, size_bytes: int) -> bytes:
+        """Return what the location of this name should hold of a pack, made from the others.
+
+        Raises Damaged, ObjectMissing or LocationUnavailable where they do not have enough.
+        """
+        return self._placement.remake(
+            name, self._key_of(pack), size_bytes, partial(judge_pack, pack)
         )
 
     def read_data(
@@ -224,7 +240,7 @@ class Vault:
             return read_segments(reader, list(places.values()), ids, progress)
 
     def _reader(self, keys: Mapping[str, SessionKeys]) -> SegmentReader:
-        return SegmentReader(self._place, self._copies, keys, self._codec, self._threads)
+        return SegmentReader(self._place, self._placement, keys, self._codec, self._threads)
 
     def _places(
         self, structure: SnapshotStructure, numbers: Iterable[int]
@@ -277,9 +293,9 @@ class Vault:
                 tail, self._keys.structure, self._place.vault_bytes, pack, self._codec
             )
 
-        foot = self._copies.get(key, accept_foot, -FOOT_BYTES, FOOT_BYTES)
+        foot = self._placement.get(key, accept_foot, -FOOT_BYTES, FOOT_BYTES)
         length = trailer_bytes(foot, pack)
-        self._copies.get(key, accept_tail, -length, length)
+        self._placement.get(key, accept_tail, -length, length)
         return tuple(found)
 
     def _key_of(self, pack: str) -> str:

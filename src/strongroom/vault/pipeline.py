@@ -13,7 +13,7 @@ from typing import Final
 
 from strongroom.crypto.hashing import Bytes
 from strongroom.errors import Damaged
-from strongroom.locations import Copies
+from strongroom.placement import Placement
 from strongroom.vault.keys import SessionKeys
 from strongroom.vault.pack import Pack, PackBuilder, StreamType, pack_key
 from strongroom.vault.segment import (
@@ -101,13 +101,25 @@ class SealingLine:
 class PackLine:
     """Fills packs with sealed segments and places each as it closes."""
 
-    def __init__(self, place: str, copies: Copies, close: Callable[[PackBuilder], Pack]) -> None:
+    def __init__(
+        self, place: str, placement: Placement, close: Callable[[PackBuilder], Pack]
+    ) -> None:
         self._place = place
-        self._copies = copies
+        self._placement = placement
         self._close = close
         self._builder = PackBuilder()
         self._placing: deque[Future[None]] = deque()
-        self.stored_bytes = 0
+        self._sizes: list[int] = []
+
+    @property
+    def stored_bytes(self) -> int:
+        """Return the bytes of all packs, counted once."""
+        return sum(self._sizes)
+
+    @property
+    def sent_bytes(self) -> int:
+        """Return the bytes sent for all packs, to all locations that answered."""
+        return sum(map(self._placement.sent_bytes, self._sizes))
 
     def add(self, sealed: Sealed) -> Pack | None:
         """Append one segment; return the pack it filled, which is on its way."""
@@ -124,10 +136,10 @@ class PackLine:
             return None
         pack = self._close(self._builder)
         self._builder = PackBuilder()
-        self.stored_bytes += len(pack.data)
+        self._sizes.append(len(pack.data))
         # `put_async` itself waits while the locations are behind: the limit on packs in memory.
         key = f"{self._place}/{pack_key(pack.id)}"
-        self._placing.append(self._copies.put_async(key, pack.data))
+        self._placing.append(self._placement.put_async(key, pack.data))
         while self._placing and self._placing[0].done():
             self._settle()
         return pack

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from strongroom.errors import Damaged
-from strongroom.locations import Copies
+from strongroom.placement import Placement
 from strongroom.vault.index_rows import SegmentPlace
 from strongroom.vault.keys import SessionKeys
 from strongroom.vault.pack import pack_key
@@ -55,13 +55,13 @@ class SegmentReader:
     def __init__(
         self,
         place: VaultPlace,
-        copies: Copies,
+        placement: Placement,
         keys: Mapping[str, SessionKeys],
         codec: Codec,
         threads: int,
     ) -> None:
         self._place = place
-        self._copies = copies
+        self._placement = placement
         self._keys = keys
         self._codec = codec
         self._ahead = threads + AHEAD_SPANS
@@ -124,7 +124,8 @@ class SegmentReader:
                 at = one.offset - start
                 opened[one.id] = self._open(one, view[at : at + one.stored_bytes])
 
-        self._copies.get(f"{self._place.root}/{pack_key(span[0].pack)}", accept, start, length)
+        key = f"{self._place.root}/{pack_key(span[0].pack)}"
+        self._placement.get(key, accept, start, length)
         return opened
 
     def _open(self, one: SegmentPlace, sealed: memoryview) -> Opened:
