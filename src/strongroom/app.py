@@ -26,18 +26,19 @@ from strongroom.ids import ClientId, InstallId, Token, VaultId, new_id
 from strongroom.locations import Copies, Location, LocationUnavailable, parse_location_url
 from strongroom.operations.credentials import (
     Credential,
+    Secrets,
     check_credential,
     needs_credential,
     password_name,
     seal_credential,
     secret_name,
+    unseal_credential,
 )
 from strongroom.operations.deployment import (
     CommandPlace,
     DatabasePlace,
     Deployment,
     Place,
-    Secrets,
     TargetOptions,
     Tools,
 )
@@ -218,7 +219,7 @@ class App:
             try:
                 for name, url in plan.locations.items():
                     if plan.credential is not None:
-                        seal_credential(tools.secrets, name, url, plan.credential)
+                        seal_credential(tools.secrets, secret_name(name), url, plan.credential)
                 found = rebuild_custodians(tools, copies, listing, plan.kits, install)
                 begin_recovered(tools, registry, copies, found, plan.operator)
                 with self.deployment(tools, registry) as deployment:
@@ -269,7 +270,7 @@ class App:
         return opened
 
     def _bare(self, url: str, credential: Credential | None) -> Location:
-        """Open a location that no home knows yet."""
+        """Open a location with this credential, or with none."""
         if not needs_credential(url):
             directory: Location = plug("directory")(url, self.token)
             return directory
@@ -298,10 +299,9 @@ class App:
             if parse_location_url(url).scheme == "file":
                 found: Location = plug("directory")(url, self.token, create=create)
                 return found
-            credential = None
-            if sealed.has(secret_name(name)):
-                credential = Credential.parse(sealed.read(secret_name(name)))
-            store: Location = plug("object_store")(url, credential)
+            store: Location = plug("object_store")(
+                url, unseal_credential(sealed, secret_name(name))
+            )
             return store
 
         def custodian_home(index: int, create: bool) -> tuple[Database, bytes]:
@@ -335,6 +335,7 @@ class App:
             sweep=lambda: plug("sweep")(settings.spool),
             sweep_partial=_sweep_partial,
             location=location,
+            location_as=self._bare,
             custodian_home=custodian_home,
         )
 

@@ -88,3 +88,32 @@ def test_store_is_added_later_after_a_wrong_try(folder: Path, store: Seaweed) ->
     assert done.code == 0, done.err
     (folder / "one").rename(folder / "one-lost")
     first.still_restores()
+
+
+def test_worker_and_janitor_have_credentials_of_their_own(folder: Path, store: Seaweed) -> None:
+    first = FirstHome.make(folder, "one")
+    url = store.url("backups", "two-roles")
+    right = credential(folder, store)
+    done = strongroom("location", "add", url, "--credential-file", right, "--name", "cloud")
+    assert done.code == 0, done.err
+    assert "not here" in strongroom("location", "list").out
+
+    # One that the store refuses changes nothing; one thing at most comes through stdin.
+    (folder / "wrong").write_text("nobody\nwrong\n", encoding="utf-8")
+    first.refused(1, "location", "set", "cloud", "--janitor-credential-file", "wrong")
+    both = ("--credential-file", "-", "--janitor-credential-file", "-")
+    first.refused(2, "location", "set", "cloud", *both)
+    first.refused(2, "location", "set", "cloud")
+    assert "not here" in strongroom("location", "list").out
+
+    words = Path(right).read_text(encoding="utf-8")
+    done = strongroom("location", "set", "cloud", "--janitor-credential-file", "-", stdin=words)
+    assert done.code == 0, done.err
+    assert "worker and janitor of cloud have the same key" in done.err
+    assert "sealed here" in strongroom("location", "list").out
+    everything = b"".join(path.read_bytes() for path in first.home.rglob("*") if path.is_file())
+    assert store.secret.encode() not in everything
+
+    assert strongroom("location", "set", "cloud", "--forget-janitor").code == 0
+    assert "not here" in strongroom("location", "list").out
+    assert strongroom("backup", "acme").code == 0

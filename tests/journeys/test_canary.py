@@ -25,6 +25,7 @@ from strongroom.crypto.envelope import decode_envelope
 from strongroom.crypto.sealing import derive
 from strongroom.errors import Damaged
 from strongroom.ids import InstallId
+from strongroom.operations.credentials import Credential, Credentials
 from strongroom.operations.open_keys import open_keys
 from strongroom.operations.receipts import fetch_record
 from strongroom.quorum import Dealing, Kit
@@ -51,6 +52,10 @@ class Canary:
 
     drawn: list[bytes] = field(default_factory=list)
     marker: str = field(default_factory=lambda: secrets.token_hex(16))
+    store_keys: tuple[str, str] = field(
+        default_factory=lambda: (secrets.token_hex(20), secrets.token_hex(20))
+    )
+    """What the worker and the janitor prove themselves with to an object store."""
     said: list[str] = field(default_factory=list)
     world: World = field(init=False)
 
@@ -70,8 +75,15 @@ class Canary:
 
 
 def plant(canary: Canary) -> None:
-    """Put the marker into rows, a table's name, a column's name, a file and a file's name."""
+    """Put the marker into rows, a table's name, a column's name, a file and a file's name.
+
+    The credentials of an object store are sealed as `location add` does it.
+    """
     world, marker = canary.world, canary.marker
+    worker, janitor = canary.store_keys
+    with world.open() as deployment:
+        given = Credentials(Credential("worker", worker), Credential("janitor", janitor))
+        given.seal(deployment.tools.secrets, "store", "s3://bucket/prefix")
     with closing(sqlite3.connect(world.database)) as connection:
         connection.execute(f"CREATE TABLE t_{marker} (c_{marker} TEXT)")
         connection.executemany(
@@ -159,6 +171,9 @@ def needles(canary: Canary) -> dict[str, bytes]:
     found["passphrase"] = OPERATOR_WORDS.encode()
     found["passphrase, base64"] = base64.b64encode(OPERATOR_WORDS.encode())[:-4]
     found["marker"] = canary.marker.encode()
+    for number, secret in enumerate(canary.store_keys):
+        found[f"store's key {number}"] = secret.encode()
+        found[f"store's key {number}, base64"] = base64.b64encode(secret.encode())[:-4]
     return found
 
 
@@ -278,6 +293,11 @@ def provoke_refusals(canary: Canary) -> None:
     for path in files_below(*world.locations["loc3"].glob("*/vaults/*/packs")):
         path.write_bytes(path.read_bytes()[::-1])
     refusals.append(canary.run("--debug", "vault", "check", HIGH, "--read-data"))
+    keys_of_store = world.root / "store-keys"
+    keys_of_store.write_text("\n".join(("janitor", canary.store_keys[1])), encoding="utf-8")
+    given = ("--janitor-credential-file", str(keys_of_store))
+    refusals.append(canary.run("--debug", "location", "set", "loc1", *given))
+    refusals.append(canary.run("--debug", "location", "add", str(aside), *given))
     assert all(done.returncode not in {0, 130} for done in refusals)
     assert not aside.exists() or list(aside.iterdir()) == []
     error = refused(lambda: world.recover(world.kits[:1]))

@@ -10,6 +10,7 @@ from strongroom.clients import Client, Keep
 from strongroom.operations.add_client import NewClient, add_client, add_source
 from strongroom.operations.add_location import add_location
 from strongroom.operations.back_up import BackupReport, back_up
+from strongroom.operations.credentials import Credentials
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.fill_locations import repair_client
 from strongroom.operations.set_up import InstallPlan, set_up
@@ -108,7 +109,7 @@ def test_damage_at_one_location_is_not_spread_to_a_new_one(world: World) -> None
 
     def add(deployment: Deployment) -> None:
         url = f"file://{world.folder / 'four'}"
-        added = add_location(deployment, ("four", url), ("", ""), None)
+        added = add_location(deployment, ("four", url), ("", ""), Credentials())
         assert added.left_out == []
 
     world.do(add)
@@ -132,7 +133,7 @@ def test_what_nobody_can_check_is_left_out_and_named(world: World) -> None:
 
     def add(deployment: Deployment) -> None:
         url = f"file://{world.folder / 'four'}"
-        added = add_location(deployment, ("four", url), ("", ""), None)
+        added = add_location(deployment, ("four", url), ("", ""), Credentials())
         assert [one.split(":")[0] for one in added.left_out] == sorted(planted)
 
     world.do(add)

@@ -129,6 +129,14 @@ class Registry:
             )
             record(transaction, fact)
 
+    def set_credential(self, name: str, sealed: bool, fact: Fact) -> None:
+        """Note whether a credential is sealed for a location."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "UPDATE location SET credential = ? WHERE name = ?", (int(sealed), name)
+            )
+            record(transaction, fact)
+
     def clients(self) -> list[Client]:
         """Return the clients in the order of their names."""
         with self._database.reading() as reading:

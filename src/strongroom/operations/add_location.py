@@ -1,4 +1,4 @@
-"""`location add` and `location list`.
+"""`location add`, `location set` and `location list`.
 
 A new location gets every object that another one holds, so that it counts from its first day.
 Nothing is decrypted for that: objects are copied as they are, each checked first.
@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from strongroom.clients import Client, Registry
 from strongroom.errors import StrongroomError, UsageError
-from strongroom.operations.credentials import Credential, check_credential, seal_credential
+from strongroom.operations.credentials import (
+    Credentials,
+    forget_credential,
+    janitor_name,
+    needs_credential,
+    secret_name,
+    unseal_credential,
+)
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.fill_locations import fill
 
@@ -33,13 +40,25 @@ class LocationState:
     state: str
     facility: str
     country: str
+    janitor: str
+    """Whose credential may delete: `sealed here`, `not here`, or `folder`, which has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetLocation:
+    """What is sealed for a location now; `same` where worker and janitor have one key."""
+
+    name: str
+    worker: bool
+    janitor: bool
+    same: bool
 
 
 def add_location(
     deployment: Deployment,
     named: tuple[str, str],
     site: tuple[str, str],
-    credential: Credential | None,
+    credentials: Credentials,
 ) -> AddedLocation:
     """Add a location; its row is written after everything was copied to it."""
     name, url = named
@@ -48,13 +67,12 @@ def add_location(
     for place in deployment.registry.locations():
         if name == place.name or url == place.url:
             raise UsageError(f"the location {place.url} is already there", f"it is {place.name}")
-    check_credential(credential, [url])
-    if credential is not None:
-        seal_credential(tools.secrets, name, url, credential)
+    credentials.check(url)
+    credentials.seal(tools.secrets, name, url)
     location = tools.location(url, name, True)
     filled = fill(deployment, location, name, (deployment.install,))
     deployment.registry.add_location(
-        Registry.Place(name, url, *site, credential is not None, tools.clock.now()),
+        Registry.Place(name, url, *site, credentials.worker is not None, tools.clock.now()),
         deployment.fact("location.added", name, url=url, copied=filled.copied),
     )
     # A backup may have placed objects between the copying and the row: look once more.
@@ -66,6 +84,44 @@ def add_location(
         filled.copied_bytes + again.copied_bytes,
         again.left_out,
     )
+
+
+def set_credentials(
+    deployment: Deployment, name: str, credentials: Credentials, *, forget_janitor: bool = False
+) -> SetLocation:
+    """Seal other credentials for a location, each once the location has answered to it."""
+    places = {place.name: place for place in deployment.registry.locations()}
+    if name not in places:
+        raise UsageError(f"there is no location {name!r:.80}", f"known: {', '.join(places)}")
+    place, tools = places[name], deployment.tools
+    if not needs_credential(place.url):
+        raise UsageError(f"location {name} has no credential", f"{place.url} is a folder")
+    credentials.check(place.url)
+    for credential in (credentials.worker, credentials.janitor):
+        if credential is not None:
+            location = tools.location_as(place.url, credential)
+            next(location.list(f"{deployment.install}/roster"), None)
+    credentials.seal(tools.secrets, name, place.url)
+    if forget_janitor:
+        forget_credential(tools.secrets, janitor_name(name))
+    worker = unseal_credential(tools.secrets, secret_name(name))
+    janitor = unseal_credential(tools.secrets, janitor_name(name))
+    fact = deployment.fact(
+        "location.credentials_set",
+        name,
+        worker=credentials.worker is not None,
+        janitor=credentials.janitor is not None,
+        janitor_forgotten=forget_janitor,
+    )
+    deployment.registry.set_credential(name, worker is not None, fact)
+    same = worker is not None and janitor is not None and worker.key_id == janitor.key_id
+    return SetLocation(name, worker is not None, janitor is not None, same)
+
+
+def _janitor(deployment: Deployment, place: Registry.Place) -> str:
+    if not needs_credential(place.url):
+        return "folder"
+    return "sealed here" if deployment.tools.secrets.has(janitor_name(place.name)) else "not here"
 
 
 def describe_locations(deployment: Deployment) -> list[LocationState]:
@@ -83,5 +139,14 @@ def describe_locations(deployment: Deployment) -> list[LocationState]:
                 )
             except StrongroomError as err:
                 state = str(err)
-        rows.append(LocationState(place.name, place.url, state, place.facility, place.country))
+        rows.append(
+            LocationState(
+                place.name,
+                place.url,
+                state,
+                place.facility,
+                place.country,
+                _janitor(deployment, place),
+            )
+        )
     return rows

@@ -1,19 +1,40 @@
 """Credentials of object stores and passwords of databases: read as given, sealed in the home.
 
-A sealed credential is named after its location, a password after its source. Format:
+A sealed credential is named after its role and location, a password after its source. A location
+has two roles: the worker puts, reads and lists; the janitor also deletes. Format:
 docs/formats/home-v1.md.
 """
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from strongroom.clients import ClientSource
 from strongroom.errors import Damaged, UsageError
 from strongroom.locations import parse_location_url
-from strongroom.operations.deployment import Secrets
 
 CREDENTIAL_BYTES_MAX = 32 << 10
+
+
+class Secrets(Protocol):
+    """Sealed secrets of this home, by name."""
+
+    def read(self, name: str) -> bytes:
+        """Return a secret."""
+        ...
+
+    def write(self, name: str, secret: bytes) -> None:
+        """Store a secret under a name that is not taken."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is one of this name."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a secret."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +74,34 @@ class Credential:
         raise Damaged("a location's credential cannot be read", "it is not what was sealed")
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a location knows the worker and the janitor by, where each is given."""
+
+    worker: Credential | None = None
+    janitor: Credential | None = None
+
+    def check(self, url: str) -> None:
+        """Raise UsageError for a credential that this location could not use."""
+        for one in (self.worker, self.janitor):
+            check_credential(one, [url])
+
+    def seal(self, secrets: Secrets, location: str, url: str) -> None:
+        """Seal what is given, each in place of an earlier one."""
+        if self.worker is not None:
+            seal_credential(secrets, secret_name(location), url, self.worker)
+        if self.janitor is not None:
+            seal_credential(secrets, janitor_name(location), url, self.janitor)
+
+
 def secret_name(location: str) -> str:
-    """Return under which name a location's credential is sealed."""
+    """Return under which name the worker's credential of a location is sealed."""
     return f"location-{location}"
+
+
+def janitor_name(location: str) -> str:
+    """Return under which name the janitor's credential of a location is sealed."""
+    return f"janitor-{location}"
 
 
 def needs_credential(url: str) -> bool:
@@ -73,15 +119,24 @@ def check_credential(credential: Credential | None, urls: Iterable[str]) -> None
         )
 
 
-def seal_credential(secrets: Secrets, location: str, url: str, credential: Credential) -> bool:
-    """Seal a location's credential where it is an object store; returns whether it is one."""
+def seal_credential(secrets: Secrets, name: str, url: str, credential: Credential) -> bool:
+    """Seal a credential, in place of an earlier one; returns False for a folder, which has none."""
     if not needs_credential(url):
         return False
-    if secrets.has(secret_name(location)):
-        # An earlier try was interrupted: a location that is in use is never added again.
-        secrets.remove(secret_name(location))
-    secrets.write(secret_name(location), credential.encode())
+    forget_credential(secrets, name)
+    secrets.write(name, credential.encode())
     return True
+
+
+def unseal_credential(secrets: Secrets, name: str) -> Credential | None:
+    """Return what is sealed under this name, None where nothing is; raises Damaged."""
+    return Credential.parse(secrets.read(name)) if secrets.has(name) else None
+
+
+def forget_credential(secrets: Secrets, name: str) -> None:
+    """Remove what is sealed under this name, if anything is."""
+    if secrets.has(name):
+        secrets.remove(name)
 
 
 def read_password(text: str) -> str:

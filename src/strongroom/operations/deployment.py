@@ -1,18 +1,24 @@
 """A deployment: one home, opened, with everything an operation may use."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from strongroom.clients import Client, ClientSource, History, Registry
 from strongroom.clock import Clock
 from strongroom.database import Database
-from strongroom.errors import StrongroomError
+from strongroom.errors import Refused, StrongroomError
 from strongroom.facts import Fact, FactValue
 from strongroom.ids import ClientId, InstallId, Token, VaultId
 from strongroom.locations import Copies, Location
+from strongroom.operations.credentials import (
+    Credential,
+    Secrets,
+    janitor_name,
+    needs_credential,
+    unseal_credential,
+)
 from strongroom.placement import FullCopies, Placement
 from strongroom.quorum import Custodian, LocalCustodian, Roster
 from strongroom.vault import Source, Target, Vault, WorkerKeys
@@ -21,26 +27,6 @@ ACTOR_OPERATOR = "operator"
 
 Listing = Mapping[str, frozenset[str]]
 """Keys of objects with the names of the locations that list each."""
-
-
-class Secrets(Protocol):
-    """Sealed secrets of this home, by name."""
-
-    def read(self, name: str) -> bytes:
-        """Return a secret."""
-        ...
-
-    def write(self, name: str, secret: bytes) -> None:
-        """Store a secret under a name that is not taken."""
-        ...
-
-    def has(self, name: str) -> bool:
-        """Tell whether there is one of this name."""
-        ...
-
-    def remove(self, name: str) -> None:
-        """Remove a secret."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +93,8 @@ class Tools:
     """Remove what killed restores left beside a place; return what they had put aside there."""
     location: Callable[[str, str, bool], Location]
     """Open (or, with True, make) the location of this URL; the name finds its credential."""
+    location_as: Callable[[str, Credential | None], Location]
+    """Open the location of this URL with this credential, whatever is sealed."""
     custodian_home: Callable[[int, bool], tuple[Database, bytes]]
     """Open (or, with True, make) an embedded custodian's database, with the key that seals it."""
 
@@ -132,6 +120,35 @@ class Deployment:
     def embedded(self) -> list[LocalCustodian]:
         """Return the custodians that run in this process."""
         return [one for one in self.custodians.values() if isinstance(one, LocalCustodian)]
+
+    @contextmanager
+    def janitor(
+        self, names: Iterable[str] | None = None, given: Credential | None = None
+    ) -> Iterator[Copies]:
+        """Open locations, all or these, with the janitor's credential: only this may delete.
+
+        `given` is taken where none is sealed. A folder has no credential but ours; an absent
+        location is in its place and says why. Raises Refused, naming the location, where an object
+        store has no janitor's credential: the worker's is never taken instead.
+        """
+        wanted = self.copies.locations.keys() if names is None else set(names)
+        places = {place.name: place for place in self.registry.locations() if place.name in wanted}
+        opened = {name: self._as_janitor(name, place.url, given) for name, place in places.items()}
+        with Copies(opened) as copies:
+            yield copies
+
+    def _as_janitor(self, name: str, url: str, given: Credential | None) -> Location:
+        if not needs_credential(url):
+            return self.copies.locations[name]
+        credential = unseal_credential(self.tools.secrets, janitor_name(name)) or given
+        if credential is None:
+            raise Refused(
+                f"nothing may be deleted at location {name}",
+                "no janitor's credential is given, and the worker's is not for deleting",
+                hint=f"Pass --janitor-credential-file, or keep one sealed here: `strongroom "
+                f"location set {name} --janitor-credential-file FILE`.",
+            )
+        return self.tools.location_as(url, credential)
 
     def vault(self, client: Client, index: Database, keys: WorkerKeys | None = None) -> Vault:
         """Open a client's vault with the worker's keys, which are unsealed where not given."""

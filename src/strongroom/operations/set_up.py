@@ -16,7 +16,12 @@ from strongroom.errors import StrongroomError, UsageError
 from strongroom.facts import Fact
 from strongroom.ids import InstallId
 from strongroom.locations import Copies, Location, LocationUnavailable
-from strongroom.operations.credentials import Credential, check_credential, seal_credential
+from strongroom.operations.credentials import (
+    Credential,
+    check_credential,
+    seal_credential,
+    secret_name,
+)
 from strongroom.operations.deployment import ACTOR_OPERATOR, Tools
 from strongroom.operations.placing import place_kit_entries, roster_path
 from strongroom.quorum import Kit, LocalCustodian, Roster
@@ -159,7 +164,7 @@ def _seal_credentials(tools: Tools, plan: InstallPlan) -> set[str]:
     return {
         name
         for name, url in plan.locations.items()
-        if seal_credential(tools.secrets, name, url, plan.credential)
+        if seal_credential(tools.secrets, secret_name(name), url, plan.credential)
     }
 
 
