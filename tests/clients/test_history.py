@@ -9,10 +9,10 @@ import pytest
 
 from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.clients import ClientSource, History, Snapshot
-from strongroom.clients.history import SnapshotState, find_snapshot
+from strongroom.clients.history import SnapshotState
 from strongroom.errors import UsageError
 from strongroom.facts import Fact
-from strongroom.ids import SourceId
+from strongroom.ids import SourceId, WriterId
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FACT = Fact("test.done", "subject", "tester", NOON, {})
@@ -105,10 +105,25 @@ def test_placing_again_does_not_undo_good(history: History) -> None:
     assert history.snapshots()[0].state == "good"
 
 
-def test_the_list_of_snapshots_is_the_callers(history: History) -> None:
-    history.adopt_snapshot(snapshot("ab", 0), {})
-    history.snapshots().clear()
-    assert len(history.snapshots()) == 1
+def test_each_question_has_its_own_answer(history: History) -> None:
+    w, other = WriterId("w" * 16), WriterId("x" * 16)
+    foreign = replace(snapshot("dd", 0, "pending"), writer=other)
+    assert history.newest_good() is history.last(w) is history.at(w, 1) is None
+    assert history.tally() == {}
+    assert history.counts() == {}
+    found = [foreign, *(snapshot(f"{n:04x}", n) for n in range(20)), snapshot("ee", 20, "writing")]
+    for one in found:
+        history.adopt_snapshot(one, {})
+    assert history.newest_good() == found[20]
+    assert list(history.good_newest_first()) == found[20:0:-1]
+    assert history.last(w) == found[21]
+    assert history.last(other) == foreign
+    assert history.at(w, 7) == found[7]
+    assert history.at(w, 22) is None
+    assert history.since(w, 19) == found[19:]
+    assert history.unfinished() == [foreign, found[21]]
+    assert history.counts() == {"good": 20, "pending": 1, "writing": 1}
+    assert history.tally() == {w: (20, 210)}
 
 
 def test_adopted_snapshot_comes_with_its_receipts(history: History) -> None:
@@ -116,6 +131,12 @@ def test_adopted_snapshot_comes_with_its_receipts(history: History) -> None:
     history.adopt_snapshot(found, {1: NOON, 3: NOON})
     assert history.snapshots() == [replace(found, receipts=2)]
     assert history.record_of(found) is None
+
+
+def holding(history: History, snapshots: list[Snapshot]) -> History:
+    for one in snapshots:
+        history.adopt_snapshot(one, {})
+    return history
 
 
 THREE = [snapshot("aaaa1", 0), snapshot("aaaa2", 1), snapshot("bbbb", 2, "pending")]
@@ -136,8 +157,8 @@ THREE = [snapshot("aaaa1", 0), snapshot("aaaa2", 1), snapshot("bbbb", 2, "pendin
         ("2027-01-01T00:00Z", 1),
     ],
 )
-def test_snapshot_that_is_meant(wanted: str, found: int) -> None:
-    assert find_snapshot(THREE, wanted) is THREE[found]
+def test_snapshot_that_is_meant(history: History, wanted: str, found: int) -> None:
+    assert holding(history, THREE).find(wanted) == THREE[found]
 
 
 @pytest.mark.parametrize(
@@ -151,22 +172,26 @@ def test_snapshot_that_is_meant(wanted: str, found: int) -> None:
         ("2026-11-22T12:00", "has no zone"),
         ("2026-11-22", "has no zone"),
         ("yesterday", "wanted `latest`"),
+        ("0999-01-01T00:00Z", "no good snapshot at or before"),
+        ("0001-01-01T00:00+14:00", "wanted `latest`"),
+        ("aaa_", "wanted `latest`"),
     ],
 )
-def test_snapshot_that_nobody_means(wanted: str, said: str) -> None:
+def test_snapshot_that_nobody_means(history: History, wanted: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        find_snapshot(THREE, wanted)
+        holding(history, THREE).find(wanted)
 
 
 @pytest.mark.parametrize(
     ("snapshots", "said"), [([], "no good snapshot yet"), (THREE[2:], "1 are pending")]
 )
-def test_latest_of_none(snapshots: list[Snapshot], said: str) -> None:
+def test_latest_of_none(history: History, snapshots: list[Snapshot], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        find_snapshot(snapshots, "latest")
+        holding(history, snapshots).find("latest")
 
 
-def test_time_is_when_custodians_received_it_whatever_the_order() -> None:
+def test_time_is_when_custodians_received_it_whatever_the_order(history: History) -> None:
     late, early = snapshot("aaaa", 5), snapshot("bbbb", 1)
-    assert find_snapshot([late, early], "2026-11-22T13:30Z") is early
-    assert find_snapshot([late, early], "2026-11-23T00:00Z") is late
+    holding(history, [late, early])
+    assert history.find("2026-11-22T13:30Z") == early
+    assert history.find("2026-11-23T00:00Z") == late

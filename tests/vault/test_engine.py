@@ -12,6 +12,7 @@ from strongroom.errors import Damaged, UsageError
 from strongroom.placement import FullCopies
 from strongroom.vault import Entry, SessionKeys, Vault, WorkerKeys
 from strongroom.vault.index import Index
+from strongroom.vault.live import count_live
 from tests.support.vault_fixtures import (
     BLOB,
     RANDOM,
@@ -243,8 +244,11 @@ def test_learning_from_locations_equals_learning_from_memory() -> None:
     with vault.database.reading() as left, database.reading() as right:
         for query in queries:
             assert left.rows(query) == right.rows(query), query
-    assert fresh.knows(written[1].hash)
-    assert not fresh.knows("0" * 64)
+    writer = vault.worker.writer_id
+    assert fresh.knows(written[1].hash, writer, 2)
+    assert not fresh.knows(written[1].hash, writer, 1)
+    assert not fresh.knows("0" * 64, writer, 2)
+    assert fresh.tally() == vault.vault.tally() == {writer: (2, 3)}
 
 
 def test_another_writers_segments_are_learnt_for_reading_only() -> None:
@@ -323,6 +327,23 @@ def test_live_bytes_count_overlaps_once() -> None:
     assert lengths == [6 << 16]
     assert [live for live, _ in rows] == [1 << 17]
     assert alive(vault) != {}
+
+
+def test_counting_what_changed_counts_as_counting_everything_does() -> None:
+    vault = TestVault()
+    for day in range(1, 8):
+        rows = [RANDOM.randbytes(1 << 16) if n % day == 0 else b"%d" % n * 9999 for n in range(20)]
+        sources = {"s": ListSource({b"f": b"".join(rows)}, profile="pages-65536")}
+        if day % 3:
+            sources["t"] = ListSource({b"g": b"".join(rows[day:])}, profile="pages-65536")
+        vault.write(sources)
+    live = "SELECT number, live_bytes FROM segment ORDER BY number"
+    with vault.database.transaction() as db:
+        counted = db.rows(live)
+        assert len({bool(alive) for _, alive in counted}) == 2, "some live and some do not"
+        db.run("UPDATE segment SET live_bytes = 0")
+        count_live(db, {number for number, _ in counted})
+        assert db.rows(live) == counted
 
 
 def test_reading_far_apart_and_again_stays_within_its_bound() -> None:

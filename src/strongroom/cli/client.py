@@ -179,9 +179,9 @@ class Described:
 def describe(deployment: Deployment, client: Client) -> Described:
     """Return what is known of a client."""
     with deployment.tools.history(client.id) as history:
-        snapshots = history.snapshots()
+        counts = history.counts()
+        newest = history.newest_good()
         count = len(history.sources())
-    good = [snapshot for snapshot in snapshots if snapshot.state == "good"]
     return Described(
         client.name,
         client.id,
@@ -189,7 +189,7 @@ def describe(deployment: Deployment, client: Client) -> Described:
         client.vault,
         str(client.keep),
         count,
-        len(snapshots),
-        len(good),
-        good[-1].received_at if good else None,
+        sum(counts.values()),
+        counts.get("good", 0),
+        newest.received_at if newest else None,
     )

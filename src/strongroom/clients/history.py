@@ -6,22 +6,23 @@ records of one sequence number cannot exist. States go one way: writing, pending
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from strongroom.clients.source_url import split_source_name
 from strongroom.clock import format_instant, parse_instant
-from strongroom.database import Database, Row, Transaction
+from strongroom.database import Database, Row, Transaction, Value
 from strongroom.errors import UsageError
 from strongroom.facts import FACT_TABLE, Fact, read_facts, record
-from strongroom.ids import SourceId
+from strongroom.ids import SourceId, WriterId
 
 SnapshotState = Literal["writing", "pending", "good"]
 
 NEWEST_SHOWN = 3
+_PREFIX_MIN = 4
+_HEX = frozenset("0123456789abcdef")
 
 SCHEMA = (
     FACT_TABLE,
@@ -56,6 +57,16 @@ SCHEMA = (
       received_at TEXT NOT NULL, PRIMARY KEY (snapshot, custodian)
     ) STRICT
     """,
+    "CREATE INDEX snapshot_state ON snapshot (state, writer, sequence)",
+)
+
+Tally = dict[str, tuple[int, int]]
+"""How many good snapshots there are of each writer, and the sum of their sequences."""
+
+_ROWS_AT_ONCE = 8
+_SELECT = (
+    "SELECT hash, writer, sequence, state, created_at, received_at, summary, "
+    "(SELECT count(*) FROM receipt WHERE receipt.snapshot = snapshot.hash), rowid FROM snapshot "
 )
 
 
@@ -92,15 +103,12 @@ class Snapshot:
 class History:
     """The tables of one client's `client.db`, opened for one operation by one thread.
 
-    Snapshots are read once and again after a change made here: rows of snapshots change under the
-    vault's lock, and who does not hold it takes what was there when it looked.
+    There may be ten thousand snapshots: whoever needs one asks for that one. Rows of snapshots
+    change under the vault's lock; who does not hold it takes what was there when it looked.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._snapshots: list[Snapshot] | None = None
-        self._parsed: dict[Row, Snapshot] = {}
-        """Snapshots by their rows, of which a change leaves most as they were."""
         database.migrate(SCHEMA)
 
     # -- sources
@@ -179,13 +187,13 @@ class History:
 
     def begin_snapshot(self, snapshot: Snapshot, record_bytes: bytes, fact: Fact) -> None:
         """Write a snapshot's row with its exact record; from here on it can only be completed."""
-        with self._changing_snapshots() as transaction:
+        with self._database.transaction() as transaction:
             _insert(transaction.run, snapshot, record_bytes)
             record(transaction, fact)
 
     def adopt_snapshot(self, snapshot: Snapshot, receipts: Mapping[int, datetime]) -> None:
         """Write a snapshot that was found at the locations, with its receipts."""
-        with self._changing_snapshots() as transaction:
+        with self._database.transaction() as transaction:
             _insert(transaction.run, snapshot, None)
             transaction.run_many(
                 "INSERT INTO receipt (snapshot, custodian, received_at) VALUES (?, ?, ?)",
@@ -209,7 +217,7 @@ class History:
         With `good`, the time that counts and the fact that tells of it, a snapshot that was not
         good becomes so. All of it is one step; the same again changes nothing.
         """
-        with self._changing_snapshots() as transaction:
+        with self._database.transaction() as transaction:
             transaction.run(
                 "UPDATE snapshot SET state = 'pending', record = NULL "
                 "WHERE hash = ? AND state = 'writing'",
@@ -248,21 +256,68 @@ class History:
         return found
 
     def snapshots(self) -> list[Snapshot]:
-        """Return every snapshot, oldest first."""
-        if self._snapshots is None:
-            with self._database.reading() as reading:
-                rows = reading.rows(
-                    "SELECT hash, writer, sequence, state, created_at, received_at, summary, "
-                    "(SELECT count(*) FROM receipt WHERE receipt.snapshot = snapshot.hash) "
-                    "FROM snapshot ORDER BY rowid"
-                )
-            self._parsed = {row: self._parsed.get(row) or _snapshot(row) for row in rows}
-            self._snapshots = list(self._parsed.values())
-        return list(self._snapshots)
+        """Return every snapshot, oldest first: for who shows or looks at all of them."""
+        return self._read("ORDER BY rowid")
+
+    def unfinished(self) -> list[Snapshot]:
+        """Return the snapshots that are not good, of any writer, oldest first."""
+        return self._read("WHERE state IN ('writing', 'pending') ORDER BY rowid")
+
+    def since(self, writer: WriterId, sequence: int) -> list[Snapshot]:
+        """Return a writer's snapshots from this sequence on, oldest first."""
+        return self._read("WHERE writer = ? AND sequence >= ? ORDER BY sequence", writer, sequence)
+
+    def at(self, writer: WriterId, sequence: int) -> Snapshot | None:
+        """Return a writer's snapshot of this sequence, or None."""
+        return self._read_one("WHERE writer = ? AND sequence = ?", writer, sequence)
+
+    def last(self, writer: WriterId) -> Snapshot | None:
+        """Return a writer's snapshot with the greatest sequence, or None."""
+        return self._read_one("WHERE writer = ? ORDER BY sequence DESC LIMIT 1", writer)
+
+    def newest_good(self) -> Snapshot | None:
+        """Return the good snapshot that was begun or found last, or None."""
+        return next(self.good_newest_first(), None)
+
+    def good_newest_first(self) -> Iterator[Snapshot]:
+        """Yield the good snapshots from the newest back, a few rows at a time."""
+        before = 1 << 62
+        while rows := self._rows(
+            "WHERE state = 'good' AND rowid < ? ORDER BY rowid DESC LIMIT ?", before, _ROWS_AT_ONCE
+        ):
+            yield from map(_snapshot, rows)
+            before = rows[-1][8]
+
+    def counts(self) -> Mapping[SnapshotState, int]:
+        """Return how many snapshots are in each state; a state without any is left out."""
+        with self._database.reading() as reading:
+            return dict(reading.rows("SELECT state, count(*) FROM snapshot GROUP BY state"))
+
+    def tally(self) -> Tally:
+        """Return what tells quickly whether two sets of good snapshots are the same."""
+        with self._database.reading() as reading:
+            rows = reading.rows(
+                "SELECT writer, count(*), sum(sequence) FROM snapshot WHERE state = 'good' "
+                "GROUP BY writer"
+            )
+        return {writer: (count, total) for writer, count, total in rows}
 
     def find(self, wanted: str) -> Snapshot:
-        """Return the snapshot meant by `latest`, an id prefix, or a time."""
-        return find_snapshot(self.snapshots(), wanted)
+        """Return the snapshot meant by `latest`, an id prefix of 4 or more, or a time."""
+        if wanted == "latest":
+            newest = self.newest_good()
+            if newest is None:
+                raise self._none_good()
+            return newest
+        prefix = wanted.lower()
+        if len(prefix) >= _PREFIX_MIN and not set(prefix) - _HEX:
+            # No digit of an id sorts after the tilde, so this is one stretch of the primary key.
+            rows = self._rows("WHERE hash BETWEEN ? AND ?", prefix, f"{prefix}~")
+            if len(rows) > 1:
+                raise UsageError(f"{wanted} fits {len(rows)} snapshots", "give more of the id")
+            if rows:
+                return _snapshot(rows[0])
+        return self._at_or_before(wanted)
 
     def record(self, fact: Fact) -> None:
         """Record a fact that changes no row here."""
@@ -278,63 +333,58 @@ class History:
         """Give the database back."""
         self._database.close()
 
-    @contextmanager
-    def _changing_snapshots(self) -> Iterator[Transaction]:
-        self._snapshots = None
-        with self._database.transaction() as transaction:
-            yield transaction
+    def _at_or_before(self, wanted: str) -> Snapshot:
+        try:
+            instant = datetime.fromisoformat(wanted)
+            # Instants are written so that text order is time order.
+            text = format_instant(instant) if instant.tzinfo else ""
+        except (ValueError, OverflowError) as err:
+            raise UsageError(
+                f"there is no snapshot {wanted!r:.80}",
+                "wanted `latest`, four or more digits of an id, or a time like 2026-11-22T18:00Z",
+                hint=self._newest_few(),
+            ) from err
+        if not text:
+            raise UsageError(f"the time {wanted} has no zone", "write it with Z or an offset")
+        found = self._read_one(
+            "WHERE state = 'good' AND received_at <= ? ORDER BY received_at DESC, rowid LIMIT 1",
+            text,
+        )
+        if found is None:
+            raise UsageError(
+                f"there is no good snapshot at or before {wanted}", hint=self._newest_few()
+            )
+        return found
 
-
-def find_snapshot(snapshots: Sequence[Snapshot], wanted: str) -> Snapshot:
-    """Return the snapshot meant by `latest`, an id prefix of 4 or more, or a time; pure."""
-    good = [snapshot for snapshot in snapshots if snapshot.state == "good"]
-    if wanted == "latest":
-        if good:
-            return good[-1]
-        pending = sum(snapshot.state == "pending" for snapshot in snapshots)
-        raise UsageError(
+    def _none_good(self) -> UsageError:
+        pending = self.counts().get("pending", 0)
+        return UsageError(
             "there is no good snapshot yet",
             f"{pending} are pending: too few custodians have signed for them" if pending else "",
             hint="Run `strongroom backup CLIENT`: it collects receipts for what this home wrote. "
             "A pending one that a recovery found can be restored by its id.",
         )
-    prefix = wanted.lower()
-    matches = [snapshot for snapshot in snapshots if snapshot.hash.startswith(prefix)]
-    if len(prefix) >= 4 and len(matches) == 1:
-        return matches[0]
-    if len(prefix) >= 4 and matches:
-        raise UsageError(f"{wanted} fits {len(matches)} snapshots", "give more of the id")
-    return _at_or_before(snapshots, wanted)
 
-
-def _at_or_before(snapshots: Sequence[Snapshot], wanted: str) -> Snapshot:
-    try:
-        instant = datetime.fromisoformat(wanted)
-    except ValueError as err:
-        raise UsageError(
-            f"there is no snapshot {wanted!r:.80}",
-            "wanted `latest`, four or more digits of an id, or a time like 2026-11-22T18:00Z",
-            hint=_newest(snapshots),
-        ) from err
-    if instant.tzinfo is None:
-        raise UsageError(f"the time {wanted} has no zone", "write it with Z or an offset")
-    good = [one for one in snapshots if one.state == "good" and one.received_at is not None]
-    before = [one for one in good if (one.received_at or one.created_at) <= instant]
-    if not before:
-        raise UsageError(
-            f"there is no good snapshot at or before {wanted}", hint=_newest(snapshots)
+    def _newest_few(self) -> str:
+        """Return a hint that names the newest few."""
+        listed = ", ".join(
+            f"{one.hash[:12]} ({one.received_at or one.created_at:%Y-%m-%d %H:%M:%S Z})"
+            for one in self._read("ORDER BY rowid DESC LIMIT ?", NEWEST_SHOWN)
         )
-    return max(before, key=lambda s: s.received_at or s.created_at)
+        all_of_them = "`strongroom snapshots CLIENT` lists all."
+        return f"The newest are {listed}; {all_of_them}" if listed else "There is none yet."
 
+    def _read(self, which: str, *values: Value) -> list[Snapshot]:
+        return [_snapshot(row) for row in self._rows(which, *values)]
 
-def _newest(snapshots: Sequence[Snapshot]) -> str:
-    """Return a hint that names the newest few."""
-    listed = ", ".join(
-        f"{one.hash[:12]} ({one.received_at or one.created_at:%Y-%m-%d %H:%M:%S Z})"
-        for one in reversed(snapshots[-NEWEST_SHOWN:])
-    )
-    all_of_them = "`strongroom snapshots CLIENT` lists all."
-    return f"The newest are {listed}; {all_of_them}" if listed else "There is none yet."
+    def _read_one(self, which: str, *values: Value) -> Snapshot | None:
+        with self._database.reading() as reading:
+            row = reading.row(_SELECT + which, values)
+        return None if row is None else _snapshot(row)
+
+    def _rows(self, which: str, *values: Value) -> list[Row]:
+        with self._database.reading() as reading:
+            return reading.rows(_SELECT + which, values)
 
 
 def _write_client_keys(transaction: Transaction, client_keys: Mapping[int, bytes]) -> None:

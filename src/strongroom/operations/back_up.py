@@ -139,7 +139,7 @@ def back_up_prepared(
         catch_up(deployment, client, history, vault)
         record, body_totals = _write(run)
         silent, forked = complete(deployment, client, history, keys.writer_id)
-        snapshot = history.snapshots()[-1]
+        snapshot = history.find(record.statement.hash.hex())
         catch_up(deployment, client, history, vault, {snapshot.hash: record})
         unsigned = [f"custodian {index}: {why}" for index, why in silent.items()]
         run.problems.extend(f"custodian {index}: {why}" for index, why in forked.items())
@@ -185,8 +185,8 @@ def _write(run: _Run) -> tuple[Envelope, tuple[int, int, int]]:
             hint=f"Add one: `strongroom source add {run.client.name} URL`.",
         )
     writer_id = run.keys.writer_id
-    own = [s for s in run.history.snapshots() if s.writer == writer_id]
-    sequence = own[-1].sequence + 1 if own else 1
+    last = run.history.last(writer_id)
+    sequence = last.sequence + 1 if last else 1
     run.public_keys = client_keys(run.deployment, run.client, run.history)
     with run.vault.write(run.progress) as writer:
         failures: list[StrongroomError] = []
@@ -212,7 +212,7 @@ def _write(run: _Run) -> tuple[Envelope, tuple[int, int, int]]:
             vault_class=run.client.vault_class,
             writer=SnapshotHeader.writer_id(run.keys.writer_public),
             sequence=sequence,
-            previous=own[-1].hash if own else SnapshotHeader.NO_PREVIOUS,
+            previous=last.hash if last else SnapshotHeader.NO_PREVIOUS,
             created_at=run.deployment.tools.clock.now(),
             generation=0,
             roster=run.deployment.roster.id,

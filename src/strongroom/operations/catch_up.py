@@ -70,8 +70,23 @@ def catch_up_for(
 
 
 def _unknown(history: History, vault: Vault) -> list[Snapshot]:
-    known = vault.known()
-    return [one for one in history.snapshots() if one.state == "good" and one.hash not in known]
+    """Return the good snapshots that the index does not know, oldest first.
+
+    They are looked for from the newest back, and no further once the others are as many as the
+    index knows: of ten thousand, a backup asks for its own.
+    """
+    here, there = vault.tally(), history.tally()
+    found: list[Snapshot] = []
+    if here != there:
+        for snapshot in history.good_newest_first():
+            if not vault.knows(snapshot.hash, snapshot.writer, snapshot.sequence):
+                found.append(snapshot)
+                count, total = there.pop(snapshot.writer, (0, 0))
+                if count > 1:
+                    there[snapshot.writer] = count - 1, total - snapshot.sequence
+            if here == there:
+                break
+    return found[::-1]
 
 
 def _learn(history: History, vault: Vault, snapshot: Snapshot, record: Envelope) -> None:

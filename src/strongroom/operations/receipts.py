@@ -5,7 +5,7 @@ is not placed yet, show each custodian whatever it has not signed for, and call 
 when enough have. Recovery is the normal path.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -68,16 +68,18 @@ def guard_against_rollback(
     Raises RolledBack when no location has the newest good snapshot: dedup would build on sand.
     Raises OlderHome when a location has a later snapshot of this writer than this home knows.
     """
-    snapshots = history.snapshots()
-    good = [snapshot for snapshot in snapshots if snapshot.state == "good"]
-    if good:
-        fetch_record(deployment, client, good[-1])
+    newest = history.newest_good()
+    if newest is not None:
+        fetch_record(deployment, client, newest)
     own = SnapshotHeader.writer_id(writer)
-    known = max((one.sequence for one in snapshots if one.writer == own), default=0)
+    last = history.last(own)
+    known = last.sequence if last else 0
     folder = f"{deployment.install}/vaults/{client.vault}/snapshots"
     listing = deployment.copies.list(folder)
+    mine, newest_known = f"{folder}/{own}/", f"{folder}/{own}/{known:08d}"
     for key in listing:
-        if not key.startswith(f"{folder}/{own}/"):
+        # Names sort as numbers do, so of ten thousand records only later ones are looked at.
+        if key <= newest_known or not key.startswith(mine):
             continue
         if known < _sequence_in(key) == _signed_sequence(deployment, key, writer):
             raise OlderHome(
@@ -132,36 +134,45 @@ def complete(
 
     Raises OlderHome when a custodian has signed for more than this home knows.
     """
-    snapshots = history.snapshots()
-    for snapshot in snapshots:
+    unfinished = history.unfinished()
+    for snapshot in unfinished:
         record = history.record_of(snapshot) if snapshot.state == "writing" else None
         if record is not None:
             deployment.copies.put(snapshot_path(deployment.install, client, snapshot), record)
-    own = [snapshot for snapshot in snapshots if snapshot.writer == writer]
-    known = {snapshot.sequence: snapshot.hash for snapshot in own}
     signers = _Signers({index: str(err) for index, err in deployment.absent_custodians.items()})
     for index, custodian in deployment.custodians.items():
         try:
-            signers.reached[index] = _reached(client, index, custodian, known)
+            signers.reached[index] = _reached(client, index, custodian, history, writer)
         except OlderHome:
             raise
         except StrongroomError as err:
             signers.drop(index, err)
-    for snapshot in own:
-        _carry(deployment, client, history, signers, snapshot)
+    # A good one that every custodian has signed something later for is nobody's concern any more.
+    least = min(signers.reached.values(), default=None)
+    concerned = {one.sequence: one for one in unfinished if one.writer == writer}
+    if least is not None:
+        concerned |= {one.sequence: one for one in history.since(writer, least)}
+    for sequence in sorted(concerned):
+        _carry(deployment, client, history, signers, concerned[sequence])
     return signers.silent, signers.forked
 
 
-def _reached(client: Client, index: int, signer: Custodian, known: Mapping[int, str]) -> int:
+def _reached(
+    client: Client, index: int, signer: Custodian, history: History, writer: WriterId
+) -> int:
     """Return the sequence up to which a custodian has signed for the very history we know."""
     standing = signer.standing(client.vault)
-    if standing.sequence > max(known, default=0):
+    if not standing.sequence:
+        return 0
+    last = history.last(writer)
+    known = last.sequence if last else 0
+    if standing.sequence > known:
         raise OlderHome(
             f"this home is older than what custodian {index} has signed for",
-            f"it knows {max(known, default=0)} snapshots of {client.name}, "
-            f"the custodian {standing.sequence}",
+            f"it knows {known} snapshots of {client.name}, the custodian {standing.sequence}",
         )
-    if standing.sequence and known[standing.sequence] != standing.hash:
+    signed = history.at(writer, standing.sequence)
+    if signed is not None and signed.hash != standing.hash:
         raise Damaged(
             f"custodian {index} signed for another snapshot {standing.sequence} of {client.name}",
             "two histories were written by one writer",

@@ -63,11 +63,11 @@ def tell_status(deployment: Deployment) -> Status:
 
 def _client_status(deployment: Deployment, client: Client, now: datetime) -> ClientStatus:
     with deployment.tools.history(client.id) as history:
-        snapshots: list[Snapshot] = history.snapshots()
+        counts = history.counts()
+        found = history.newest_good()
         sources = history.sources()
-    good = [one for one in snapshots if one.state == "good"]
-    newest = good[-1].received_at if good else None
-    partly = bool(good) and _is_partial(good[-1], sources)
+    newest = found.received_at if found else None
+    partly = found is not None and _is_partial(found, sources)
     if newest is None:
         state = "NEVER BACKED UP"
     elif now - newest > FRESH:
@@ -80,8 +80,8 @@ def _client_status(deployment: Deployment, client: Client, now: datetime) -> Cli
         client.name,
         client.vault_class,
         len(sources),
-        len(good),
-        len(snapshots) - len(good),
+        counts.get("good", 0),
+        sum(counts.values()) - counts.get("good", 0),
         newest,
         state,
     )

@@ -114,13 +114,16 @@ class Vault:
         )
         return SnapshotWriter(tools, progress)
 
-    def knows(self, snapshot: str) -> bool:
-        """Say whether `learn` was done for the snapshot of this hash."""
-        return self._index.knows(snapshot)
+    def knows(self, snapshot: str, writer: str, sequence: int) -> bool:
+        """Say whether `learn` was done for the snapshot of this hash, writer and sequence."""
+        return self._index.knows(snapshot, writer, sequence)
 
-    def known(self) -> frozenset[str]:
-        """Return the hashes of all snapshots that `learn` was done for."""
-        return self._index.known()
+    def tally(self) -> dict[str, tuple[int, int]]:
+        """Return of how many snapshots of each writer `learn` was done, and their sequences' sum.
+
+        Two sets with the same tally are taken for the same set without being read.
+        """
+        return self._index.tally()
 
     def learn(
         self, snapshot: str, body: bytes, writer_public: bytes, sequence: int, index_hash: str
@@ -130,10 +133,10 @@ class Vault:
         Rows that this index wrote itself are used; any other snapshot is read from the locations.
         Learn snapshots in order: a later one refers to segments of earlier ones. Raises Damaged.
         """
-        if self.knows(snapshot):
+        writer = WriterId(key_id(writer_public))
+        if self.knows(snapshot, writer, sequence):
             return
         structure = self.structure(body, writer_public, sequence)
-        writer = WriterId(key_id(writer_public))
         digest = bytes.fromhex(index_hash)
         if self._index.state(writer, sequence, digest) is None:
             packs = self._fetch_index(writer_public, sequence, digest)

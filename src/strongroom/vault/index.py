@@ -77,6 +77,8 @@ SCHEMA: Final = (
       entries INTEGER NOT NULL, runs BLOB NOT NULL
     ) STRICT
     """,
+    "CREATE INDEX attempt_state ON attempt (state, writer, sequence)",
+    "CREATE INDEX pack_attempt ON pack (attempt)",
 )
 
 
@@ -223,9 +225,12 @@ class Index:
             packs = db.rows(
                 "SELECT id, bytes FROM pack WHERE attempt = ? ORDER BY number", (attempt,)
             )
+            # Numbers begin where the attempt does, so earlier segments are not even looked at.
             rows = db.rows(
-                "SELECT * FROM place WHERE attempt = ? ORDER BY pack_number, offset",
-                (attempt,),
+                "SELECT * FROM place WHERE attempt = ? "
+                "AND number >= (SELECT first_segment FROM attempt WHERE number = ?) "
+                "ORDER BY pack_number, offset",
+                (attempt, attempt),
             )
         by_pack: dict[str, list[SegmentPlace]] = {}
         for row in rows:
@@ -281,24 +286,30 @@ class Index:
                 (sequence, index_hash, attempt),
             )
 
-    def knows(self, snapshot: str) -> bool:
-        """Say whether the snapshot of this hash has been made good here."""
+    def knows(self, snapshot: str, writer: str, sequence: int) -> bool:
+        """Say whether the snapshot of this hash, writer and sequence has been made good here."""
         with self._database.reading() as db:
-            sql = "SELECT 1 FROM attempt WHERE snapshot = ? AND state = 'good'"
-            return db.row(sql, (snapshot,)) is not None
+            row = db.row(
+                "SELECT snapshot FROM attempt WHERE writer = ? AND sequence = ? AND state = 'good'",
+                (writer, sequence),
+            )
+        return row is not None and row[0] == snapshot
 
-    def known(self) -> frozenset[str]:
-        """Return the hashes of all snapshots that have been made good here."""
+    def tally(self) -> dict[str, tuple[int, int]]:
+        """Return how many snapshots of each writer are good here, and the sum of their numbers."""
         with self._database.reading() as db:
-            rows = db.rows("SELECT snapshot FROM attempt WHERE state = 'good'")
-        return frozenset(str(snapshot) for (snapshot,) in rows)
+            rows = db.rows(
+                "SELECT writer, count(*), sum(sequence) FROM attempt WHERE state = 'good' "
+                "GROUP BY writer"
+            )
+        return {writer: (count, total) for writer, count, total in rows}
 
     def make_good(
         self, snapshot: str, writer: str, sequence: int, sources: Sequence[SourceRuns]
     ) -> None:
         """Let the rows of a snapshot count, and count anew what is alive where runs changed."""
         with self._database.transaction() as db:
-            changed = False
+            changed: set[int] = set()
             for one in sources:
                 changed |= _remember_runs(db, writer, sequence, one)
             db.run(
@@ -306,8 +317,7 @@ class Index:
                 (snapshot, writer, sequence),
             )
             _forget_gone_files(db, writer, sequence)
-            if changed:
-                count_live(db)
+            count_live(db, changed)
 
     def places(self, ids: Sequence[bytes]) -> dict[bytes, SegmentPlace]:
         """Return where these segments lie; those without a row are left out."""
@@ -370,8 +380,8 @@ def _find_attempt(db: Transaction, writer: str, sequence: int) -> Row | None:
 def _new_attempt(db: Transaction, writer: str) -> tuple[int, int]:
     row = db.row(
         "SELECT coalesce((SELECT max(number) FROM attempt), 0) + 1, "
-        "max(coalesce((SELECT max(number) FROM segment), 0), "
-        "coalesce((SELECT max(first_segment) FROM attempt), 0)) + 1"
+        "max(coalesce((SELECT max(number) FROM segment), 0), coalesce("
+        "(SELECT first_segment FROM attempt ORDER BY number DESC LIMIT 1), 0)) + 1"
     )
     number, first = row or (1, 1)
     db.run(
@@ -401,18 +411,24 @@ def _drop_segments(db: Transaction, first: int, end: int) -> None:
     db.run("DELETE FROM segment WHERE number >= ? AND number < ?", (first, end))
 
 
-def _remember_runs(db: Transaction, writer: str, sequence: int, one: SourceRuns) -> bool:
-    """Keep a source's runs unless a later snapshot of the same writer is known already."""
-    runs = one.runs.encode()
+def _remember_runs(db: Transaction, writer: str, sequence: int, one: SourceRuns) -> set[int]:
+    """Keep a source's runs unless a later snapshot of the same writer is known already.
+
+    Returns the segments of which it now needs more or less than before.
+    """
     row = db.row("SELECT writer, sequence, runs FROM source WHERE id = ?", (one.source,))
     if row is not None and row[0] == writer and row[1] > sequence:
-        return False
+        return set()
+    runs = one.runs.encode()
     db.run(
         "INSERT OR REPLACE INTO source (id, writer, sequence, entries, runs) "
         "VALUES (?, ?, ?, ?, ?)",
         (one.source, writer, sequence, one.entries, runs),
     )
-    return row is None or row[2] != runs
+    before = row[2] if row is not None else b""
+    if before == runs:
+        return set()
+    return {segment for segment, _, _ in set(one.runs) ^ set(Runs.decode(before))}
 
 
 def _forget_gone_files(db: Transaction, writer: str, sequence: int) -> None:

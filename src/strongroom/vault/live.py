@@ -11,16 +11,21 @@ from strongroom.database import Transaction
 from strongroom.vault.runs import Runs
 
 
-def count_live(db: Transaction) -> None:
-    """Write the live bytes of every segment where they have changed."""
+def count_live(db: Transaction, segments: set[int]) -> None:
+    """Write the live bytes of these segments where they have changed."""
     alive: dict[int, list[tuple[int, int]]] = {}
-    for (runs,) in db.rows("SELECT runs FROM source"):
+    for (runs,) in db.rows("SELECT runs FROM source") if segments else ():
         for segment, first, count in Runs.decode(runs):
-            alive.setdefault(segment, []).append((first, first + count))
+            if segment in segments:
+                alive.setdefault(segment, []).append((first, first + count))
     changes: list[tuple[int, int]] = []
-    for number, chunks, plain, live in db.rows(
-        "SELECT number, chunks, plain_bytes, live_bytes FROM segment"
-    ):
+    for number in sorted(segments):
+        row = db.row(
+            "SELECT chunks, plain_bytes, live_bytes FROM segment WHERE number = ?", (number,)
+        )
+        if row is None:
+            continue
+        chunks, plain, live = row
         now = 0
         if number in alive:
             places = _union(alive[number])
