@@ -9,6 +9,7 @@ import importlib
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from strongroom.operations.credentials import (
 )
 from strongroom.operations.deployment import (
     CommandPlace,
+    Companion,
     DatabasePlace,
     Deployment,
     Place,
@@ -58,6 +60,7 @@ _PLUGS: Final[Mapping[str, str]] = {
     "key_file": "strongroom.adapters.secrets.key_file:KeyFile",
     "sealed_files": "strongroom.adapters.secrets.key_file:SealedFiles",
     "lock": "strongroom.adapters.machine.lock:vault_lock",
+    "companion": "strongroom.adapters.machine.companion:CompanionProcess",
     "directory": "strongroom.adapters.locations.directory:open_directory",
     "object_store": "strongroom.adapters.locations.object_store:open_object_store",
     "absent": "strongroom.adapters.locations.absent:AbsentLocation",
@@ -336,6 +339,7 @@ class App:
             sweep_partial=_sweep_partial,
             location=location,
             location_as=self._bare,
+            companion=lambda: _companion(home),
             custodian_home=custodian_home,
         )
 
@@ -430,6 +434,13 @@ def _glance(source: ClientSource) -> int | None:
 def _lock(home: Path, vault: VaultId, clock: Clock) -> Iterator[None]:
     with plug("lock")(home / "run" / f"{vault}.lock", clock):
         yield
+
+
+def _companion(home: Path) -> AbstractContextManager[Companion]:
+    # Without -P a folder named strongroom, where the command was typed, would be taken for ours.
+    arguments = (sys.executable, "-P", "-m", "strongroom.cli.companion", str(home))
+    companion: AbstractContextManager[Companion] = plug("companion")(arguments)
+    return companion
 
 
 def _sweep_partial(place: Path) -> Sequence[Path]:

@@ -14,18 +14,20 @@ which this process holds them still.
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from typing import Final
 
 from strongroom.clients import Client
 from strongroom.errors import StrongroomError
 from strongroom.operations.back_up import BackupReport, MayBeLarge, back_up_prepared, prepare
-from strongroom.operations.deployment import Deployment
+from strongroom.operations.deployment import Companion, Deployment
+from strongroom.operations.side_by_side import Lanes
 from strongroom.vault import Vault
 
-SIDE_BY_SIDE: Final = 2
-"""One computes while the other waits. A third would gain little: Python computes in one thread at
-a time, and what a large source took of memory stays with its thread.
-"""
+COMPANIONS_MAX: Final = 3
+"""More processes than these would queue at the custodians, each of which signs one at a time."""
+MANY: Final = 24
+"""How many clients are worth another process, which needs as long to start as these take."""
 _LOOK_SECONDS: Final = 0.1
 
 
@@ -51,6 +53,10 @@ class _Reading:
         report(Vault.Progress(0, None))
         return report
 
+    def kept(self, client: Client, report: BackupReport) -> None:
+        """Count all that was read for a client, perhaps by another process."""
+        self._done[client.id] = report.read_bytes
+
     def total(self) -> Vault.Progress:
         """Return the sum; how much there will be is not known."""
         return Vault.Progress(sum(self._done.copy().values()), None)
@@ -65,9 +71,28 @@ def back_up_all(
     StrongroomError comes up, backups that run end cleanly and no other begins.
     """
     prepare(deployment)
+    with ExitStack() as stack:
+        companions = [
+            stack.enter_context(deployment.tools.companion())
+            for _ in range(_companions(deployment, clients))
+        ]
+        yield from _back_up_all(deployment, clients, progress, companions)
+
+
+def _companions(deployment: Deployment, clients: Sequence[Client]) -> int:
+    """Return how many more processes help: one for each core but the first, if there are many."""
+    return min(deployment.tools.threads - 1, COMPANIONS_MAX) if len(clients) >= MANY else 0
+
+
+def _back_up_all(
+    deployment: Deployment,
+    clients: Sequence[Client],
+    progress: Callable[[Vault.Progress], None],
+    companions: Sequence[Companion],
+) -> Generator[tuple[Client, BackupReport | StrongroomError], None, None]:
     reading = _Reading()
 
-    def small(client: Client) -> BackupReport:
+    def here(client: Client) -> BackupReport:
         return back_up_prepared(deployment, client, reading.of(client), only_small=True)
 
     def large(client: Client) -> BackupReport:
@@ -79,9 +104,10 @@ def back_up_all(
 
         return back_up_prepared(deployment, client, report)
 
-    pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="client")
+    lanes = Lanes(here, companions)
+    pool = ThreadPoolExecutor(lanes.count, thread_name_prefix="client")
     try:
-        tasks = [(client, pool.submit(small, client)) for client in clients]
+        tasks = [(client, pool.submit(lanes.back_up, client)) for client in clients]
         for client, task in tasks:
             _watch(task, lambda: progress(reading.total()))
             if _left(task):
@@ -92,9 +118,12 @@ def back_up_all(
             except StrongroomError as err:
                 yield client, err
             else:
+                reading.kept(client, report)
                 yield client, report
     finally:
         reading.stop()
+        for companion in companions:
+            companion.stop()
         pool.shutdown(cancel_futures=True)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from strongroom.clients import Client, ClientSource, History, Registry
 from strongroom.clock import Clock
@@ -27,6 +28,18 @@ ACTOR_OPERATOR = "operator"
 
 Listing = Mapping[str, frozenset[str]]
 """Keys of objects with the names of the locations that list each."""
+
+
+class Companion(Protocol):
+    """Another process of this program, at work on the same home."""
+
+    def ask(self, line: str) -> str:
+        """Return its answer to one line, or nothing when it has ended."""
+        ...
+
+    def stop(self) -> None:
+        """Interrupt what it does."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +108,8 @@ class Tools:
     """Open (or, with True, make) the location of this URL; the name finds its credential."""
     location_as: Callable[[str, Credential | None], Location]
     """Open the location of this URL with this credential, whatever is sealed."""
+    companion: Callable[[], AbstractContextManager[Companion]]
+    """Start another process that backs up the clients whose names it is asked."""
     custodian_home: Callable[[int, bool], tuple[Database, bytes]]
     """Open (or, with True, make) an embedded custodian's database, with the key that seals it."""
 

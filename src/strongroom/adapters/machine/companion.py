@@ -1,0 +1,60 @@
+"""A second process of this program, which answers one line with one line.
+
+It ends when its stdin ends, so it never outlives the process that asks by more than one answer.
+"""
+
+import contextlib
+import signal
+import subprocess
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+
+class CompanionProcess:
+    """A process that is asked by one thread at a time, and stopped by any."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        """Start it; a group of its own keeps Ctrl-C for the process that asks."""
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(  # noqa: S603 - a list, no shell; our own program
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # What it could complain of is met again by whoever asked, who does the work instead.
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop it, and wait until it has ended."""
+        self.stop()
+        # Nobody is asking any more. `Popen` closes its pipes, one of which may hold a line that
+        # nobody will read, and waits.
+        with self._lock, contextlib.suppress(BrokenPipeError), self._process:
+            pass
+
+    def ask(self, line: str) -> str:
+        """Return the answer to one line, or nothing when the process has ended."""
+        asking, answering = self._process.stdin, self._process.stdout
+        if asking is None or answering is None:
+            return ""
+        with self._lock, contextlib.suppress(BrokenPipeError):
+            asking.write(f"{line}\n".encode())
+            asking.flush()
+            return answering.readline().decode()
+        return ""
+
+    def stop(self) -> None:
+        """Interrupt what it does, as Ctrl-C would; `ask` then returns nothing."""
+        self._process.send_signal(signal.SIGINT)

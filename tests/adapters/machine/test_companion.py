@@ -1,0 +1,69 @@
+"""Another process that answers lines: real ones, that answer, end, or are stopped."""
+
+import subprocess
+import sys
+import threading
+import time
+
+from strongroom.adapters.machine.companion import CompanionProcess
+
+ECHO = "import sys\nfor line in sys.stdin:\n    print(line.strip().upper(), flush=True)"
+SLEEP = "import sys, time\nsys.stdin.readline()\ntime.sleep(60)"
+END = "import sys\nsys.stdin.readline()"
+
+
+def companion(script: str) -> CompanionProcess:
+    return CompanionProcess([sys.executable, "-IS", "-c", script])
+
+
+def test_each_line_is_answered() -> None:
+    with companion(ECHO) as one:
+        assert one.ask("first") == "FIRST\n"
+        assert one.ask("second") == "SECOND\n"
+
+
+def test_one_that_has_ended_answers_nothing() -> None:
+    with companion(END) as one:
+        assert one.ask("first") == ""
+        assert one.ask("second") == ""
+
+
+def test_stopped_while_it_is_asked() -> None:
+    answers: list[str] = []
+    started = time.monotonic()
+    with companion(SLEEP) as one:
+        thread = threading.Thread(target=lambda: answers.append(one.ask("anything")))
+        thread.start()
+        time.sleep(0.2)
+        one.stop()
+        thread.join()
+    assert answers == [""]
+    assert time.monotonic() - started < 30
+
+
+def test_it_ends_with_the_process_that_asks() -> None:
+    """Its stdin ends when the process that held the other end was killed."""
+    script = (
+        "import os, signal, sys\n"
+        "from strongroom.adapters.machine.companion import CompanionProcess\n"
+        f"one = CompanionProcess([sys.executable, '-IS', '-c', {ECHO!r}])\n"
+        "print(one.ask('x').strip(), one._process.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    answer, pid = done.stdout.split()
+    assert answer == "X"
+    deadline = time.monotonic() + 30
+    while running(int(pid)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def running(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
