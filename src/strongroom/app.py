@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 
 from strongroom import settings as settings_file
 from strongroom.clients import ClientSource, History, Registry, parse_source_url
-from strongroom.clock import Clock, SystemClock
+from strongroom.clock import Clock, SystemClock, pause
 from strongroom.crypto.envelope import decode_envelope
 from strongroom.database import Database
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
@@ -322,6 +322,7 @@ class App:
 
         return Tools(
             clock=self.clock,
+            pause=pause,
             token=self.token,
             threads=settings.threads,
             keep=settings.keep,

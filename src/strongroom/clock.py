@@ -56,3 +56,8 @@ def parse_instant(text: object) -> datetime:
         except ValueError:
             pass
     raise Damaged("an instant cannot be read", f"wanted YYYY-MM-DDTHH:MM:SS.ffffffZ: {text!r:.60}")
+
+
+def pause(seconds: float) -> None:
+    """Wait; handed out by the composition root only, so that a test need not."""
+    time.sleep(seconds)

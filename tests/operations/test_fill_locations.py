@@ -1,18 +1,27 @@
 """A location that was away is made whole again, and damage is never spread."""
 
+import os
+import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from strongroom.adapters.locations.directory import open_directory
 from strongroom.app import App
-from strongroom.clients import Client, Keep
+from strongroom.clients import Client, History, Keep
+from strongroom.errors import Refused, UsageError
+from strongroom.locations import Copies
 from strongroom.operations.add_client import NewClient, add_client, add_source
-from strongroom.operations.add_location import add_location
+from strongroom.operations.add_location import add_location, remove_location
 from strongroom.operations.back_up import BackupReport, back_up
-from strongroom.operations.credentials import Credentials
+from strongroom.operations.credentials import Credential, Credentials
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.fill_locations import repair_client
+from strongroom.operations.fill_locations import Filled, repair_client
+from strongroom.operations.scrub import ScrubRequest, scrub_vault
 from strongroom.operations.set_up import InstallPlan, set_up
 
 NAMES = ("one", "two", "three")
@@ -138,3 +147,145 @@ def test_what_nobody_can_check_is_left_out_and_named(world: World) -> None:
 
     world.do(add)
     assert not set(planted) & set(world.files("four"))
+
+
+def spoil(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(data)
+
+
+def packs(world: World, name: str) -> list[Path]:
+    return sorted((world.folder / name).glob("*/vaults/*/packs/*/*"))
+
+
+def repaired(world: World, given: Credential | None = None) -> dict[str, Filled]:
+    with world.app.open(world.folder / "home") as deployment:
+        client = deployment.registry.client("acme")
+        scrub_vault(deployment, client, ScrubRequest(share=1), lambda _: None)
+        return repair_client(deployment, client, given)
+
+
+@pytest.fixture(name="kept")
+def _kept(world: World) -> World:
+    world.do(world.add)
+    report = world.do(world.back_up)
+    assert report is not None
+    assert report.problems == []
+    return world
+
+
+def test_damaged_copies_are_replaced_from_another_location(kept: World) -> None:
+    good = kept.files("one")
+    for number, name in enumerate(NAMES):
+        # Another third of the objects at each: every object stays whole somewhere.
+        objects = [key for key in sorted(good) if key != "strongroom-location"]
+        for key in objects[number::3]:
+            spoil(kept.folder / name / key)
+    filled = repaired(kept)
+    assert [one.left_out for one in filled.values()] == [[], [], []]
+    assert sum(one.replaced for one in filled.values()) == len(good) - 1
+    assert [kept.files(name) for name in NAMES] == [good] * 3
+
+
+def test_damage_without_a_good_copy_is_named_and_nothing_is_deleted(kept: World) -> None:
+    for name in NAMES:
+        spoil(packs(kept, name)[0])
+    before = [kept.files(name) for name in NAMES]
+    filled = repaired(kept)
+    assert all(len(one.left_out) == 1 and one.replaced == 0 for one in filled.values())
+    assert [kept.files(name) for name in NAMES] == before
+
+
+def test_what_was_noted_as_damaged_is_looked_at_again_before_it_is_deleted(kept: World) -> None:
+    path = packs(kept, "one")[0]
+    key = str(path.relative_to(kept.folder / "one"))
+    with kept.app.open(kept.folder / "home") as deployment:
+        client = deployment.registry.client("acme")
+        with deployment.tools.history(client.id) as history:
+            at = deployment.tools.clock.now()
+            history.copies.write([History.CopyNote("one", key, "damaged", at, "once")])
+        first = path.stat()
+        filled = repair_client(deployment, client)
+        assert filled["one"].replaced == 0
+        assert path.stat() == first
+        with deployment.tools.history(client.id) as history:
+            assert history.copies.troubles() == []
+
+
+def test_a_cut_pack_is_replaced_without_a_scrub(kept: World) -> None:
+    path = packs(kept, "two")[0]
+    good = path.read_bytes()
+    path.chmod(0o600)
+    path.write_bytes(good[:100])
+    with kept.app.open(kept.folder / "home") as deployment:
+        filled = repair_client(deployment, deployment.registry.client("acme"))
+    assert filled["two"].replaced == 1
+    assert path.read_bytes() == good
+
+
+def test_a_store_without_a_janitor_is_told_and_the_others_are_mended(kept: World) -> None:
+    """Two damaged copies: a folder's is replaced, an object store's needs a credential first."""
+    spoil(packs(kept, "one")[0])
+    spoil(packs(kept, "two")[0])
+    spoil(packs(kept, "two")[0])
+    packs(kept, "two")[0].write_bytes(b"short")
+    database = kept.folder / "home" / "server.db"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE location SET url = 's3://bucket/two' WHERE name = 'two'")
+    with kept.app.open(kept.folder / "home") as opened:
+        folder = open_directory(f"file://{kept.folder / 'two'}", os.urandom)
+        locations = {**opened.copies.locations, "two": folder}
+        with Copies(locations) as copies:
+            deployment = replace(opened, copies=copies, absent_locations={})
+            client = deployment.registry.client("acme")
+            scrub_vault(deployment, client, ScrubRequest(share=1), lambda _: None)
+            filled = repair_client(deployment, client)
+    assert (filled["one"].replaced, filled["one"].advice) == (1, "")
+    assert filled["two"].replaced == 0
+    assert [one.split(": ")[1] for one in filled["two"].left_out] == ["damaged, and not replaced"]
+    assert "--janitor-credential-file" in filled["two"].advice
+    assert packs(kept, "two")[0].read_bytes() == b"short"
+
+
+def test_a_lost_location_is_made_again_by_its_url_and_filled(kept: World) -> None:
+    good = kept.files("one")
+    shutil.rmtree(kept.folder / "two")
+
+    def again(deployment: Deployment) -> None:
+        url = f"file://{kept.folder / 'two'}"
+        added = add_location(deployment, ("other-name", url), ("", ""), Credentials())
+        assert (added.name, added.again, added.left_out) == ("two", True, [])
+
+    kept.do(again)
+    assert kept.files("two") == good
+
+    def taken(deployment: Deployment) -> None:
+        url = f"file://{kept.folder / 'two'}"
+        with pytest.raises(UsageError, match="already there"):
+            add_location(deployment, ("two", url), ("", ""), Credentials())
+
+    kept.do(taken)
+
+
+def test_a_location_is_removed_and_what_lies_there_stays(kept: World) -> None:
+    before = kept.files("two")
+
+    def remove(deployment: Deployment) -> None:
+        remove_location(deployment, "two")
+        with pytest.raises(UsageError, match="no location"):
+            remove_location(deployment, "zwei")
+
+    kept.do(remove)
+    assert kept.files("two") == before
+    report = kept.do(kept.back_up)
+    assert report is not None
+    assert report.problems == []
+    shutil.rmtree(kept.folder / "three")
+
+    def last(deployment: Deployment) -> None:
+        with pytest.raises(Refused):
+            remove_location(deployment, "one")
+
+    kept.do(last)

@@ -30,6 +30,7 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b\d+\.\d s\b"), "<duration>"),
     (re.compile(r'("\w+_(bytes|seconds)": )\d+(\.\d+)?'), r"\1<number>"),
     (re.compile(r"process \d+"), "process <pid>"),
+    (re.compile(r"\bpacks/[0-9a-f]{2}/"), "packs/<aa>/"),
 )
 _KIT_ROW = re.compile(r"^( +\d+ [a-z]+){6}$", re.MULTILINE)
 _WORDS_JSON = re.compile(r'("words": )"[a-z ]+"')
@@ -171,6 +172,15 @@ def _remove(name: str) -> None:
     shutil.rmtree(name)
 
 
+def _spoil(pattern: str) -> None:
+    """Flip a bit in the middle of the first file that a pattern names."""
+    path = sorted(Path().glob(pattern))[0]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(data)
+
+
 def _head(source: str, lines: str, to: str) -> None:
     text = Path(source).read_text(encoding="utf-8").splitlines(keepends=True)
     Path(to).write_text("".join(text[: int(lines)]), encoding="utf-8")
@@ -185,6 +195,7 @@ _WORDS: dict[str, Callable[..., None]] = {
     "write": _write,
     "database": _database,
     "remove": _remove,
+    "spoil": _spoil,
     "head": _head,
     "exists": _show,
 }

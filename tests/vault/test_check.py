@@ -115,9 +115,9 @@ def test_check_names_what_is_missing_short_or_gone() -> None:
     del vault.locations["a"].objects[first]
     vault.locations["b"].objects[second] += b"x"
     findings = vault.vault.check(checked).findings
-    assert [(one.kind, one.location, one.object, one.snapshots) for one in findings] == [
-        ("missing", "a", first, 2),
-        ("damaged", "b", second, 1),
+    assert [(one.kind, one.location, one.object, one.hit) for one in findings] == [
+        ("missing", "a", first, (0, 1)),
+        ("damaged", "b", second, (1,)),
     ]
 
 
@@ -193,7 +193,7 @@ def test_a_location_that_cannot_be_listed_is_told_and_the_others_are_checked() -
     vault = TestVault()
     written = vault.write({"s": tree(a=TEXT)})
     checked = [Vault.Checked(1, written.index_hash, structure(vault, written))]
-    for method, kind in (("list", "unavailable"), ("get", "unavailable")):
+    for method, kind in (("list", "unknown"), ("get", "unknown")):
         bad = MisbehavingLocation(vault.locations["a"], always(method, Fault.FAIL_BEFORE))
         copies = Copies({"a": bad, "b": vault.locations["b"]})
         used = Vault(vault.place, FullCopies(copies), vault.database, vault.worker, vault.token)

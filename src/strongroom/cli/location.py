@@ -13,6 +13,7 @@ from strongroom.errors import PartlyDone, UsageError
 from strongroom.operations.add_location import (
     add_location,
     describe_locations,
+    remove_location,
     set_credentials,
 )
 from strongroom.operations.credentials import Credential, Credentials
@@ -63,7 +64,9 @@ def add(
 ) -> int:
     """Add a location and copy to it what the others hold.
 
-    Every object is checked before it is copied. Exits 3 when one could not be: it is named.
+    Every object is checked before it is copied. Exits 3 when one could not be: it is named. A
+    location that was lost is made again in its place by the same URL. What a location lacks later,
+    `vault repair` fills.
 
     Parameters
     ----------
@@ -83,12 +86,29 @@ def add(
         added = add_location(deployment, named, (facility, country), credentials)
     face.show(added)
     face.tell(
-        f"Added location {added.name}: {added.url}",
+        f"{'Made location' if added.again else 'Added location'} {added.name}"
+        f"{' again' if added.again else ''}: {added.url}",
         f"  copied to it: {output.count(added.copied, 'object')}, "
         f"{output.size(added.copied_bytes)}",
     )
     face.warn(*(f"warning: not copied: {one}" for one in added.left_out))
     return PartlyDone.exit_code if added.left_out else 0
+
+
+@commands.command
+def remove(name: str, /, *, face: With) -> None:
+    """Forget a location and its credentials; what lies there stays.
+
+    Parameters
+    ----------
+    name
+        The location's name, as `location list` shows it.
+    """
+    face.confirm(f"Forget location {name}? Backups will not go there any more.")
+    with face.deployment() as deployment:
+        url = remove_location(deployment, name)
+    face.show({"name": name, "url": url})
+    face.tell(f"Removed location {name}. What lies at {url} stays there.")
 
 
 @commands.command(name="set")

@@ -9,8 +9,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
+from strongroom.clients import copy_notes
 from strongroom.clients.source_url import split_source_name
 from strongroom.clock import format_instant, parse_instant
 from strongroom.database import Database, Row, Transaction, Value
@@ -58,6 +59,7 @@ SCHEMA = (
     ) STRICT
     """,
     "CREATE INDEX snapshot_state ON snapshot (state, writer, sequence)",
+    *copy_notes.SCHEMA,
 )
 
 Tally = dict[str, tuple[int, int]]
@@ -107,9 +109,14 @@ class History:
     change under the vault's lock; who does not hold it takes what was there when it looked.
     """
 
+    CopyNote: TypeAlias = copy_notes.CopyNote
+    CopyState: TypeAlias = copy_notes.CopyState
+
     def __init__(self, database: Database) -> None:
         self._database = database
         database.migrate(SCHEMA)
+        self.copies = copy_notes.CopyNotes(database)
+        """What was seen of each copy of this client's objects."""
 
     # -- sources
 

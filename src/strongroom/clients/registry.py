@@ -137,6 +137,12 @@ class Registry:
             )
             record(transaction, fact)
 
+    def remove_location(self, name: str, fact: Fact) -> None:
+        """Forget a location; what lies there stays."""
+        with self._database.transaction() as transaction:
+            transaction.run("DELETE FROM location WHERE name = ?", (name,))
+            record(transaction, fact)
+
     def clients(self) -> list[Client]:
         """Return the clients in the order of their names."""
         with self._database.reading() as reading:

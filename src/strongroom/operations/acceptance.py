@@ -8,7 +8,7 @@ name, by the signature of whoever wrote it, or by comparing it with what a custo
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from strongroom.crypto.envelope import Statement, decode_envelope
 from strongroom.crypto.hashing import content_hash
@@ -68,6 +68,19 @@ class Acceptance:
                 return self._checks(kind, key, found.groups())
         return None
 
+    def kind_of(self, key: str) -> str:
+        """Return what the object of this key is (`pack`, `keys`, ...), or nothing."""
+        prefix = f"{self.deployment.install}/"
+        rest = key[len(prefix) :] if key.startswith(prefix) else ""
+        return next((kind for kind, one in _KINDS.items() if one.fullmatch(rest)), "")
+
+    def why_none(self, key: str) -> tuple[Literal["unauthenticated", "unknown"], str]:
+        """Say of a key that nothing here can check whether it is nobody's, or whose is away."""
+        away = {self.deployment.roster.member(one).id for one in self.deployment.absent_custodians}
+        if self.kind_of(key) == "kit" and key.split("/")[2] in away:
+            return "unknown", "the custodian that could compare it is not here"
+        return "unauthenticated", "nobody we know makes an object of this name"
+
     def _checks(self, kind: str, key: str, parts: tuple[str, ...]) -> Accept | None:
         if kind == "roster":
             return _equal_to(self.roster, key)
@@ -76,8 +89,6 @@ class Acceptance:
             return None if known is None else _equal_to(known, key)
         if kind == "pack":
             return lambda data: _check_hash(content_hash(data).hex(), parts[2], key)
-        if kind == "index":
-            return lambda data: _check_hash(_statement(data, key).hash.hex(), parts[1], key)
         if kind == "client-key":
             return lambda data: self._check_client_key(data, key, parts)
         return self._signed(kind, key, parts)
@@ -88,14 +99,11 @@ class Acceptance:
             return None
         if kind == "receipt":
             return lambda data: self._check_receipt(data, key, parts)
+        if kind == "index":
+            return lambda data: _check_index(_statement(data, key), key, parts[1], writers)
         if kind == "keys":
             return lambda data: _check_keys(_statement(data, key), key, parts, writers)
-        named = [one for one in writers if SnapshotHeader.writer_id(one) == parts[1]]
-        if not named:
-            return None
-        if kind == "config":
-            return lambda data: _statement(data, key).verify(named[0], key)
-        return lambda data: _check_snapshot(_statement(data, key), key, parts, named[0])
+        return _by_one_writer(kind, key, parts, writers)
 
     def _check_client_key(self, data: bytes, key: str, parts: tuple[str, ...]) -> None:
         found = self.deployment.roster.check_client_key(decode_envelope(data, key))
@@ -107,6 +115,18 @@ class Acceptance:
         place = (found.vault, found.writer, f"{found.sequence:08d}", found.custodian)
         if place != parts:
             raise Damaged(f"{key} is a receipt of another place", "it was moved there")
+
+
+def _by_one_writer(
+    kind: str, key: str, parts: tuple[str, ...], writers: tuple[bytes, ...]
+) -> Accept | None:
+    """Return what checks an object whose path names its writer; None for a writer unknown here."""
+    named = [one for one in writers if SnapshotHeader.writer_id(one) == parts[1]]
+    if not named:
+        return None
+    if kind == "config":
+        return lambda data: _statement(data, key).verify(named[0], key)
+    return lambda data: _check_snapshot(_statement(data, key), key, parts, named[0])
 
 
 def _statement(data: bytes, key: str) -> Statement:
@@ -124,6 +144,12 @@ def _equal_to(known: bytes, key: str) -> Accept:
 def _check_hash(found: str, wanted: str, key: str) -> None:
     if found != wanted:
         raise Damaged(f"{key} is not what it is named by", "its hash differs")
+
+
+def _check_index(statement: Statement, key: str, digest: str, writers: tuple[bytes, ...]) -> None:
+    # Its name is its own hash, which anybody can compute: the signature says that it is ours.
+    _check_hash(statement.hash.hex(), digest, key)
+    check_signed_by_one_of(statement, writers, key)
 
 
 def _check_keys(

@@ -7,7 +7,7 @@ Nothing is decrypted for that: objects are copied as they are, each checked firs
 from dataclasses import dataclass
 
 from strongroom.clients import Client, Registry
-from strongroom.errors import StrongroomError, UsageError
+from strongroom.errors import Refused, StrongroomError, UsageError
 from strongroom.operations.credentials import (
     Credentials,
     forget_credential,
@@ -29,6 +29,8 @@ class AddedLocation:
     copied: int
     copied_bytes: int
     left_out: list[str]
+    again: bool = False
+    """Whether it was a location before, was lost, and was made again in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def add_location(
     tools = deployment.tools
     Client.check_name(name, "the location name")
     for place in deployment.registry.locations():
+        if url == place.url and place.name in deployment.absent_locations:
+            return _make_again(deployment, place)
         if name == place.name or url == place.url:
             raise UsageError(f"the location {place.url} is already there", f"it is {place.name}")
     credentials.check(url)
@@ -84,6 +88,40 @@ def add_location(
         filled.copied_bytes + again.copied_bytes,
         again.left_out,
     )
+
+
+def _make_again(deployment: Deployment, place: Registry.Place) -> AddedLocation:
+    """Make a lost location anew where it was, under its name, and copy everything to it."""
+    location = deployment.tools.location(place.url, place.name, True)
+    filled = fill(deployment, location, place.name, (deployment.install,))
+    deployment.registry.record(
+        deployment.fact("location.made_again", place.name, url=place.url, copied=filled.copied)
+    )
+    return AddedLocation(
+        place.name, place.url, filled.copied, filled.copied_bytes, filled.left_out, again=True
+    )
+
+
+def remove_location(deployment: Deployment, name: str) -> str:
+    """Forget a location and its credentials, and return its URL; nothing is deleted there.
+
+    Raises Refused for one without which no location would be left that answers.
+    """
+    places = {place.name: place for place in deployment.registry.locations()}
+    if name not in places:
+        raise UsageError(f"there is no location {name!r:.80}", f"known: {', '.join(places)}")
+    if not places.keys() - {name} - deployment.absent_locations.keys():
+        raise Refused(
+            f"location {name} cannot be removed",
+            "no other location answers, and what is kept would be nowhere",
+            hint="Add another first: `strongroom location add URL`.",
+        )
+    deployment.registry.remove_location(
+        name, deployment.fact("location.removed", name, url=places[name].url)
+    )
+    for sealed in (secret_name(name), janitor_name(name)):
+        forget_credential(deployment.tools.secrets, sealed)
+    return places[name].url
 
 
 def set_credentials(

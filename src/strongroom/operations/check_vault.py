@@ -1,42 +1,57 @@
 """`vault check`: is everything where it should be, and is it what was put there?
 
-Without keys: which objects each location lacks or holds altered, and which no snapshot names.
-With `read_data` the custodians open the newest good snapshot, and every chunk of it is decrypted
-and its id computed again.
+Without content keys: which objects each location lacks or holds altered, what nobody we know has
+signed, what could not be looked at, and which snapshots that hits. What scrubbing found is said
+here until it is mended. With `read_data` the custodians open the newest good snapshot, and every
+chunk of it is decrypted and its id computed again.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
 
 from strongroom.clients import Client, History, Snapshot
 from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, Stale, StrongroomError, UsageError
 from strongroom.facts import Fact
-from strongroom.locations import Location
+from strongroom.locations import LocationUnavailable
 from strongroom.operations.catch_up import catch_up_alone
-from strongroom.operations.deployment import Deployment, Listing
+from strongroom.operations.deployment import Deployment
 from strongroom.operations.open_keys import open_keys, verified_header
 from strongroom.operations.placing import receipt_path, session_path, snapshot_path
 from strongroom.operations.receipts import fetch_record
+from strongroom.operations.survey import Survey, survey
 from strongroom.operations.vault_config import check_config
 from strongroom.quorum import SnapshotHeader
 from strongroom.vault import Vault
 
+_IN_PACKS: Final = ("packs/", "index/")
+"""What the vault itself compares: it knows which snapshot needs which."""
+_OF_THE_INSTALL: Final = frozenset({"roster", "kit", "client-key", "config"})
+"""Kinds of objects that belong to no one snapshot; a recovery begins with them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is not as it should be; `snapshots` counts those it hits."""
+    """One thing that is not as it should be: damaged, missing, unauthenticated, unknown or stale.
+
+    `hit` names the snapshots that need the object, `snapshots` counts them.
+    """
 
     kind: str
     location: str
     object: str
     snapshots: int
+    hit: list[str]
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """What a check looked at and found; `problems` is empty when all is well."""
+    """What a check looked at and found; `problems` is empty when all is well.
+
+    `not_judged` counts objects that only a custodian which is not here could compare.
+    """
 
     client: str
     snapshots: int
@@ -46,6 +61,7 @@ class CheckOutcome:
     chunks_opened: int
     not_recomputed: str
     orphans: int
+    not_judged: int
     elapsed_seconds: float
     problems: list[Problem]
 
@@ -76,10 +92,11 @@ def check_vault(
                 "no good snapshot is known",
                 hint=f"Run `strongroom backup {client.name}` first.",
             )
-        problems: list[Problem] = []
         check_config(deployment, client, history, "check")
         catch_up_alone(deployment, client, history, vault)
-        records = _records(deployment, client, history, good, problems)
+        found = survey(deployment, client, history)
+        look = _Look(found, history)
+        records = _records(deployment, client, history, good, look.problems)
         checked = [
             Vault.Checked(
                 header.sequence,
@@ -88,26 +105,25 @@ def check_vault(
             )
             for header, writer, record in records
         ]
-        report = vault.check(checked, request.read or request.read_data, progress)
-        problems += [
-            Problem(one.kind, one.location, one.object, one.snapshots, one.why)
-            for one in report.findings
-        ]
-        wanted = _wanted_objects(deployment, client, history, good, records)
-        listed = _list_small_objects(deployment, client)
-        problems += _check_small_objects(deployment, wanted, listed)
-        orphans = {key for _, key in report.orphans}
+        read = request.read or request.read_data
+        report = vault.check(checked, read, progress, look.noted())
+        look.take(report, [record.statement.hash.hex() for _, _, record in records])
+        wanted = _wanted_objects(found, history, good, records)
+        look.at_named(wanted)
+        others = _named_by_others(deployment, client, history)
+        look.at_unnamed({*wanted, *others}, read)
         if len(records) == len(good):
             # With a record missing nobody can say which keys objects it named.
-            orphans |= _unnamed(deployment, client, history, wanted, listed)
+            look.orphans |= look.ours - _late_receipts(deployment, client, history, look.ours)
         chunks, reason = 0, ""
         if request.read_data and records:
             _, writer, record = records[-1]
             keys = open_keys(deployment, client, history, record.statement)
             opened = vault.read_data(checked[-1].structure, writer, keys, progress)
             chunks, reason = opened.chunks, opened.not_recomputed
-            problems += [
-                Problem(one.kind, one.location, one.object, one.snapshots, one.why)
+            newest = [record.statement.hash.hex()]
+            look.problems += [
+                Problem(one.kind, one.location, one.object, 1, newest, one.why)
                 for one in opened.findings
             ]
         outcome = CheckOutcome(
@@ -118,12 +134,130 @@ def check_vault(
             report.bytes_read,
             chunks,
             reason,
-            len(orphans),
+            len(look.orphans),
+            len(look.not_judged),
             round(tools.clock.monotonic() - started, 3),
-            problems,
+            look.problems,
         )
         history.record(_checked(deployment, client, request, outcome))
     return outcome
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """What a small object must be besides authentic, and which snapshot needs it."""
+
+    digest: str | None = None
+    hit: list[str] = field(default_factory=list)
+
+    def accept(self, data: bytes) -> None:
+        """Raise Damaged for another object than the one that was signed."""
+        if self.digest is None:
+            return
+        if decode_envelope(data, "it").statement.hash.hex() != self.digest:
+            raise Damaged("its hash is not the one that was signed")
+
+
+class _Look:
+    """One look at all locations: gathers problems, and notes what scrubbing should know."""
+
+    def __init__(self, found: Survey, history: History) -> None:
+        self.problems: list[Problem] = []
+        self.orphans: set[str] = set()
+        self.ours: set[str] = set()
+        """Objects that a writer of ours signed and no snapshot names."""
+        self.not_judged: set[str] = set()
+        """Objects that only a custodian which is not here could compare."""
+        self._found = found
+        self._history = history
+        self._now = found.deployment.tools.clock.now()
+        self._away: set[str] = set()
+        root = f"{found.deployment.install}/vaults/{found.client.vault}/"
+        self._packs = tuple(root + part for part in _IN_PACKS)
+        for name, why in found.away.items():
+            self._add("unknown", name, "", [], why)
+
+    def noted(self) -> dict[tuple[str, str], str]:
+        """Return why copies were refused when they were read last, by location and key."""
+        return {
+            (one.location, one.object): f"{one.why} (read {one.seen_at:%Y-%m-%d %H:%M:%S Z})"
+            for one in self._history.copies.troubles()
+            if one.state in ("damaged", "unauthenticated")
+        }
+
+    def take(self, report: Vault.CheckReport, ids: list[str]) -> None:
+        """Take what the vault found of packs and index objects."""
+        for one in report.findings:
+            if one.object or one.location not in self._found.away:
+                hit = [ids[number] for number in one.hit]
+                self._add(one.kind, one.location, one.object, hit, one.why)
+        self.orphans.update(key for _, key in report.orphans)
+        self._history.copies.write(
+            History.CopyNote(name, key, "sound", self._now) for name, key in report.sound
+        )
+
+    def at_named(self, wanted: dict[str, _Wanted]) -> None:
+        """Compare records, keys objects and receipts at every location with what was signed."""
+        cleared: list[History.CopyNote] = []
+        troubled = {(one.location, one.object) for one in self._history.copies.troubles()}
+        for key, one in wanted.items():
+            for name in list(self._found.listed):
+                if key not in self._found.listed[name]:
+                    self._add("missing", name, key, one.hit, "the location does not list it")
+                    continue
+                state, why = self._judge(name, key, one)
+                if state == "sound":
+                    if (name, key) in troubled:
+                        cleared.append(History.CopyNote(name, key, "sound", self._now))
+                elif state != "skipped":
+                    # What is named and is not what was signed is damaged, whoever did it.
+                    kind = "missing" if state == "missing" else "damaged"
+                    self._add(kind, name, key, one.hit, why)
+        self._history.copies.write(cleared)
+
+    def at_unnamed(self, named: set[str], read: bool) -> None:
+        """Say of what no snapshot names whether it is ours, and so an orphan, or a stranger's.
+
+        Packs and index objects take a name from their bytes: they are read only with `read`, or
+        where they were refused before.
+        """
+        noted = self.noted()
+        for name in list(self._found.listed):
+            for key in sorted(self._found.listed[name].keys() - named):
+                if self._is_in_packs(key) and (
+                    key not in self.orphans or not (read or (name, key) in noted)
+                ):
+                    continue
+                state, why = self._judge(name, key, _Wanted())
+                if state == "sound":
+                    self.ours.add(key)
+                elif state in ("damaged", "unauthenticated"):
+                    self._add("unauthenticated", name, key, [], why)
+        self.orphans -= {one.object for one in self.problems if one.kind == "unauthenticated"}
+
+    def _judge(self, name: str, key: str, wanted: _Wanted) -> tuple[str, str]:
+        """Read a copy and say what it is; `skipped` where nobody here can say, or looks any more.
+
+        A location that stops answering is a problem once and is left alone.
+        """
+        if name in self._away:
+            return "skipped", ""
+        try:
+            state, why, _ = self._found.judge(name, key, wanted.accept)
+        except LocationUnavailable as err:
+            self._away.add(name)
+            self._add("unknown", name, "", [], f"it stopped answering: {err}")
+            return "skipped", ""
+        if state == "unknown":
+            self.not_judged.add(key)
+            return "skipped", why
+        return state, why
+
+    def _is_in_packs(self, key: str) -> bool:
+        return key.startswith(self._packs)
+
+    def _add(self, kind: str, name: str, key: str, hit: list[str], why: str) -> None:
+        self.problems.append(Problem(kind, name, key, len(hit), hit, why))
 
 
 def _checked(
@@ -151,7 +285,8 @@ def _records(
             record = fetch_record(deployment, client, snapshot)
         except StrongroomError as err:
             key = snapshot_path(deployment.install, client, snapshot)
-            problems.append(Problem(_kind_of(err), "every location", key, 1, str(err)))
+            hit = [snapshot.hash]
+            problems.append(Problem(_kind_of(err), "every location", key, 1, hit, str(err)))
             continue
         header, writer = verified_header(history, record.statement)
         records.append((header, writer, record))
@@ -162,67 +297,54 @@ def _kind_of(err: StrongroomError) -> str:
     """Say what it means when no location gives a record: rolled back, altered, or silent."""
     if isinstance(err, Stale):
         return "stale"
-    return "damaged" if isinstance(err, Damaged) else "unavailable"
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A small object that every location should hold; the hash where one was signed."""
-
-    key: str
-    digest: str | None
+    return "damaged" if isinstance(err, Damaged) else "unknown"
 
 
 def _wanted_objects(
-    deployment: Deployment,
-    client: Client,
+    found: Survey,
     history: History,
     good: list[Snapshot],
     records: list[tuple[SnapshotHeader, bytes, Envelope]],
-) -> list[_Wanted]:
-    """Return records, keys objects, and the receipts that custodians gave."""
+) -> dict[str, _Wanted]:
+    """Return what is small and needed: records, keys objects, receipts, and of the install."""
+    deployment, client = found.deployment, found.client
     install = deployment.install
     custodians = history.custodians_of()
-    wanted = [_Wanted(snapshot_path(install, client, one), one.hash) for one in good]
-    wanted += [
-        _Wanted(session_path(install, client.vault, session), digest)
-        for header, _, _ in records
-        for session, digest in header.fresh
-    ]
-    wanted += [
-        _Wanted(receipt_path(install, client, one, deployment.roster.member(index).id), None)
-        for one in good
-        for index in custodians.get(one.hash, ())
-    ]
+    wanted = {
+        key: _Wanted()
+        for keys in found.expected.values()
+        for key in keys
+        if found.acceptance.kind_of(key) in _OF_THE_INSTALL
+    }
+    for one in good:
+        wanted[snapshot_path(install, client, one)] = _Wanted(one.hash, [one.hash])
+        for index in custodians.get(one.hash, ()):
+            member = deployment.roster.member(index).id
+            wanted[receipt_path(install, client, one, member)] = _Wanted(None, [one.hash])
+    for header, _, record in records:
+        hit = [record.statement.hash.hex()]
+        for session, digest in header.fresh:
+            wanted[session_path(install, client.vault, session)] = _Wanted(digest, hit)
     return wanted
 
 
-def _list_small_objects(deployment: Deployment, client: Client) -> Listing:
-    root = f"{deployment.install}/vaults/{client.vault}"
-    return {
-        key: names
-        for part in ("snapshots", "keys", "receipts")
-        for key, names in deployment.copies.list(f"{root}/{part}").items()
-    }
-
-
-def _unnamed(
-    deployment: Deployment,
-    client: Client,
-    history: History,
-    wanted: list[_Wanted],
-    listed: Listing,
-) -> set[str]:
-    """Return the small objects that no snapshot names, finished or not."""
-    install = deployment.install
-    named = {one.key for one in wanted}
-    folders: list[str] = []
+def _named_by_others(deployment: Deployment, client: Client, history: History) -> set[str]:
+    """Return what snapshots name that are not good yet."""
+    named: set[str] = set()
     for snapshot in history.snapshots():
-        named.add(snapshot_path(install, client, snapshot))
-        folders.append(receipt_path(install, client, snapshot, ""))
         if snapshot.state != "good":
+            named.add(snapshot_path(deployment.install, client, snapshot))
             named |= _keys_of_unfinished(deployment, client, history, snapshot)
-    return {key for key in listed if key not in named and not key.startswith(tuple(folders))}
+    return named
+
+
+def _late_receipts(
+    deployment: Deployment, client: Client, history: History, keys: Iterable[str]
+) -> set[str]:
+    """Return those of the keys that are receipts of known snapshots."""
+    install = deployment.install
+    folders = tuple(receipt_path(install, client, one, "") for one in history.snapshots())
+    return {key for key in keys if key.startswith(folders)}
 
 
 def _keys_of_unfinished(
@@ -235,30 +357,3 @@ def _keys_of_unfinished(
         record = decode_envelope(data, f"snapshot {snapshot.hash[:12]}")
     header, _ = verified_header(history, record.statement)
     return {session_path(deployment.install, client.vault, one) for one, _ in header.fresh}
-
-
-def _check_small_objects(
-    deployment: Deployment, wanted: list[_Wanted], listed: Listing
-) -> list[Problem]:
-    """Compare records, keys objects and receipts at every location with what was signed."""
-    return [
-        Problem(kind, name, one.key, 1, why)
-        for one in wanted
-        for name, location in deployment.copies.locations.items()
-        if name not in deployment.copies.failures
-        for kind, why in _look(location, one, name in listed.get(one.key, frozenset()))
-    ]
-
-
-def _look(location: Location, wanted: _Wanted, listed: bool) -> list[tuple[str, str]]:
-    if not listed:
-        return [("missing", "the location does not list it")]
-    try:
-        found = decode_envelope(location.get(wanted.key), wanted.key).statement.hash.hex()
-    except Damaged as err:
-        return [("damaged", str(err))]
-    except StrongroomError as err:
-        return [("unavailable", str(err))]
-    if wanted.digest is not None and found != wanted.digest:
-        return [("damaged", "its hash is not the one that was signed")]
-    return []

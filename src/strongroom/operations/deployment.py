@@ -85,6 +85,8 @@ class Tools:
     """What touches the outside world, ready to use; made by `app.py`."""
 
     clock: Clock
+    pause: Callable[[float], None]
+    """Wait so many seconds."""
     token: Token
     threads: int
     keep: str

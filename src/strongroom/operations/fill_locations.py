@@ -1,20 +1,29 @@
-"""Bring a location up to what the others hold: for a new one, and after one was away.
+"""Bring a location up to what the others hold: a new one, one that was away, one with damage.
 
-Nothing is decrypted and nothing is overwritten; every object is checked before it is copied
-(`acceptance`). What cannot be checked here is left out and named.
+Nothing is decrypted; every object is checked before it is copied (`acceptance`), and what cannot
+be checked here is left out and named. Objects are written once, so a damaged copy goes in this
+order: good bytes from elsewhere in hand, delete with the janitor's credential, put with the
+worker's, read back. Stopped after any step, the next repair goes on: the copy is missing then.
+The story is told in docs/life-of/a-repair.md.
 """
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 from strongroom.clients import Client, History
 from strongroom.crypto.envelope import decode_envelope
-from strongroom.errors import Damaged
+from strongroom.errors import Damaged, Refused
 from strongroom.locations import Copies, Location, LocationUnavailable, ObjectExists, ObjectMissing
 from strongroom.operations.acceptance import Acceptance
+from strongroom.operations.credentials import Credential
 from strongroom.operations.deployment import Deployment, Listing
 from strongroom.operations.placing import client_key_path, roster_path
+from strongroom.operations.survey import Survey, note_lacking, survey
+
+NOTES_MAX: Final = 100
 
 
 @dataclass(slots=True)
@@ -23,7 +32,11 @@ class Filled:
 
     copied: int = 0
     copied_bytes: int = 0
+    replaced: int = 0
+    """How many damaged copies were deleted and put again."""
     left_out: list[str] = field(default_factory=list)
+    advice: str = ""
+    """What somebody has to do before the damaged copies here can be replaced."""
 
 
 def fill(deployment: Deployment, location: Location, name: str, prefixes: Sequence[str]) -> Filled:
@@ -64,30 +77,156 @@ def _copy(
     filled.copied_bytes += len(data)
 
 
-def repair_client(deployment: Deployment, client: Client) -> dict[str, Filled]:
-    """Fill every location that answers with what it lacks of one client and of the install."""
-    install = deployment.install
-    prefixes = (
-        f"{install}/roster",
-        f"{install}/kits",
-        f"{install}/client-keys/{client.id}",
-        f"{install}/vaults/{client.vault}",
-    )
-    acceptance = Acceptance.of(deployment)
-    filled = {
-        name: _fill(deployment, acceptance, {name: location}, prefixes)
-        for name, location in deployment.copies.locations.items()
-        if name not in deployment.absent_locations
-    }
+def repair_client(
+    deployment: Deployment, client: Client, janitor: Credential | None = None
+) -> dict[str, Filled]:
+    """Give every location that answers what it lacks of a client, and good copies for damaged ones.
+
+    Damaged are the copies that scrubbing or a check has noted; each is read again first. `janitor`
+    is the credential to delete with where none is sealed for a location.
+    """
+    filled: dict[str, Filled] = {}
+    with deployment.tools.history(client.id) as history:
+        found = survey(deployment, client, history)
+        note_lacking(found, history)
+        for name in list(found.listed):
+            filled[name] = _Mender(found, history, name).mend(janitor)
     deployment.registry.record(
         deployment.fact(
             "vault.repaired",
             client.id,
             copied=sum(one.copied for one in filled.values()),
+            replaced=sum(one.replaced for one in filled.values()),
             left_out=sum(len(one.left_out) for one in filled.values()),
         )
     )
     return filled
+
+
+class _Mender:
+    """Mends the copies of one client at one location, and notes what is sound again."""
+
+    def __init__(self, found: Survey, history: History, name: str) -> None:
+        self._found = found
+        self._history = history
+        self._name = name
+        self._location = found.deployment.copies.locations[name]
+        self._filled = Filled()
+        self._notes: list[History.CopyNote] = []
+
+    def mend(self, janitor: Credential | None) -> Filled:
+        """Fill what is missing, then replace what is damaged; what cannot be is named."""
+        try:
+            damaged = self._damaged()
+            for key in self._found.lacking(self._name):
+                if not self._fill(key):
+                    damaged.append(key)
+            damaged = [key for key in damaged if self._is_still_damaged(key)]
+            if damaged:
+                self._replace_all(damaged, janitor)
+        except LocationUnavailable as err:
+            self._filled.left_out.append(f"it stopped answering: {err}")
+        finally:
+            self._write()
+        return self._filled
+
+    def _damaged(self) -> list[str]:
+        """Return what is noted as damaged here, or has the wrong size, and belongs here."""
+        expected, listed = self._found.expected[self._name], self._found.listed[self._name]
+        noted = {
+            one.object
+            for one in self._history.copies.troubles()
+            if one.location == self._name and one.state in ("damaged", "unauthenticated")
+        }
+        return sorted(
+            key for key in expected.keys() & listed.keys() if key in noted or self._is_cut(key)
+        )
+
+    def _is_cut(self, key: str) -> bool:
+        holding = self._found.holding(self._name, key)
+        wanted = None if holding is None else holding.size_bytes
+        return wanted is not None and wanted != self._found.listed[self._name][key]
+
+    def _is_still_damaged(self, key: str) -> bool:
+        # A note may be older than the copy: nothing is deleted for what was seen once.
+        state, why, _ = self._found.judge(self._name, key)
+        if state == "missing":
+            return not self._fill(key)
+        self._note(key, state, why)
+        return state != "sound"
+
+    def _fill(self, key: str) -> bool:
+        """Put what is missing; say whether nothing else stands in its place."""
+        data = self._good_bytes(key)
+        if data is None:
+            return True
+        try:
+            self._location.put(key, data)
+        except ObjectExists:
+            return False
+        if self._read_back(key):
+            self._filled.copied += 1
+            self._filled.copied_bytes += len(data)
+        return True
+
+    def _replace_all(self, damaged: Sequence[str], given: Credential | None) -> None:
+        try:
+            with self._found.deployment.janitor([self._name], given) as janitor:
+                for key in damaged:
+                    self._replace(janitor.locations[self._name], key)
+        except Refused as err:
+            self._filled.advice = f"{err}. {err.hint}"
+            self._filled.left_out += [f"{key}: damaged, and not replaced" for key in damaged]
+
+    def _replace(self, janitor: Location, key: str) -> None:
+        data = self._good_bytes(key)
+        if data is None:
+            return
+        # From here until the put this location has no copy; the bytes are good at another one.
+        with suppress(ObjectMissing):
+            janitor.delete(key)
+        with suppress(ObjectExists):
+            self._location.put(key, data)
+        if self._read_back(key):
+            self._filled.replaced += 1
+
+    def _good_bytes(self, key: str) -> bytes | None:
+        """Return what belongs here, made from other locations only; None, named, without it."""
+        found, name = self._found, self._name
+        whole = found.expected[name][key]
+        accept = found.acceptance.of_key(whole)
+        holding = found.holding(name, key)
+        if accept is None or holding is None:
+            self._filled.left_out.append(f"{key}: {found.acceptance.why_none(key)[1]}")
+            return None
+        try:
+            if found.acceptance.kind_of(whole) == "pack":
+                data = found.placement.remake(name, whole, found.packs.get(whole), accept)
+            else:
+                data = found.deployment.copies.get(whole, accept, besides=name)
+            holding.judge(data)
+        except (Damaged, ObjectMissing, LocationUnavailable) as err:
+            self._filled.left_out.append(f"{key}: {err}")
+            return None
+        return data
+
+    def _read_back(self, key: str) -> bool:
+        self._found.listed[self._name].pop(key, None)
+        state, why, _ = self._found.judge(self._name, key)
+        self._note(key, state, why)
+        if state != "sound":
+            self._filled.left_out.append(f"{key}: it was put, and reads back {state}: {why}")
+        return state == "sound"
+
+    def _note(self, key: str, state: History.CopyState, why: str) -> None:
+        now = self._found.deployment.tools.clock.now()
+        self._notes.append(History.CopyNote(self._name, key, state, now, why))
+        if len(self._notes) >= NOTES_MAX:
+            self._write()
+
+    def _write(self) -> None:
+        self._history.copies.write(self._notes)
+        self._notes.clear()
 
 
 def put_install_objects(deployment: Deployment) -> None:

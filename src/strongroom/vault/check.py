@@ -20,23 +20,30 @@ from strongroom.vault.reading import Opened, SegmentReader, spans_of
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it should be; `snapshots` counts those that need the object."""
+    """One thing that is not as it should be; `hit` are the numbers of those that need the object.
+
+    They count from 0 in the sequence of snapshots that was checked.
+    """
 
     kind: str
     location: str
     object: str
-    snapshots: int
+    hit: tuple[int, ...]
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What was looked at and found; orphans are objects no snapshot names, and harmless."""
+    """What was looked at and found; orphans are objects no snapshot names, and harmless.
+
+    `sound` are the copies, by location and key, that were read and are what they should be.
+    """
 
     objects: int
     bytes_read: int
     findings: tuple[Finding, ...]
     orphans: tuple[tuple[str, str], ...]
+    sound: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +59,27 @@ class ReadReport:
 
 @dataclass(slots=True)
 class Expected:
-    """What each location should hold of every object, and how many snapshots need the object."""
+    """What each location should hold of every object, and which snapshots need the object."""
 
     holdings: dict[str, Mapping[str, Holding]] = field(default_factory=dict)
-    snapshots: dict[str, int] = field(default_factory=dict)
+    needed_by: dict[str, int] = field(default_factory=dict)
+    """For each object a bit for each snapshot: ten thousand of them are little over a kilobyte."""
 
     @property
     def total_bytes(self) -> int:
         """Return how much that is at all locations, as far as sizes are known."""
         return sum(one.size_bytes or 0 for each in self.holdings.values() for one in each.values())
 
-    def need(self, key: str, holdings: Callable[[], Mapping[str, Holding]]) -> None:
-        """Note that one more snapshot needs this object; its holdings are asked for once."""
+    def need(self, number: int, key: str, holdings: Callable[[], Mapping[str, Holding]]) -> None:
+        """Note that the snapshot of this number needs the object; asks for its holdings once."""
         if key not in self.holdings:
             self.holdings[key] = holdings()
-        self.snapshots[key] = self.snapshots.get(key, 0) + 1
+        self.needed_by[key] = self.needed_by.get(key, 0) | 1 << number
+
+    def hit(self, key: str) -> tuple[int, ...]:
+        """Return the numbers of the snapshots that need this object."""
+        bits = self.needed_by[key]
+        return tuple(number for number in range(bits.bit_length()) if bits >> number & 1)
 
 
 def check_copies(
@@ -75,20 +88,23 @@ def check_copies(
     expected: Expected,
     named: frozenset[str],
     read: Callable[[int], None] | None,
+    noted: Mapping[tuple[str, str], str],
 ) -> CheckReport:
     """Compare every location with what is expected; `read` also reads, telling bytes so far.
 
-    `named` are keys that are no orphans although no given snapshot needs them.
+    `named` are keys that are no orphans although no given snapshot needs them; `noted` says why
+    copies were refused when they were read last, which counts where they are not read now.
     """
     findings: list[Finding] = []
     orphans: list[tuple[str, str]] = []
+    sound: list[tuple[str, str]] = []
     known = named | expected.holdings.keys()
     done = 0
     for name, location in placement.copies.locations.items():
         try:
             sizes = _list(place, location)
         except LocationUnavailable as err:
-            findings.append(Finding("unavailable", name, "", 0, str(err)))
+            findings.append(Finding("unknown", name, "", (), str(err)))
             continue
         orphans += [(name, key) for key in sizes if placement.object_of(key) not in known]
         for key, holdings in expected.holdings.items():
@@ -100,9 +116,13 @@ def check_copies(
                 kind, why = _read(location, holding)
                 done += sizes[holding.key]
                 read(done)
+                if not kind:
+                    sound.append((name, holding.key))
+            elif not kind and (name, holding.key) in noted:
+                kind, why = "damaged", noted[name, holding.key]
             if kind:
-                findings.append(Finding(kind, name, holding.key, expected.snapshots[key], why))
-    return CheckReport(len(expected.holdings), done, tuple(findings), tuple(orphans))
+                findings.append(Finding(kind, name, holding.key, expected.hit(key), why))
+    return CheckReport(len(expected.holdings), done, tuple(findings), tuple(orphans), tuple(sound))
 
 
 def _list(place: VaultPlace, location: Location) -> dict[str, int]:
@@ -126,7 +146,7 @@ def _read(location: Location, holding: Holding) -> tuple[str, str]:
     try:
         holding.judge(location.get(holding.key))
     except LocationUnavailable as err:
-        return "unavailable", str(err)
+        return "unknown", str(err)
     except ObjectMissing as err:
         return "missing", str(err)
     except Damaged as err:
@@ -196,7 +216,7 @@ def read_segments(
         except Damaged as err:
             why = str(err)
         if why:
-            findings.append(Finding("damaged", "", f"{one.pack}/{one.id.hex()}", 1, why))
+            findings.append(Finding("damaged", "", f"{one.pack}/{one.id.hex()}", (0,), why))
         progress(Progress(size, expected))
     return ReadReport(segments, chunks, size, ids.not_recomputed, tuple(findings))
 
@@ -210,7 +230,7 @@ def _open_all(
         try:
             return reader.open_span((one,))[one.id]
         except (Damaged, ObjectMissing, LocationUnavailable) as err:
-            findings.append(Finding("damaged", "", f"{one.pack}/{one.id.hex()}", 1, str(err)))
+            findings.append(Finding("damaged", "", f"{one.pack}/{one.id.hex()}", (0,), str(err)))
             return None
 
     for span in spans_of(places):

@@ -7,6 +7,7 @@ good, and who holds its keys, is decided elsewhere (docs/formats/share-v1.md).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import ClassVar, Final, TypeAlias
 
 from strongroom.crypto.signing import key_id
@@ -52,6 +53,7 @@ from strongroom.vault.structure import Structure as SnapshotStructure
 from strongroom.vault.structure import decode_body, structure_context
 
 _HIGH_REASON: Final = "class high: the dedup key of a session is forgotten when it ends"
+_NOTHING: Final[Mapping[tuple[str, str], str]] = MappingProxyType({})
 _FOREIGN_REASON: Final = "another writer stored it, under a dedup key of its own"
 
 
@@ -72,6 +74,7 @@ class Vault:
     Structure: TypeAlias = SnapshotStructure
     Writer: TypeAlias = SnapshotWriter
     Checked: TypeAlias = CheckedSnapshot
+    CheckReport: TypeAlias = CheckReport
     Reader: TypeAlias = SnapshotReader
     Part: TypeAlias = SourcePart
     Facts: TypeAlias = FactsOfSource
@@ -82,6 +85,7 @@ class Vault:
     Candidate: TypeAlias = retention.Candidate
     Policy: TypeAlias = retention.KeepPolicy
     keep_plan: ClassVar = staticmethod(retention.plan)
+    pack_key: ClassVar = staticmethod(pack_key)
 
     def __init__(
         self,
@@ -124,6 +128,15 @@ class Vault:
         Two sets with the same tally are taken for the same set without being read.
         """
         return self._index.tally()
+
+    @staticmethod
+    def kept_packs(index: Database) -> tuple[dict[str, int], dict[str, tuple[int, int]]]:
+        """Return the packs of the good snapshots that the index knows, with sizes; and its tally.
+
+        Needs no key. Packs of a running backup, or of one that was interrupted, are left out.
+        """
+        rows = Index(index)
+        return rows.kept_packs(), rows.tally()
 
     def learn(
         self, snapshot: str, body: bytes, writer_public: bytes, sequence: int, index_hash: str
@@ -177,28 +190,30 @@ class Vault:
         snapshots: Sequence[CheckedSnapshot],
         read: bool = False,
         progress: Report = lambda _: None,
+        noted: Mapping[tuple[str, str], str] = _NOTHING,
     ) -> CheckReport:
         """Compare the locations with what these snapshots need, without any content key.
 
-        With `read` every byte is read at every location and hashed again.
+        With `read` every byte is read at every location and hashed again. `noted` says, by location
+        and key, why copies were refused when they were read last.
         """
         expected = Expected()
         sizes = self._index.packs()
         findings: list[Finding] = []
-        for snapshot in snapshots:
+        for number, snapshot in enumerate(snapshots):
             structure = snapshot.structure
             digest = bytes.fromhex(snapshot.index_hash)
             judge = partial(self._judge_index, structure.writer_public, snapshot.sequence, digest)
             key = self._place.index_key(digest)
-            expected.need(key, partial(FullCopies(self._copies).holdings, key, None, judge))
+            expected.need(number, key, partial(FullCopies(self._copies).holdings, key, None, judge))
             try:
                 places = self._places(structure, range(structure.segment_count))
             except Damaged as err:
-                findings.append(Finding("unknown", "", str(snapshot.sequence), 1, str(err)))
+                findings.append(Finding("unknown", "", str(snapshot.sequence), (number,), str(err)))
                 continue
             for pack in {place.pack for place in places.values()}:
                 key = self._key_of(pack)
-                expected.need(key, partial(self.holdings, pack, sizes[pack]))
+                expected.need(number, key, partial(self.holdings, pack, sizes[pack]))
         total = expected.total_bytes
         report = check_copies(
             self._place,
@@ -206,10 +221,9 @@ class Vault:
             expected,
             frozenset(self._key_of(pack) for pack in sizes),
             (lambda done: progress(HowFar(done, total))) if read else None,
+            noted,
         )
-        return CheckReport(
-            report.objects, report.bytes_read, (*findings, *report.findings), report.orphans
-        )
+        return replace(report, findings=(*findings, *report.findings))
 
     def holdings(self, pack: str, size_bytes: int) -> Mapping[str, Holding]:
         """Return what each location should hold of a pack; needs no content key."""

@@ -337,6 +337,15 @@ class Index:
             rows = db.rows("SELECT id, bytes FROM pack")
         return {str(pack): int(size) for pack, size in rows}
 
+    def kept_packs(self) -> dict[str, int]:
+        """Return the size of every pack of a good snapshot."""
+        with self._database.reading() as db:
+            rows = db.rows(
+                "SELECT p.id, p.bytes FROM pack p JOIN attempt a ON a.number = p.attempt "
+                "WHERE a.state = 'good'"
+            )
+        return {str(pack): int(size) for pack, size in rows}
+
     def segments(self, numbers: Sequence[int]) -> dict[int, tuple[bytes, bytes]]:
         """Return id and session of these segments by number."""
         found: dict[int, tuple[bytes, bytes]] = {}

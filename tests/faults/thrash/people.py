@@ -69,7 +69,7 @@ class Person:
         elif words[:2] == ["vault", "check"]:
             self.world.count("checks done")
             for problem in json.loads(ended.out)["problems"]:
-                if problem["kind"] not in {"missing", "unavailable"}:
+                if problem["kind"] not in {"missing", "unknown"}:
                     self.world.find(ended, f"says {problem}")
         elif kind == "snapshots":
             find_vanished(self.world, client, ended)
