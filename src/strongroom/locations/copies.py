@@ -27,6 +27,7 @@ OBJECT_BYTES_MAX = 1 << 30
 IN_FLIGHT_MAX = 4
 
 Data = bytes | bytearray | memoryview
+_NOBODY: frozenset[str] = frozenset()
 
 
 class Copies:
@@ -142,19 +143,24 @@ class Copies:
             name: self._pools[name].submit(_keys, location, prefix)
             for name, location in self.locations.items()
         }
-        found: dict[str, set[str]] = {}
+        found: dict[str, frozenset[str]] = {}
         errors: dict[str, StrongroomError] = {}
         for name, task in tasks.items():
+            # Keys share the few sets there are: of a hundred thousand, each costs its text alone.
+            joined: dict[frozenset[str], frozenset[str]] = {}
             try:
                 for key in task.result():
-                    found.setdefault(key, set()).add(name)
+                    names = found.get(key, _NOBODY)
+                    if names not in joined:
+                        joined[names] = names | {name}
+                    found[key] = joined[names]
             except (LocationUnavailable, Damaged) as error:
                 self._failures.setdefault(name, error)
                 errors[name] = error
         if len(errors) == len(tasks):
             damages = [error for error in errors.values() if isinstance(error, Damaged)]
             raise damages[0] if damages else _unavailable("no location can be listed", errors)
-        return {key: frozenset(found[key]) for key in sorted(found)}
+        return dict(sorted(found.items()))
 
     def close(self) -> None:
         """Wait for what is being written and give the threads back; safe to call twice."""
