@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from bench import first_day, many, second_day, second_day_postgres, sixty_days, start_up
+from bench import (
+    first_day,
+    many,
+    many_snapshots,
+    second_day,
+    second_day_postgres,
+    sixty_days,
+    start_up,
+)
 from bench.figures import Figures
 from bench.goals import Goal
 from bench.lane import Trial
@@ -49,6 +57,10 @@ SCENARIOS: Final[Mapping[str, Scenario]] = MappingProxyType(
         ),
         "many": Scenario(
             "500 small databases of 500 clients", many.FIGURES, many.GOALS, many.many,
+        ),
+        "many-snapshots": Scenario(
+            "10,000 snapshots and 1 million chunks in one vault", many_snapshots.FIGURES,
+            many_snapshots.GOALS, many_snapshots.many_snapshots,
         ),
     }
 )  # fmt: skip
