@@ -85,13 +85,23 @@ class Copies:
 
         The caller leaves `data` unchanged, and asks for the result, which may raise.
         """
-        check_key(key)
-        if len(data) > OBJECT_BYTES_MAX:
-            raise ValueError(f"object of {len(data)} bytes, at most {OBJECT_BYTES_MAX}")
+        return self.put_parts(key, dict.fromkeys(self.locations, (key, data)), self.required)
+
+    def put_parts(
+        self, key: str, parts: Mapping[str, tuple[str, Data]], required: int
+    ) -> Future[None]:
+        """Begin to put an object as parts: by name of the location, a key and the bytes under it.
+
+        It counts as stored when `required` locations hold theirs. Otherwise as `put_async`.
+        """
+        for part, data in parts.values():
+            check_key(part)
+            if len(data) > OBJECT_BYTES_MAX:
+                raise ValueError(f"object of {len(data)} bytes, at most {OBJECT_BYTES_MAX}")
         self._in_flight.acquire()
-        outcome = _Outcome(key, self.required, tuple(self.locations), self._in_flight.release)
-        for name, pool in self._pools.items():
-            task = pool.submit(self._put_one, name, key, data)
+        outcome = _Outcome(key, required, tuple(parts), self._in_flight.release)
+        for name, (part, data) in parts.items():
+            task = self._pools[name].submit(self._put_one, name, part, data)
             task.add_done_callback(partial(outcome.note, name))
         return outcome.future
 
@@ -117,21 +127,29 @@ class Copies:
             try:
                 # One byte more than an object may have shows a forged giant without loading it.
                 asked = limit + 1 if length is None else limit
-                data = self.locations[name].get(key, start, asked)
+                data = self.get_from(name, key, start, asked)
                 if len(data) > limit:
                     raise Damaged(f"{key} is larger than any object", f"over {limit} bytes")
                 accept(data)
             except Damaged as error:
                 self.damages.append((name, key, error))
                 errors[name] = error
-            except LocationUnavailable as error:
-                self._failures.setdefault(name, error)
-                errors[name] = error
-            except ObjectMissing as error:
+            except (LocationUnavailable, ObjectMissing) as error:
                 errors[name] = error
             else:
                 return data
         raise _most_telling(key, errors)
+
+    def get_from(self, name: str, key: str, start: int, length: int) -> bytes:
+        """Return what one location has under the key, at most `length` bytes, unchecked.
+
+        Raises what the location raises; one that does not answer goes to `failures`.
+        """
+        try:
+            return self.locations[name].get(key, start, length)
+        except LocationUnavailable as error:
+            self._failures.setdefault(name, error)
+            raise
 
     def list(self, prefix: str) -> dict[str, frozenset[str]]:
         """Return the keys below `prefix`, each with the names of the locations that list it.

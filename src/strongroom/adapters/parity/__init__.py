@@ -1,0 +1,1 @@
+"""The arithmetic of parity, by a library that only vaults with parity load."""
