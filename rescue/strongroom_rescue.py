@@ -44,6 +44,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 T = TypeVar("T")
 Json = dict[str, Any]
 OBJECT_BYTES_MAX = 512 << 20
+PACK_BYTES_MAX = 64 << 20
 HEADER_BYTES_MAX = 4 << 20
 JSON_BYTES_MAX = 256 << 20
 CHUNKS_MAX = 8192
@@ -211,6 +212,9 @@ class Locations:
             if below.is_dir():
                 found.update(one.name for one in below.iterdir())
         return sorted(found)
+
+    def has(self, path: str) -> bool:
+        return any((folder / self.install / path).exists() for folder in self.folders)
 
     def read(self, path: str, judge: Callable[[bytes], T], at: int = 0, length: int = -1) -> T:
         """Return what `judge` makes of the first copy (or part of one) that it accepts."""
@@ -568,11 +572,103 @@ def places_of(index: Json) -> dict[bytes, Place]:
     return places
 
 
-class Segments:
-    """Opens segments and holds the last few in clear."""
+def gf_times(a: int, b: int) -> int:
+    """Multiply in GF(2^8) modulo 0x11d."""
+    product = 0
+    while b:
+        product ^= a if b & 1 else 0
+        a = a << 1 ^ (0x11D if a & 0x80 else 0)
+        b >>= 1
+    return product
 
-    def __init__(self, locations: Locations, client: Client, places: dict[bytes, Place]) -> None:
-        self.locations, self.client, self.places = locations, client, places
+
+def gf_power(a: int, exponent: int) -> int:
+    product = 1
+    for _ in range(exponent % 255):
+        product = gf_times(product, a)
+    return product
+
+
+def scaled(factor: int, data: bytes) -> bytes:
+    return data.translate(bytes(gf_times(factor, one) for one in range(256)))
+
+
+def added(*parts: bytes) -> bytes:
+    total = 0
+    for one in parts:
+        total ^= int.from_bytes(one, "little")
+    return total.to_bytes(len(parts[0]), "little")
+
+
+def data_shards(known: dict[int, bytes], k: int) -> list[bytes]:
+    """Return the k data shards from any k shards: P has index k, Q has k + 1."""
+    have = {index: one for index, one in known.items() if index < k}
+    lost = [index for index in range(k) if index not in have]
+    p, q = known.get(k), known.get(k + 1)
+    if len(lost) > (p is not None) + (q is not None):
+        raise Problem(f"{len(known)} shards are not enough, {k} are needed")
+    if lost and p is not None and len(lost) == 1:
+        have[lost[0]] = added(p, *have.values())
+    elif lost and q is not None:
+        # What the lost shards add to Q; with two lost, also what they add to P.
+        rest = added(q, *(scaled(gf_power(2, index), one) for index, one in have.items()))
+        x = lost[0]
+        if p is None or len(lost) == 1:
+            have[x] = scaled(gf_power(2, -x), rest)
+        else:
+            y = lost[1]
+            both = added(p, *have.values())
+            factor = gf_power(gf_power(2, x) ^ gf_power(2, y), -1)
+            have[x] = scaled(factor, added(rest, scaled(gf_power(2, y), both)))
+            have[y] = added(both, have[x])
+    return [have[index] for index in range(k)]
+
+
+def read_shard(data: bytes, pack: bytes, index: int, key: bytes) -> tuple[int, int, bytes]:
+    """Return k, the length of the pack and the body of a shard that fits its check."""
+    magic, own, k, _, at, zero, length = struct.unpack_from("<8s32sBBBBI", data)
+    if magic != b"SRSHRD\x01\n" or (own, at, zero) != (pack, index, 0) or k < 2:
+        raise Problem("a shard does not begin as one, or is another one")
+    body = data[80:]
+    check = blake3(body, key=derive(key, "shard", b"", data[:48])).digest()
+    if not 0 < length <= PACK_BYTES_MAX or len(body) != -(-length // k) or data[48:80] != check:
+        raise Problem("a shard does not fit its check")
+    return k, length, body
+
+
+def put_together(locations: Locations, path: str, key: bytes) -> bytes:
+    """Return a pack from any k of its shards, wherever they lie."""
+    folder, _, name = path.rpartition("/")
+    pack = bytes.fromhex(name)
+    known: dict[int, bytes] = {}
+    for shard in locations.names(folder):
+        number = shard.removeprefix(f"{name}.")
+        if number == shard or not number.isdecimal():
+            continue
+        judge = partial(read_shard, pack=pack, index=int(number), key=key)
+        try:
+            k, length, known[int(number)] = locations.read(f"{folder}/{shard}", judge)
+        except Problem as err:
+            say(f"passed over: {err}")
+            continue
+        if len(known) == k:
+            data = b"".join(data_shards(known, k))[:length]
+            if blake3(data).digest() != pack:
+                raise Problem(f"{path} does not hash to its name")
+            return data
+    raise Problem(
+        f"{path} cannot be used: no location has it, and {len(known)} good shards are left"
+    )
+
+
+class Segments:
+    """Opens segments and holds the last few in clear, and the last pack made of shards."""
+
+    def __init__(
+        self, locations: Locations, client: Client, places: dict[bytes, Place], key: bytes
+    ) -> None:
+        self.locations, self.client, self.places, self.key = locations, client, places, key
+        self.pack = ("", b"")
         self.held: OrderedDict[bytes, list[bytes]] = OrderedDict()
 
     def chunks(self, segment: bytes) -> list[bytes]:
@@ -585,7 +681,12 @@ class Segments:
             def judge(data: bytes) -> list[bytes]:
                 return split_segment(self.unlock(segment, session, data))
 
-            self.held[segment] = self.locations.read(path, judge, offset, length)
+            if self.pack[0] != path and not self.locations.has(path):
+                self.pack = (path, put_together(self.locations, path, self.key))
+            if self.pack[0] == path:
+                self.held[segment] = judge(self.pack[1][offset : offset + length])
+            else:
+                self.held[segment] = self.locations.read(path, judge, offset, length)
             if len(self.held) > HELD_SEGMENTS:
                 self.held.popitem(last=False)
         return self.held[segment]
@@ -866,7 +967,8 @@ def restore(
     snapshot = good[-1]
     key = structure_key(locations, client, next(iter(snapshot.header["sessions"])))
     structure, roots = snapshot.structure(client, key)
-    segments = Segments(locations, client, read_index(locations, client, snapshots, key))
+    places = read_index(locations, client, snapshots, key)
+    segments = Segments(locations, client, places, key)
     options.to.mkdir(parents=True, exist_ok=True)
     if any(options.to.iterdir()):
         raise Problem(f"{options.to} is not empty")

@@ -51,6 +51,7 @@ from strongroom.operations.recover import (
     rebuild_custodians,
 )
 from strongroom.operations.recover_clients import Recovery, recover_clients
+from strongroom.placement import ParityCode
 from strongroom.quorum import Custodian, LocalCustodian, Roster
 from strongroom.settings import Settings
 from strongroom.vault import Source, Target
@@ -63,6 +64,7 @@ _PLUGS: Final[Mapping[str, str]] = {
     "companion": "strongroom.adapters.machine.companion:CompanionProcess",
     "directory": "strongroom.adapters.locations.directory:open_directory",
     "object_store": "strongroom.adapters.locations.object_store:open_object_store",
+    "parity_code": "strongroom.adapters.parity.raid6:Raid6",
     "absent": "strongroom.adapters.locations.absent:AbsentLocation",
     "sniff": "strongroom.adapters.sources.sniff:sniff",
     "glance": "strongroom.adapters.sources.sniff:glance",
@@ -341,6 +343,7 @@ class App:
             location=location,
             location_as=self._bare,
             companion=lambda: _companion(home),
+            parity_code=_parity_code,
             custodian_home=custodian_home,
         )
 
@@ -422,6 +425,11 @@ class App:
         else:
             target = plug(f"target.{kind}")(place, self.token, *how)
         return target
+
+
+def _parity_code() -> ParityCode:
+    code: ParityCode = plug("parity_code")()
+    return code
 
 
 def _glance(source: ClientSource) -> int | None:

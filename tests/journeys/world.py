@@ -148,9 +148,16 @@ def silent(_: object) -> None:
 
 
 def make_world(
-    root: Path, *, token: Token = os.urandom, clients: Sequence[str] = (NORMAL, HIGH)
+    root: Path,
+    *,
+    token: Token = os.urandom,
+    clients: Sequence[str] = (NORMAL, HIGH),
+    parity: int = 0,
 ) -> World:
-    """Make an install of three custodians (two open a key) and three locations, and live data."""
+    """Make an install of three custodians (two open a key) and three locations, and live data.
+
+    With a parity the clients' packs are cut into shards.
+    """
     root.mkdir(parents=True, exist_ok=True)
     (root / "user").mkdir()
     app = App(token=token)
@@ -167,7 +174,7 @@ def make_world(
     with world.open() as deployment:
         for name, vault_class in CLIENTS:
             if name in clients:
-                client = add_client(deployment, NewClient(name, vault_class, Keep()))
+                client = add_client(deployment, NewClient(name, vault_class, Keep(), parity))
                 add_sources(deployment, client, world)
     return World(root, tuple(kit.words for kit in made.kits), app)
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from strongroom.adapters.database.sqlite import open_sqlite
+from strongroom.adapters.parity.raid6 import Raid6
 from strongroom.database import Database
 from strongroom.errors import Damaged
 from strongroom.ids import Token
 from strongroom.locations import Copies
-from strongroom.placement import FullCopies
+from strongroom.placement import FullCopies, Parity, Placement, Shards, place_id
 from strongroom.vault import Entry, EntryUnreadable, SessionKeys, Target, Vault, WorkerKeys
 from strongroom.vault.backup import SnapshotWriter, SourceOutcome
 from strongroom.vault.source import Facts
@@ -131,10 +132,12 @@ class TestVault:
         seed: int = 0,
         database: Database | None = None,
         worker: WorkerKeys | None = None,
+        parity: int = 0,
     ) -> None:
         self.token = counting_token(seed)
         self.locations = dict(locations or {name: MemoryLocation(name) for name in ("a", "b")})
         self.copies = Copies(self.locations)
+        self.parity = parity
         self.high = vault_class == "high"
         self.worker = worker or WorkerKeys(b"\x01" * 32, b"\x02" * 32, b"\x03" * 32)
         self.place = Vault.Place("11" * 16, "22" * 16, "33" * 16, "high" if self.high else "normal")
@@ -144,7 +147,16 @@ class TestVault:
         self.sequence = 0
 
     def open(self, database: Database) -> Vault:
-        return Vault(self.place, FullCopies(self.copies), database, self.worker, self.token)
+        return Vault(self.place, self.placement(), database, self.worker, self.token)
+
+    def placement(self, copies: Copies | None = None) -> Placement:
+        """Return the placement over the locations, or over others that stand for them."""
+        used = copies or self.copies
+        if not self.parity:
+            return FullCopies(used)
+        key = self.worker.structure
+        places = [place_id(key, one.url) for one in self.locations.values()]
+        return Shards(used, Parity.over(places, self.parity), key, Raid6())
 
     def deal(self) -> SessionKeys:
         session = self.token(16).hex()

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from cyclopts import App as Commands
+from cyclopts import Parameter
 
 from strongroom.cli import output, sources
 from strongroom.cli.face import SecretFile, With
@@ -17,14 +18,31 @@ from strongroom.operations.deployment import Deployment
 commands = Commands(name="client")
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How a client's data is kept."""
+
+    class_: Literal["normal", "high"] = "normal"
+    """high: everything is encrypted twice, under two independently dealt keys. normal unless
+    you say; it cannot be changed later."""
+    keep: str | None = None
+    """The keep policy, such as 7d5w12m3f: the newest of 7 days, 5 weeks and 12 months, and never
+    fewer than 3."""
+    parity: Literal[0, 1, 2] = 0
+    """Cut packs into shards, one at each location, of which this many may be lost: less space than
+    a full copy everywhere. 0, full copies, unless you say; it cannot be changed later."""
+
+
+AS_EVER = Keeping()
+
+
 @commands.command
 def add(
     name: str,
     /,
     *,
     source: list[str] | None = None,
-    class_: Literal["normal", "high"] = "normal",
-    keep: str | None = None,
+    how: Annotated[Keeping, Parameter(name="*")] = AS_EVER,
     password_file: SecretFile | None = None,
     face: With,
 ) -> None:
@@ -36,12 +54,6 @@ def add(
         A name of your own for it: a-z, 0-9, '.', '_', '-'. It never leaves the home in clear.
     source
         What to back up: a path or URL, or NAME=URL; once for each.
-    class_
-        high: everything is encrypted twice, under two independently dealt keys. normal unless
-        you say; it cannot be changed later.
-    keep
-        The keep policy, such as 7d5w12m3f: the newest of 7 days, 5 weeks and 12 months, and never
-        fewer than 3.
     password_file
         For one PostgreSQL source: a file with its password, or - for stdin; kept sealed. Without
         it, you are asked on a terminal where the server wants one.
@@ -59,19 +71,20 @@ def add(
         raise UsageError("a source is given twice", hint="Name each place once.")
     check_password(password, [kind for _, kind, _ in typed])
     with face.deployment() as deployment:
-        policy = Keep.parse(deployment.tools.keep if keep is None else keep)
+        policy = Keep.parse(deployment.tools.keep if how.keep is None else how.keep)
         passwords = {
             url: password or sources.ask_password_to_keep(face, url)
             for _, kind, url in typed
             if kind == "postgresql"
         }
-        client = add_client(deployment, NewClient(name, class_, policy))
+        client = add_client(deployment, NewClient(name, how.class_, policy, how.parity))
         for one in typed:
             sources.add(deployment, client, one, passwords.get(one[2]))
         described = describe(deployment, client)
     face.show(described)
     face.tell(
-        f"Added client {name}, class {class_}.",
+        f"Added client {name}, class {how.class_}.",
+        *([f"  packs: {_shards(described)}"] if described.parity_shards else []),
         *(f"  source {label}: {kind} {url}" for label, kind, url in typed),
         f"Next: {face.command(f'backup {name}' if typed else f'source add {name} PATH')}",
     )
@@ -151,6 +164,7 @@ def show(name: str, /, *, face: With) -> None:
         f"client     {described.name}",
         f"class      {described.vault_class}",
         f"keep       {described.keep}",
+        f"packs      {_shards(described)}",
         f"snapshots  {described.snapshots}, {described.snapshots_good} of them good",
         f"newest     {newest}",
         f"vault      {described.vault}",
@@ -174,6 +188,9 @@ class Described:
     snapshots: int
     snapshots_good: int
     newest_good_at: datetime | None
+    data_shards: int
+    """How many shards of a pack give it back; 0 where every location holds full copies."""
+    parity_shards: int
 
 
 def describe(deployment: Deployment, client: Client) -> Described:
@@ -192,4 +209,14 @@ def describe(deployment: Deployment, client: Client) -> Described:
         sum(counts.values()),
         counts.get("good", 0),
         newest.received_at if newest else None,
+        client.parity.data if client.parity else 0,
+        client.parity.parity if client.parity else 0,
     )
+
+
+def _shards(described: Described) -> str:
+    data, parity = described.data_shards, described.parity_shards
+    if not parity:
+        return "a full copy at every location"
+    times = (data + parity) / data
+    return f"{data} + {parity} shards, {times:.3g} times the size of one copy in all"

@@ -7,6 +7,7 @@ from typing import Literal
 
 from strongroom.errors import UsageError
 from strongroom.ids import ClientId, VaultId
+from strongroom.placement import Parity
 
 ClientClass = Literal["normal", "high"]
 NAME_LENGTH_MAX = 64
@@ -62,6 +63,8 @@ class Client:
     vault_class: ClientClass
     keep: Keep
     created_at: datetime
+    parity: Parity | None = None
+    """How its packs are cut into shards; None where every location holds full copies."""
 
     @staticmethod
     def check_name(name: str, what: str = "the client name") -> str:

@@ -3,6 +3,7 @@
 One SQLite file, `server.db`. Every change is made together with the fact that tells of it.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from strongroom.database import Database, Row
 from strongroom.errors import UsageError
 from strongroom.facts import FACT_TABLE, Fact, read_facts, record
 from strongroom.ids import ClientId, InstallId, VaultId
+from strongroom.placement import Parity
 
 SCHEMA = (
     FACT_TABLE,
@@ -31,7 +33,7 @@ SCHEMA = (
     CREATE TABLE client (
       id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, vault TEXT NOT NULL UNIQUE,
       class TEXT NOT NULL CHECK (class IN ('normal', 'high')), keep TEXT NOT NULL,
-      created_at TEXT NOT NULL
+      parity TEXT, created_at TEXT NOT NULL
     ) STRICT
     """,
 )
@@ -168,14 +170,15 @@ class Registry:
             if transaction.row("SELECT 1 FROM client WHERE name = ?", (client.name,)):
                 raise UsageError(f"there already is a client {client.name}")
             transaction.run(
-                "INSERT INTO client (id, name, vault, class, keep, created_at) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO client (id, name, vault, class, keep, parity, created_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     client.id,
                     client.name,
                     client.vault,
                     client.vault_class,
                     str(client.keep),
+                    None if client.parity is None else json.dumps(client.parity.encode()),
                     format_instant(client.created_at),
                 ),
             )
@@ -202,11 +205,17 @@ class Registry:
         self._database.close()
 
 
-_CLIENT = "SELECT id, name, vault, class, keep, created_at FROM client"
+_CLIENT = "SELECT id, name, vault, class, keep, parity, created_at FROM client"
 
 
 def _client(row: Row) -> Client:
     class_: ClientClass = row[3]
     return Client(
-        ClientId(row[0]), row[1], VaultId(row[2]), class_, Keep.parse(row[4]), parse_instant(row[5])
+        ClientId(row[0]),
+        row[1],
+        VaultId(row[2]),
+        class_,
+        Keep.parse(row[4]),
+        parse_instant(row[6]),
+        None if row[5] is None else Parity.parse(json.loads(row[5])),
     )

@@ -13,6 +13,7 @@ from strongroom.ids import ClientId, SourceId, VaultId, new_id
 from strongroom.operations.credentials import check_password, seal_password
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.enrol_writer import RECOVER_WITH_ALL, enrol_writer
+from strongroom.placement import Parity, place_id
 from strongroom.vault import WorkerKeys
 
 
@@ -23,6 +24,8 @@ class NewClient:
     name: str
     vault_class: Literal["normal", "high"]
     keep: Keep
+    parity: int = 0
+    """How many parity shards each pack has over all locations; 0 for full copies."""
 
 
 def add_client(deployment: Deployment, wanted: NewClient) -> Client:
@@ -37,6 +40,8 @@ def add_client(deployment: Deployment, wanted: NewClient) -> Client:
             str(reason),
             hint=f"{RECOVER_WITH_ALL} Backups of other clients go on meanwhile.",
         )
+    keys = WorkerKeys.draw(tools.token)
+    parity = _parity(deployment, keys, wanted.parity) if wanted.parity else None
     client = Client(
         ClientId(new_id(tools.token)),
         wanted.name,
@@ -44,8 +49,8 @@ def add_client(deployment: Deployment, wanted: NewClient) -> Client:
         wanted.vault_class,
         wanted.keep,
         tools.clock.now(),
+        parity,
     )
-    keys = WorkerKeys.draw(tools.token)
     deployment.seal_worker_keys(client, keys)
     with tools.history(client.id) as history:
         enrol_writer(deployment, client, history, keys)
@@ -55,10 +60,20 @@ def add_client(deployment: Deployment, wanted: NewClient) -> Client:
     deployment.registry.add_client(
         client,
         deployment.fact(
-            "client.added", client.id, vault=client.vault, vault_class=wanted.vault_class
+            "client.added",
+            client.id,
+            vault=client.vault,
+            vault_class=wanted.vault_class,
+            parity=wanted.parity,
         ),
     )
     return client
+
+
+def _parity(deployment: Deployment, keys: WorkerKeys, parity: int) -> Parity:
+    """Return shards over all locations there are; raises UsageError where they are too few."""
+    places = deployment.copies.locations.values()
+    return Parity.over([place_id(keys.structure, one.url) for one in places], parity)
 
 
 def add_source(

@@ -20,7 +20,7 @@ from strongroom.operations.credentials import (
     needs_credential,
     unseal_credential,
 )
-from strongroom.placement import FullCopies, Placement
+from strongroom.placement import FullCopies, ParityCode, Placement, Shards
 from strongroom.quorum import Custodian, LocalCustodian, Roster
 from strongroom.vault import Source, Target, Vault, WorkerKeys
 
@@ -112,6 +112,8 @@ class Tools:
     """Open the location of this URL with this credential, whatever is sealed."""
     companion: Callable[[], AbstractContextManager[Companion]]
     """Start another process that backs up the clients whose names it is asked."""
+    parity_code: Callable[[], ParityCode]
+    """Load the arithmetic of parity."""
     custodian_home: Callable[[int, bool], tuple[Database, bytes]]
     """Open (or, with True, make) an embedded custodian's database, with the key that seals it."""
 
@@ -169,18 +171,22 @@ class Deployment:
 
     def vault(self, client: Client, index: Database, keys: WorkerKeys | None = None) -> Vault:
         """Open a client's vault with the worker's keys, which are unsealed where not given."""
+        keys = keys or self.worker_keys(client)
         return Vault(
             Vault.Place(self.install, client.id, client.vault, client.vault_class),
-            self.placement(client),
+            self.placement(client, keys),
             index,
-            keys or self.worker_keys(client),
+            keys,
             self.tools.token,
             self.tools.threads,
         )
 
-    def placement(self, client: Client) -> Placement:
+    def placement(self, client: Client, keys: WorkerKeys | None = None) -> Placement:
         """Return how the packs of a client's vault lie over the locations."""
-        return FullCopies(self.copies)
+        if client.parity is None:
+            return FullCopies(self.copies)
+        structure = (keys or self.worker_keys(client)).structure
+        return Shards(self.copies, client.parity, structure, self.tools.parity_code())
 
     def worker_keys(self, client: Client) -> WorkerKeys:
         """Unseal what the worker keeps for a client; it holds no content key."""

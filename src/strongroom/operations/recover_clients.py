@@ -19,6 +19,7 @@ from strongroom.operations.enrol_writer import RECOVER_WITH_ALL
 from strongroom.operations.find_snapshots import Ground, Shown, Survey, find_snapshots
 from strongroom.operations.open_keys import fetch_keys, open_keys, verified_header
 from strongroom.operations.recover import Found
+from strongroom.operations.vault_config import find_parity
 from strongroom.quorum import LocalCustodian, Opening, SnapshotHeader
 from strongroom.vault import Vault, WorkerKeys
 
@@ -127,6 +128,12 @@ def _survey(ground: Ground, pins: Pins, problems: list[str]) -> _Rebuild | None:
             "its `client add` was interrupted"
         )
         return None
+    try:
+        parity = find_parity(deployment, client, [one.key for one in agreed])
+    except Damaged as err:
+        problems.append(f"client {client.id[:8]}: taken for a vault without parity: {err}")
+    else:
+        client = replace(client, parity=parity)
     problems += [f"client {client.id[:8]}: {note}" for note in survey.notes]
     problems += [
         f"client {client.id[:8]}: the certificate of {name} is at no location, so nothing can be "
@@ -228,7 +235,7 @@ def _open_newest(
 def _vault(rebuild: _Rebuild, index: Database, keys: WorkerKeys) -> Vault:
     deployment, client = rebuild.deployment, rebuild.client
     place = Vault.Place(deployment.install, client.id, client.vault, client.vault_class)
-    return Vault(place, deployment.placement(client), index, keys, deployment.tools.token)
+    return Vault(place, deployment.placement(client, keys), index, keys, deployment.tools.token)
 
 
 def _structure_key(rebuild: _Rebuild, history: History, one: Shown) -> bytes:

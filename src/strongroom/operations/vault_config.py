@@ -5,6 +5,7 @@ parity or deletions is never written, pruned or misread by a version from before
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
 from strongroom.clients import Client, History
@@ -13,12 +14,14 @@ from strongroom.crypto.envelope import Statement, decode_envelope, sign_envelope
 from strongroom.errors import Damaged, StrongroomError
 from strongroom.locations import ObjectMissing
 from strongroom.operations.deployment import Deployment
+from strongroom.placement import Parity
 from strongroom.quorum import SnapshotHeader
 from strongroom.vault import WorkerKeys
 
 KIND: Final = "config"
 FORMAT: Final = "vault-v1"
-KNOWN_FEATURES: Final[frozenset[str]] = frozenset()
+PARITY: Final = "parity"
+KNOWN_FEATURES: Final = frozenset({PARITY})
 OPERATIONS: Final = ("read", "write", "check", "prune")
 FEATURES_MAX: Final = 100
 _PLACE: Final = ("format", "client", "vault", "class", "generation")
@@ -54,13 +57,18 @@ def place_config(deployment: Deployment, client: Client, keys: WorkerKeys) -> No
             "generation": 0,
             "writer": keys.writer_id,
             "created_at": format_instant(client.created_at),
-            "copies": "full",
-            "parity": None,
-            "features": {operation: [] for operation in OPERATIONS},
+            **_copies(client),
+            "features": {operation: [PARITY] if client.parity else [] for operation in OPERATIONS},
         },
     )
     key = f"{_folder(deployment, client)}/{keys.writer_id}-{0:08d}"
     deployment.copies.put(key, config.encode())
+
+
+def _copies(client: Client) -> dict[str, object]:
+    if client.parity is None:
+        return {"copies": "full", "parity": None}
+    return {"copies": "parity", "parity": client.parity.encode()}
 
 
 def check_config(
@@ -76,16 +84,11 @@ def check_config(
         for key, revoked_after in history.writers()
         if revoked_after is None
     }
-    found: list[tuple[int, str, bytes]] = []
-    for key in deployment.copies.list(_folder(deployment, client)):
-        name = _NAME.fullmatch(key.rpartition("/")[2])
-        if name is not None and name[1] in writers:
-            found.append((int(name[2]), key, writers[name[1]]))
     if not writers:
         # A rebuilt home has no writer yet; its first backup enrols one, with a config.
         return
     try:
-        fields = _newest(deployment, client, sorted(found, reverse=True))
+        fields = _newest(deployment, client, writers)
     except Damaged:
         if operation == "read":
             return
@@ -96,14 +99,36 @@ def check_config(
             f"the vault of {client.name} uses what this Strongroom does not know",
             f"to {operation} it one must know: {', '.join(sorted(unknown))[:200]}",
         )
+    if operation != "read" and _parity_of(fields) != client.parity:
+        raise Damaged(
+            f"the config of {client.name} names another parity than this home",
+            "parity is chosen when the vault is made and never changed in place",
+            "Recover from the locations into a new home, or look for who wrote the config.",
+        )
 
 
-def _newest(
-    deployment: Deployment, client: Client, found: list[tuple[int, str, bytes]]
-) -> dict[str, Any]:
-    """Return the first that verifies: anyone can plant a name, only the writer its signature."""
+def find_parity(deployment: Deployment, client: Client, writers: Iterable[bytes]) -> Parity | None:
+    """Return the parity that the newest config by one of these writers names.
+
+    Raises Damaged where there is no such config.
+    """
+    keys = {str(SnapshotHeader.writer_id(key)): key for key in writers}
+    return _parity_of(_newest(deployment, client, keys))
+
+
+def _parity_of(fields: Mapping[str, Any]) -> Parity | None:
+    return None if fields["parity"] is None else Parity.parse(fields["parity"])
+
+
+def _newest(deployment: Deployment, client: Client, writers: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return the newest that verifies: anyone can plant a name, only the writer its signature."""
+    found: list[tuple[int, str, bytes]] = []
+    for key in deployment.copies.list(_folder(deployment, client)):
+        name = _NAME.fullmatch(key.rpartition("/")[2])
+        if name is not None and name[1] in writers:
+            found.append((int(name[2]), key, writers[name[1]]))
     failure: Damaged | None = None
-    for generation, key, writer in found:
+    for generation, key, writer in sorted(found, reverse=True):
 
         def accept(
             data: bytes, key: str = key, writer: bytes = writer, generation: int = generation
@@ -135,6 +160,8 @@ def _check_fields(client: Client, statement: Statement, generation: int) -> None
         raise Damaged(f"the config of {client.name} is not that of its vault", "its fields differ")
     if not isinstance(features, dict) or set(features) != set(OPERATIONS):
         raise Damaged(f"the config of {client.name} is malformed", "its features cannot be read")
+    if fields["copies"] != ("full" if _parity_of(fields) is None else PARITY):
+        raise Damaged(f"the config of {client.name} is malformed", "its copies and parity differ")
     for listed in features.values():
         texts = isinstance(listed, list) and all(isinstance(one, str) for one in listed)
         if not texts or len(listed) > FEATURES_MAX:
