@@ -26,6 +26,7 @@ ID_BYTES = 16
 KEY_LENGTH_MAX = 400
 FILE_NAME_BYTES_MAX = 100
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
+_CANARY = re.compile(r"[0-9a-f]{32}/vaults/[0-9a-f]{32}/canary/[0-9a-f]{32}")
 _KEY = re.compile(r"[0-9a-z][0-9a-z._-]*(/[0-9a-z][0-9a-z._-]*)*")
 
 
@@ -68,3 +69,8 @@ def check_key(key: str) -> str:
     if len(key) <= KEY_LENGTH_MAX and _KEY.fullmatch(key):
         return key
     raise ValueError(f"not an object key: {key!r:.80}")
+
+
+def is_canary_key(key: str) -> bool:
+    """Tell whether this is the key of an object that is there to be destroyed by a check."""
+    return _CANARY.fullmatch(key) is not None

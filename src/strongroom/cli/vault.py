@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from strongroom.cli import output
 from strongroom.cli.face import Face, SecretFile, With, read_secret_file
+from strongroom.cli.rights import tell_rights
 from strongroom.clients import Client
 from strongroom.errors import Damaged, PartlyDone, Stale, UsageError
 from strongroom.operations.check_vault import CheckOutcome, CheckRequest, Problem, check_vault
@@ -323,3 +324,4 @@ def _tell(face: Face, found: CheckOutcome, request: CheckRequest) -> None:
         face.tell(
             f"{output.count(found.orphans, 'orphan')}, left by interrupted backups; harmless."
         )
+    face.tell(*tell_rights(found.rights))

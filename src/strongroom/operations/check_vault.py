@@ -16,6 +16,12 @@ from strongroom.errors import Damaged, Stale, StrongroomError, UsageError
 from strongroom.facts import Fact
 from strongroom.locations import LocationUnavailable
 from strongroom.operations.catch_up import catch_up_alone
+from strongroom.operations.check_credentials import (
+    Answer,
+    Rights,
+    check_credentials,
+    every_copy,
+)
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.open_keys import open_keys, verified_header
 from strongroom.operations.placing import receipt_path, session_path, snapshot_path
@@ -64,6 +70,9 @@ class CheckOutcome:
     not_judged: int
     elapsed_seconds: float
     problems: list[Problem]
+    rights: list[Rights]
+    destroyable: Answer
+    """Whether every copy can be destroyed from this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,7 @@ def check_vault(
                 Problem(one.kind, one.location, one.object, 1, newest, one.why)
                 for one in opened.findings
             ]
+        rights = check_credentials(deployment, client)
         outcome = CheckOutcome(
             client.name,
             len(good),
@@ -138,6 +148,8 @@ def check_vault(
             len(look.not_judged),
             round(tools.clock.monotonic() - started, 3),
             look.problems,
+            rights,
+            every_copy(rights),
         )
         history.record(_checked(deployment, client, request, outcome))
     return outcome
@@ -269,6 +281,10 @@ def _checked(
         objects=outcome.objects,
         problems=len(outcome.problems),
         read_data=request.read_data,
+        overwritten_at=[one.location for one in outcome.rights if one.overwrite is Answer.YES],
+        deleted_at=[one.location for one in outcome.rights if one.delete is Answer.YES],
+        kept_at=[one.location for one in outcome.rights if one.destroy is Answer.NO],
+        every_copy_destroyable=outcome.destroyable,
     )
 
 

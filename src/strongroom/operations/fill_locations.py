@@ -16,6 +16,7 @@ from typing import Final
 from strongroom.clients import Client, History
 from strongroom.crypto.envelope import decode_envelope
 from strongroom.errors import Damaged, Refused
+from strongroom.ids import is_canary_key
 from strongroom.locations import Copies, Location, LocationUnavailable, ObjectExists, ObjectMissing
 from strongroom.operations.acceptance import Acceptance
 from strongroom.operations.credentials import Credential
@@ -55,7 +56,7 @@ def _fill(
         for prefix in prefixes:
             present = target.list(prefix)
             for key in deployment.copies.list(prefix):
-                if key not in present:
+                if key not in present and not is_canary_key(key):
                     _copy(deployment, acceptance, target, key, filled)
     return filled
 

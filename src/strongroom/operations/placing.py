@@ -39,6 +39,11 @@ def receipt_path(install: InstallId, client: Client, snapshot: Snapshot, custodi
     )
 
 
+def canary_path(install: InstallId, vault: str, writer: str) -> str:
+    """Return the path of what a writer tries to destroy, to learn whether it could."""
+    return f"{install}/vaults/{vault}/canary/{writer}"
+
+
 def place_kit_entries(
     copies: Copies, custodian: LocalCustodian, of: str = "", listing: Listing = _NOTHING
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from strongroom.clients import Client, History
 from strongroom.errors import Damaged, StrongroomError
+from strongroom.ids import is_canary_key
 from strongroom.locations import Location, LocationUnavailable, ObjectMissing
 from strongroom.operations.acceptance import Accept, Acceptance
 from strongroom.operations.deployment import Deployment
@@ -194,7 +195,12 @@ def prefixes_of(deployment: Deployment, client: Client) -> tuple[str, ...]:
 
 
 def _list(location: Location, prefixes: tuple[str, ...]) -> dict[str, int]:
-    return {stat.key: stat.size_bytes for prefix in prefixes for stat in location.list(prefix)}
+    return {
+        stat.key: stat.size_bytes
+        for prefix in prefixes
+        for stat in location.list(prefix)
+        if not is_canary_key(stat.key)
+    }
 
 
 def _named_by_rows(deployment: Deployment, client: Client, history: History) -> Iterator[str]:

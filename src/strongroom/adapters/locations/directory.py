@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from strongroom.errors import Damaged, UsageError
-from strongroom.ids import Token, check_key
+from strongroom.ids import Token, check_key, is_canary_key
 from strongroom.locations import (
     LocationUnavailable,
     ObjectExists,
@@ -134,6 +134,24 @@ class DirectoryLocation:
         ):
             os.unlink(name, dir_fd=folder)
             os.fsync(folder)
+
+    def replace_canary(self, key: str, data: bytes) -> bool:
+        """Overwrite a canary, which no other object is; returns whether the store kept the older.
+
+        Only to learn whether it can be done: everything else here is written once.
+        """
+        if not is_canary_key(key):
+            raise ValueError(f"not a canary: {key!r:.80}")
+        *parents, name = _parts(key)
+        with (
+            self._mapped(f"{key} cannot be overwritten", writing=True),
+            self._present(key),
+            self._opened(tuple(parents)) as folder,
+        ):
+            handle = os.open(name, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, dir_fd=folder)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+        return False
 
     def sweep(self) -> int:
         """Remove what crashed writers left in `tmp/` and return how many files that were.

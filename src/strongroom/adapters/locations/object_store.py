@@ -24,7 +24,7 @@ from obstore.exceptions import (
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from strongroom.errors import UsageError
-from strongroom.ids import check_key
+from strongroom.ids import check_key, is_canary_key
 from strongroom.locations import (
     LocationUnavailable,
     ObjectExists,
@@ -143,8 +143,35 @@ class ObjectStoreLocation:
         """Remove the object; raises ObjectMissing."""
         # Stores answer "done" for a key that is not there, so they are asked first.
         self.stat(key)
-        with self._mapped(f"{key} cannot be deleted", writing=True), self._present(key):
-            obstore.delete(self._store, key)
+        what = f"{key} cannot be deleted"
+        try:
+            with self._mapped(what, writing=True), self._present(key):
+                obstore.delete(self._store, key)
+        except (AlreadyExistsError, PreconditionError) as error:
+            raise self._locked(what) from error
+
+    def replace_canary(self, key: str, data: bytes) -> bool:
+        """Overwrite a canary, which no other object is; returns whether the store kept the older.
+
+        Only to learn whether it can be done: everything else here is put with create-only. What
+        Google's store calls a version it always has, so there it proves nothing.
+        """
+        if not is_canary_key(key):
+            raise ValueError(f"not a canary: {key!r:.80}")
+        what = f"{key} cannot be overwritten"
+        try:
+            with self._mapped(what, writing=True):
+                done = obstore.put(self._store, key, data, mode="overwrite", use_multipart=False)
+        except (AlreadyExistsError, PreconditionError) as error:
+            raise self._locked(what) from error
+        versioned = isinstance(self._store, (S3Store, AzureStore))
+        return versioned and done["version"] not in (None, "null")
+
+    def _locked(self, what: str) -> LocationUnavailable:
+        # Azure answers 409 for what a policy keeps; S3 and Google answer 403.
+        return LocationUnavailable.read_only(
+            f"{self._url}: {what}", "the store keeps what is there"
+        )
 
     def _get_within(self, key: str, start: int, length: int | None, error: BaseError) -> bytes:
         """Answer a range that the store refused: beyond the end, or of a kind it does not know."""
