@@ -14,7 +14,9 @@ from strongroom.locations import LocationUnavailable, ObjectMissing
 from strongroom.operations.credentials import Credential
 from tests.support.seaweed import Seaweed, SeaweedAbsentError, running_seaweed
 
-HASTY = Patience(connect_seconds=1, request_seconds=1, retries_max=1, retry_seconds=2)
+HASTY = Patience(
+    connect_seconds=1, request_seconds=1, retries_max=1, retry_seconds=2, again_seconds=()
+)
 SECRET = "canary-secret-of-a-store"  # noqa: S105  # looked for in every text below
 
 

@@ -5,12 +5,14 @@ endpoint, region and credential are what the URL and the caller say. Loaded only
 appears, because obstore is a large library.
 """
 
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from operator import attrgetter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import obstore
 from obstore.exceptions import (
@@ -46,7 +48,12 @@ if TYPE_CHECKING:
     )
 
 PAGE = 1000
+Result = TypeVar("Result")
 _DENIED = (PermissionDeniedError, UnauthenticatedError)
+_CODE = re.compile("(?:<Code>|[(]code: )([A-Za-z]{1,60})(?:</Code>|[)])")
+_RETRIED = re.compile("after ([0-9]{1,6}) retries")
+_REFUSALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+_CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
 
 
 class KeyPair(Protocol):
@@ -69,17 +76,23 @@ class Patience:
 
     connect_seconds: float = 10
     request_seconds: float = 300
-    retries_max: int = 4
-    retry_seconds: float = 120
+    retries_max: int = 8
+    retry_seconds: float = 60
+    backoff_seconds_max: float = 5
+    again_seconds: tuple[float, ...] = (0.5, 2)
+    """The pauses before what ended without any answer is done again."""
 
 
 class ObjectStoreLocation:
     """Objects in one bucket below one prefix. Safe to use from several threads."""
 
-    def __init__(self, store: S3Store | GCSStore | AzureStore, url: str) -> None:
+    def __init__(
+        self, store: S3Store | GCSStore | AzureStore, url: str, patience: Patience
+    ) -> None:
         """Take a store that obstore has built: use `open_object_store`."""
         self._store = store
         self._url = url
+        self._patience = patience
 
     @property
     def url(self) -> str:
@@ -87,13 +100,24 @@ class ObjectStoreLocation:
         return self._url
 
     def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
-        """Store the object if there is none of this key; the store has it when this returns."""
+        """Store the object if there is none of this key; the store has it when this returns.
+
+        Where a try ends without an answer it is made again, which create-only makes harmless: what
+        then exists with these very bytes is what the earlier try had brought there.
+        """
         check_key(key)
-        try:
-            with self._mapped(f"{key} cannot be written", writing=True):
-                obstore.put(self._store, key, data, mode="create", use_multipart=False)
-        except (AlreadyExistsError, PreconditionError):
-            raise ObjectExists(f"{key} exists at {self._url}") from None
+        tries: list[None] = []
+
+        def create() -> None:
+            tries.append(None)
+            try:
+                with self._mapped(f"{key} cannot be written", writing=True):
+                    obstore.put(self._store, key, data, mode="create", use_multipart=False)
+            except (AlreadyExistsError, PreconditionError) as error:
+                if not self._is_own(key, data, first=len(tries) == 1):
+                    raise ObjectExists(f"{key} exists at {self._url}") from error
+
+        self._repeated(create)
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """Return the bytes from `start` (negative: from the end), at most `length` of them."""
@@ -120,14 +144,17 @@ class ObjectStoreLocation:
     def list(self, prefix: str) -> Iterator[Stat]:
         """Yield every object below `prefix`, in key order, leaving out what is not ours."""
         below = check_key(prefix) if prefix else None
-        found: list[Stat] = []
-        with self._mapped(f"{prefix or 'the location'} cannot be listed"):
-            for page in obstore.list(self._store, below, chunk_size=PAGE):
-                found += [
+
+        def collect() -> list[Stat]:
+            with self._mapped(f"{prefix or 'the location'} cannot be listed"):
+                return [
                     Stat(each["path"], each["size"], each["last_modified"])
+                    for page in obstore.list(self._store, below, chunk_size=PAGE)
                     for each in page
                     if _is_key(each["path"])
                 ]
+
+        found = self._repeated(collect)
         # S3 lists in key order, but not every store that speaks S3 does: SeaweedFS sorts folder
         # by folder, so that `a/b` comes before `a-b`.
         yield from sorted(found, key=attrgetter("key"))
@@ -144,9 +171,13 @@ class ObjectStoreLocation:
         # Stores answer "done" for a key that is not there, so they are asked first.
         self.stat(key)
         what = f"{key} cannot be deleted"
-        try:
+
+        def remove() -> None:
             with self._mapped(what, writing=True), self._present(key):
                 obstore.delete(self._store, key)
+
+        try:
+            self._repeated(remove)
         except (AlreadyExistsError, PreconditionError) as error:
             raise self._locked(what) from error
 
@@ -171,6 +202,44 @@ class ObjectStoreLocation:
         # Azure answers 409 for what a policy keeps; S3 and Google answer 403.
         return LocationUnavailable.read_only(
             f"{self._url}: {what}", "the store keeps what is there"
+        )
+
+    def _is_own(self, key: str, data: bytes | bytearray | memoryview, *, first: bool) -> bool:
+        """Tell whether an object that exists is what an earlier try of the same put left there.
+
+        Raises LocationUnavailable where there is none after all: S3 answers 409, too, while
+        another request for the key is under way.
+        """
+        try:
+            if not first and self.get(key, 0, len(data) + 1) == data:
+                return True
+            self.stat(key)
+        except ObjectMissing:
+            raise LocationUnavailable(
+                f"{self._url}: {key} cannot be written", "the store reports a conflict"
+            ) from None
+        return False
+
+    def _repeated(self, act: Callable[[], Result]) -> Result:
+        """Do what may be done twice again, where it ended without an answer of the store.
+
+        obstore itself repeats only what it sent and the store refused for now, and reads.
+        """
+        for pause in self._patience.again_seconds:
+            try:
+                return act()
+            except LocationUnavailable as error:
+                if type(error) is not LocationUnavailable or not self._is_worth_it(error):
+                    raise
+            time.sleep(pause)
+        return act()
+
+    def _is_worth_it(self, error: LocationUnavailable) -> bool:
+        """Tell whether the store said nothing, and obstore did not wait for it long enough."""
+        text = str(error.__cause__)
+        retried = _RETRIED.search(text)
+        return "status code" not in text and (
+            retried is None or int(retried[1]) < self._patience.retries_max
         )
 
     def _get_within(self, key: str, start: int, length: int | None, error: BaseError) -> bytes:
@@ -201,14 +270,12 @@ class ObjectStoreLocation:
         except (AlreadyExistsError, PreconditionError):
             raise
         except _DENIED as error:
-            if writing:
-                raise LocationUnavailable.read_only(
-                    f"{self._url}: {what}", "the store refuses this credential"
-                ) from error
-            raise LocationUnavailable(
-                f"{self._url}: {what}", "the store refuses this credential"
-            ) from error
+            raise _refusal(f"{self._url}: {what}", _code_of(error), writing) from error
         except (BaseError, OSError, ValueError) as error:
+            # Listing and deleting tell a refusal in the body of an answer that is not 403.
+            code = _code_of(error)
+            if code in _REFUSALS | _CLOCK:
+                raise _refusal(f"{self._url}: {what}", code, writing) from error
             raise LocationUnavailable(f"{self._url}: {what}", _reason(error)) from error
 
 
@@ -230,6 +297,7 @@ def open_object_store(
     retry: RetryConfig = {
         "max_retries": limits.retries_max,
         "retry_timeout": timedelta(seconds=limits.retry_seconds),
+        "backoff": {"max_backoff": timedelta(seconds=limits.backoff_seconds_max)},
     }
     store: S3Store | GCSStore | AzureStore
     try:
@@ -263,7 +331,7 @@ def open_object_store(
     except (BaseError, ValueError):
         # The vendor's message may quote what it could not read, which may be the secret.
         raise UsageError(f"{parsed} cannot be used", "its credential cannot be read") from None
-    return ObjectStoreLocation(store, str(parsed))
+    return ObjectStoreLocation(store, str(parsed), limits)
 
 
 # Each setting that obstore would otherwise look up in the environment is given a value, so that a
@@ -276,6 +344,8 @@ def _s3_config(endpoint: str | None, region: str, credential: KeyPair | None) ->
         "region": region,
         "virtual_hosted_style_request": False,
         "conditional_put": "etag",
+        # Buckets whose objects are locked on arrival take only puts that carry a checksum.
+        "checksum_algorithm": "SHA256",
         "unsigned_payload": False,
         "skip_signature": credential is None,
     }
@@ -308,6 +378,23 @@ def _az_config(endpoint: str | None, account: str, credential: KeyPair | None) -
         "skip_signature": credential is None,
         "account_key": credential.secret if credential else "",
     }
+
+
+def _code_of(error: Exception) -> str:
+    """Return the word by which the store says why it refuses; not every answer has one."""
+    found = _CODE.search(str(error))
+    return found[1] if found else ""
+
+
+def _refusal(what: str, code: str, writing: bool) -> LocationUnavailable:
+    if code in _CLOCK:
+        return LocationUnavailable(
+            what,
+            f"this machine's clock and the store's are too far apart ({code})",
+            "Set the clock (`timedatectl` shows it) and run the same command again.",
+        )
+    why = "the store refuses this credential" + (f" ({code})" if code else "")
+    return LocationUnavailable.read_only(what, why) if writing else LocationUnavailable(what, why)
 
 
 def _is_key(path: str) -> bool:
