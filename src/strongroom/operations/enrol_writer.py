@@ -34,6 +34,7 @@ def enrol_writer(
     if writers:
         _refuse_replaced_home(deployment, client, history)
     if any(key == keys.writer_public for key, _ in writers):
+        _enrol_at_late_custodians(deployment, client, history, keys)
         return
     revoked = {str(SnapshotHeader.writer_id(key)): after or 0 for key, after in writers}
     _refuse_later_snapshots(deployment, client, history, keys.writer_public)
@@ -47,21 +48,53 @@ def enrol_writer(
                 "its kit does not know the client, and no location has its certificate",
                 hint="Recover again, with other kits or from other locations.",
             )
-        certificate = _certify(custodian, client, keys.writer_public, revoked)
-        serial = deployment.roster.check_client_key(certificate).serial
-        # The kit comes first: a certificate whose kit entry is nowhere would tell every later
-        # recovery that the kits' tables were rolled back.
-        if isinstance(custodian, LocalCustodian):
-            place_kit_entries(deployment.copies, custodian, f"{client.id}-{serial:08d}")
-        place = client_key_path(deployment.install, client.id, custodian.card().id, serial)
-        deployment.copies.put(place, certificate.encode())
-        certificates[index] = certificate.encode()
+        certificates[index] = _enrol_at(deployment, client, custodian, keys, revoked)
     place_config(deployment, client, keys)
     history.begin_writer(
         keys.writer_public,
         certificates,
         deployment.fact("writer.enrolled", client.id, writer=keys.writer_public.hex()),
     )
+
+
+def _enrol_at(
+    deployment: Deployment,
+    client: Client,
+    custodian: Custodian,
+    keys: WorkerKeys,
+    revoked: Mapping[str, int],
+) -> bytes:
+    """Let one custodian pin the writer; return its certificate when the locations hold it."""
+    certificate = _certify(custodian, client, keys.writer_public, revoked)
+    serial = deployment.roster.check_client_key(certificate).serial
+    # The kit comes first: a certificate whose kit entry is nowhere would tell every later
+    # recovery that the kits' tables were rolled back.
+    if isinstance(custodian, LocalCustodian):
+        place_kit_entries(deployment.copies, custodian, f"{client.id}-{serial:08d}")
+    place = client_key_path(deployment.install, client.id, custodian.card().id, serial)
+    deployment.copies.put(place, certificate.encode())
+    return certificate.encode()
+
+
+def _enrol_at_late_custodians(
+    deployment: Deployment, client: Client, history: History, keys: WorkerKeys
+) -> None:
+    """Enrol the writer also where a custodian was down when a recovery's first backup began.
+
+    It is late until its certificate has been noted here, so a run that was killed is completed.
+    """
+    certificates = history.client_keys()
+    revoked = {str(SnapshotHeader.writer_id(key)): after or 0 for key, after in history.writers()}
+    for custodian in deployment.embedded():
+        index, pin = custodian.card().index, custodian.pin(client.id)
+        if pin is None or index not in certificates:
+            continue
+        noted = deployment.roster.check_client_key(
+            decode_envelope(certificates[index], f"the certificate of custodian {index}")
+        ).serial
+        if noted < pin.serial or all(one.key != keys.writer_public for one in pin.writers):
+            certificate = _enrol_at(deployment, client, custodian, keys, revoked)
+            history.adopt_client_keys({index: certificate})
 
 
 def _knows(custodian: Custodian, client: Client) -> bool:
