@@ -42,10 +42,16 @@ def masked(text: str) -> list[str]:
 
 
 def typed(text: str) -> list[list[str]]:
-    """Return the arguments of each command in the code blocks, global options taken out."""
+    """Return the arguments of each command in the code blocks, global options taken out.
+
+    What a shell keeps to itself, a comment or a redirection, is no argument.
+    """
     lines = [line for block in blocks(text) for line in block.splitlines()]
     found = [re.search(r"(?:^|\s)strongroom ([a-z-].*)", line) for line in lines]
-    return [shlex.split(GLOBAL_OPTION.sub("", one[1])) for one in found if one]
+    commands = [one[1].split(" > ")[0] for one in found if one]
+    return [
+        shlex.split(GLOBAL_OPTION.sub("", f"{command} "), comments=True) for command in commands
+    ]
 
 
 def mapped(text: str) -> set[Path]:
