@@ -138,7 +138,7 @@ def _arguments(folder: Path, ports: Sequence[int]) -> list[str]:
         "-s3.port.lance=0",
         "-master.telemetry=false",
         "-master.volumeSizeLimitMB=64",
-        "-volume.max=20",
+        "-volume.max=60",
         *(f"-{name}={port}" for name, port in zip(names, ports, strict=True)),
     ]
 

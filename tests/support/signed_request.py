@@ -18,13 +18,15 @@ def signed_headers(
     host: str,
     key: tuple[str, str],
     at: datetime,
+    more: Mapping[str, str],
 ) -> dict[str, str]:
     """Return the headers for (method, path, query, body), signed as of this time."""
     method, path, query, body = request
     stamp = at.strftime("%Y%m%dT%H%M%SZ")
     scope = f"{stamp[:8]}/{REGION}/s3/aws4_request"
     digest = hashlib.sha256(body).hexdigest()
-    headers = {"host": host, "x-amz-content-sha256": digest, "x-amz-date": stamp}
+    headers = {"host": host, "x-amz-content-sha256": digest, "x-amz-date": stamp, **more}
+    headers = dict(sorted(headers.items()))
     names = ";".join(headers)
     canonical = "\n".join(
         [
@@ -56,14 +58,14 @@ def ask(
     headers: Mapping[str, str] | None = None,
     skew: timedelta = timedelta(0),
 ) -> tuple[int, bytes]:
-    """Send (method, path, query, body) and return status and body of the answer."""
+    """Send (method, path, query, body) and return status and body; `headers` are x-amz- ones."""
     method, path, query, body = request
     host = urlsplit(endpoint).netloc
-    signed = signed_headers(request, host, key, datetime.now(UTC) + skew)
+    signed = signed_headers(request, host, key, datetime.now(UTC) + skew, headers or {})
     connection = http.client.HTTPConnection(host, timeout=30)
     target = quote(path) + (f"?{urlencode(query, quote_via=quote)}" if query else "")
     try:
-        connection.request(method, target, body, {**(headers or {}), **signed})
+        connection.request(method, target, body, signed)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:

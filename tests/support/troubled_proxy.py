@@ -79,6 +79,8 @@ class Proxy(ThreadingHTTPServer):
         parts = urlsplit(upstream)
         self.upstream = (parts.hostname or "", parts.port or 80)
         self.plan: Plan = none
+        self.create_only = False
+        """Refuse puts without If-None-Match, as a bucket policy of AWS can."""
         self.seen: list[tuple[str, str]] = []
         self._lock = threading.Lock()
 
@@ -127,6 +129,8 @@ class _Passing(BaseHTTPRequestHandler):
     def do(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         trouble = self.server.trouble(self.command, self.path)
+        if self.server.create_only and self.command == "PUT" and not self.headers["If-None-Match"]:
+            trouble = DENIED
         if isinstance(trouble, Answer):
             self.answer(trouble.status, trouble.headers, trouble.body)
             return

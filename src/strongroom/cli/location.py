@@ -66,7 +66,8 @@ def add(
 
     Every object is checked before it is copied. Exits 3 when one could not be: it is named. A
     location that was lost is made again in its place by the same URL. What a location lacks later,
-    `vault repair` fills.
+    `vault repair` fills. What object stores need, and how they keep backups from being deleted:
+    docs/how-to/object-stores.md.
 
     Parameters
     ----------

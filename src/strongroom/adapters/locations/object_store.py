@@ -76,8 +76,9 @@ class Patience:
 
     connect_seconds: float = 10
     request_seconds: float = 300
-    retries_max: int = 8
-    retry_seconds: float = 60
+    retries_max: int = 50
+    retry_seconds: float = 30
+    """How long what the store refuses for now is repeated: a server that starts again needs it."""
     backoff_seconds_max: float = 5
     again_seconds: tuple[float, ...] = (0.5, 2)
     """The pauses before what ended without any answer is done again."""
@@ -235,12 +236,9 @@ class ObjectStoreLocation:
         return act()
 
     def _is_worth_it(self, error: LocationUnavailable) -> bool:
-        """Tell whether the store said nothing, and obstore did not wait for it long enough."""
+        """Tell whether the store said nothing and obstore has not repeated it already."""
         text = str(error.__cause__)
-        retried = _RETRIED.search(text)
-        return "status code" not in text and (
-            retried is None or int(retried[1]) < self._patience.retries_max
-        )
+        return "status code" not in text and _RETRIED.search(text) is None
 
     def _get_within(self, key: str, start: int, length: int | None, error: BaseError) -> bytes:
         """Answer a range that the store refused: beyond the end, or of a kind it does not know."""
