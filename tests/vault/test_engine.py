@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.errors import Damaged, UsageError
+from strongroom.locations import ObjectMissing
 from strongroom.placement import FullCopies
 from strongroom.vault import Entry, SessionKeys, Vault, WorkerKeys
 from strongroom.vault.index import Index
@@ -249,6 +250,20 @@ def test_learning_from_locations_equals_learning_from_memory() -> None:
     assert not fresh.knows(written[1].hash, writer, 1)
     assert not fresh.knows("0" * 64, writer, 2)
     assert fresh.tally() == vault.vault.tally() == {writer: (2, 3)}
+
+
+def test_nothing_is_learnt_of_a_snapshot_of_which_a_pack_cannot_be_read() -> None:
+    vault = TestVault()
+    written = vault.write({"s": tree(a=BLOB), "t": tree(b=RANDOM.randbytes(24 << 20))})
+    lost = sorted(objects_of(vault, "packs"))[-1]
+    for location in vault.copies.locations.values():
+        location.delete(lost)
+    database = open_sqlite(None)
+    with pytest.raises(ObjectMissing):
+        vault.learn(written, vault.open(database))
+    with database.reading() as db:
+        for table in ("attempt", "pack", "segment", "chunk"):
+            assert db.rows(f"SELECT count(*) FROM {table}") == [(0,)]
 
 
 def test_another_writers_segments_are_learnt_for_reading_only() -> None:

@@ -4,7 +4,7 @@ The front of the room. It writes snapshots, learns good ones, restores, checks; 
 good, and who holds its keys, is decided elsewhere (docs/formats/share-v1.md).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
@@ -273,11 +273,15 @@ class Vault:
             )
         return {number: found[one] for number, one in ids.items()}
 
-    def _fetch_index(self, writer_public: bytes, sequence: int, digest: bytes) -> list[ForeignPack]:
+    def _fetch_index(
+        self, writer_public: bytes, sequence: int, digest: bytes
+    ) -> Iterator[ForeignPack]:
+        """Yield the packs of a snapshot one by one: all chunk ids of a large one fill memory."""
         judge = partial(self._judge_index, writer_public, sequence, digest)
         listed = judge(self._copies.get(self._place.index_key(digest), judge))
         own = writer_public == self._keys.writer_public and self._place.vault_class == "normal"
-        return [self._with_chunks(pack) if own else _for_reading(pack) for pack in listed]
+        for pack in listed:
+            yield self._with_chunks(pack) if own else _for_reading(pack)
 
     def _judge_index(
         self, writer_public: bytes, sequence: int, digest: bytes, data: bytes

@@ -264,9 +264,12 @@ class Index:
         return state
 
     def add_foreign(
-        self, writer: str, sequence: int, index_hash: bytes, packs: Sequence[ForeignPack]
+        self, writer: str, sequence: int, index_hash: bytes, packs: Iterable[ForeignPack]
     ) -> None:
-        """Write the rows of a snapshot as its index object and trailers give them."""
+        """Write the rows of a snapshot as its index object and trailers give them.
+
+        All or none: when the packs end with an error, nothing was written.
+        """
         with self._database.transaction() as db:
             known = _find_attempt(db, writer, sequence)
             if known is not None:
