@@ -112,8 +112,7 @@ def test_each_question_has_its_own_answer(history: History) -> None:
     assert history.tally() == {}
     assert history.counts() == {}
     found = [foreign, *(snapshot(f"{n:04x}", n) for n in range(20)), snapshot("ee", 20, "writing")]
-    for one in found:
-        history.adopt_snapshot(one, {})
+    history.adopt_snapshots((one, {}) for one in found)
     assert history.newest_good() == found[20]
     assert list(history.good_newest_first()) == found[20:0:-1]
     assert history.last(w) == found[21]
@@ -128,14 +127,13 @@ def test_each_question_has_its_own_answer(history: History) -> None:
 
 def test_adopted_snapshot_comes_with_its_receipts(history: History) -> None:
     found = snapshot("ab", 0)
-    history.adopt_snapshot(found, {1: NOON, 3: NOON})
+    history.adopt_snapshots([(found, {1: NOON, 3: NOON})])
     assert history.snapshots() == [replace(found, receipts=2)]
     assert history.record_of(found) is None
 
 
 def holding(history: History, snapshots: list[Snapshot]) -> History:
-    for one in snapshots:
-        history.adopt_snapshot(one, {})
+    history.adopt_snapshots((one, {}) for one in snapshots)
     return history
 
 

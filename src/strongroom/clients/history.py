@@ -6,7 +6,7 @@ records of one sequence number cannot exist. States go one way: writing, pending
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
@@ -198,14 +198,15 @@ class History:
             _insert(transaction.run, snapshot, record_bytes)
             record(transaction, fact)
 
-    def adopt_snapshot(self, snapshot: Snapshot, receipts: Mapping[int, datetime]) -> None:
-        """Write a snapshot that was found at the locations, with its receipts."""
+    def adopt_snapshots(self, found: Iterable[tuple[Snapshot, Mapping[int, datetime]]]) -> None:
+        """Write snapshots that were found at the locations, oldest first, with their receipts."""
         with self._database.transaction() as transaction:
-            _insert(transaction.run, snapshot, None)
-            transaction.run_many(
-                "INSERT INTO receipt (snapshot, custodian, received_at) VALUES (?, ?, ?)",
-                [(snapshot.hash, index, format_instant(at)) for index, at in receipts.items()],
-            )
+            for snapshot, receipts in found:
+                _insert(transaction.run, snapshot, None)
+                transaction.run_many(
+                    "INSERT INTO receipt (snapshot, custodian, received_at) VALUES (?, ?, ?)",
+                    [(snapshot.hash, index, format_instant(at)) for index, at in receipts.items()],
+                )
 
     def record_of(self, snapshot: Snapshot) -> bytes | None:
         """Return the record's bytes while they are still to be placed."""

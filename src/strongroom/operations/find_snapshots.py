@@ -185,10 +185,7 @@ def _read_record(
 
 def _show(ground: Ground, header: SnapshotHeader, record: Envelope, where: frozenset[str]) -> Shown:
     roster = ground.deployment.roster
-    receipts = _read_receipts(ground, header, record)
-    received = {
-        index: roster.check_receipt(envelope).received_at for index, envelope in receipts.items()
-    }
+    receipts, received = _read_receipts(ground, header, record)
     good = len(received) >= roster.threshold
     snapshot = Snapshot(
         hash=record.statement.hash.hex(),
@@ -202,29 +199,34 @@ def _show(ground: Ground, header: SnapshotHeader, record: Envelope, where: froze
     return Shown(snapshot, record, receipts, received, where)
 
 
-def _read_receipts(ground: Ground, header: SnapshotHeader, record: Envelope) -> dict[int, Envelope]:
+def _read_receipts(
+    ground: Ground, header: SnapshotHeader, record: Envelope
+) -> tuple[dict[int, Envelope], dict[int, datetime]]:
+    """Return a snapshot's receipts, and when each was given, by the custodians' indexes."""
     deployment = ground.deployment
     folder = f"{deployment.install}/vaults/{header.vault}/receipts/{header.writer}/"
     receipts: dict[int, Envelope] = {}
+    received: dict[int, datetime] = {}
     for place in ground.below(f"{folder}{header.sequence:08d}/"):
         if not _RECEIPT.fullmatch(place[len(folder) :]):
             continue
 
         def accept(data: bytes, place: str = place) -> None:
-            receipt = deployment.roster.check_receipt(
-                decode_envelope(data, place), record.statement
-            )
+            # Taken as soon as they are found good: there are three for each of ten thousand
+            # snapshots, and checking a signature is most of what a recovery computes.
+            envelope = decode_envelope(data, place)
+            receipt = deployment.roster.check_receipt(envelope, record.statement)
             if not place.endswith(f"/{receipt.custodian}"):
                 raise Damaged(f"{place} is a receipt of another custodian", "it was moved there")
+            receipts[receipt.index] = envelope
+            received[receipt.index] = receipt.received_at
 
         try:
-            data = deployment.copies.get(place, accept, 0, SMALL_BYTES_MAX)
+            deployment.copies.get(place, accept, 0, SMALL_BYTES_MAX)
         except _UNREADABLE:
             # A forged receipt counts for nothing; whether enough are left is decided later.
             continue
-        envelope = decode_envelope(data, place)
-        receipts[deployment.roster.check_receipt(envelope).index] = envelope
-    return receipts
+    return receipts, received
 
 
 def _check_receipts(ground: Ground, client: Client, chain: _Chain) -> None:

@@ -176,8 +176,7 @@ def _recover_client(rebuild: _Rebuild, unreachable: frozenset[str]) -> Recovered
             history.revoke_writer(key, after)
         history.adopt_client_keys({at: one.data for at, one in rebuild.certificates.items()})
         keys, structure = _open_newest(rebuild, history, index)
-        for one in shown:
-            history.adopt_snapshot(one.snapshot, one.received)
+        history.adopt_snapshots((one.snapshot, one.received) for one in shown)
         if structure is not None:
             _learn(rebuild, history, _vault(rebuild, index, keys))
             client = _adopt_identity(rebuild, history, structure)

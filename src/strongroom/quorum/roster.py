@@ -152,7 +152,7 @@ class Roster:
         """Return a receipt signed by the member it names and, where given, for that snapshot."""
         receipt = Receipt.read(envelope)
         member = self._signer(receipt.index, receipt.custodian, receipt.install)
-        Receipt.parse(envelope, member.identity)
+        envelope.statement.verify(member.identity, f"the receipt of custodian {receipt.index}")
         if snapshot is not None:
             receipt.check_covers(SnapshotHeader.read(snapshot), snapshot.hash.hex())
         return receipt
