@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 
 # Until a command runs nothing needs an orderly end, and Ctrl-C shows no traceback of an import. A
 # shell's background job ignores it from the start, and goes on doing so.
@@ -19,15 +20,16 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     code = run(sys.argv[1:])
     if _HEEDED:
-        # All is done and told; only the interpreter's own end is left.
+        # All is done and told.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
+    # The reader may have left, or the disk be full, which was told already.
+    with suppress(OSError, ValueError):
         sys.stdout.flush()
-    except (OSError, ValueError):
-        # The reader has left or the disk is full, which was told already. What is still buffered
-        # goes nowhere, or the interpreter would complain of it at its end with a code of its own.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
+    # Every file, lock and thread was given back by a `with` block. The interpreter would now take
+    # apart every object it has, for longer than some commands take, before the system frees it all.
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -13,14 +13,9 @@ MODULES_MAX = 450
 NEVER_FOR_HELP = {"dbos", "fastapi", "numpy", "obstore", "psycopg"}
 PROGRAM = """
 import contextlib, io, json, sys
-from strongroom.__main__ import main
-sys.argv = ["strongroom", "--help"]
-code = 0
+from strongroom.cli.main import run
 with contextlib.redirect_stdout(io.StringIO()) as shown:
-    try:
-        main()
-    except SystemExit as end:
-        code = end.code or 0
+    code = run(["--help"])
 print(json.dumps({"code": code, "shown": shown.getvalue(), "modules": sorted(sys.modules)}))
 """
 
