@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from msgspec import structs
+
 from strongroom.adapters.secrets.key_file import KeyFile, SealedFiles
 from strongroom.adapters.sources.attributes import _group_permission
 from strongroom.adapters.sources.postgres_connection import PostgresPlace
@@ -275,7 +277,7 @@ def _of_vault() -> dict[str, Parser]:
         "data_chunks": 3,
     }
     entry = Entry(b"a/b", "file", 4096, 0o644, 5, 1, 2, attributes=((b"user.x", b"y"),))
-    line = encode_line(replace(entry, holes=((0, 1024),)), 4096, 2)
+    line = encode_line(structs.replace(entry, holes=((0, 1024),)), 4096, 2)
     folder = encode_line(Entry(b"", "directory"), 0, 0) + encode_line(
         Entry(b"a", "directory"), 0, 0
     )

@@ -7,8 +7,10 @@ equal and counted, and the rest is read on both sides. Databases are compared by
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Literal
+
+from msgspec import structs
 
 from strongroom.clients import Client
 from strongroom.crypto.hashing import Digest
@@ -284,7 +286,7 @@ def _without_shared(entry: Entry, other: Entry) -> Entry:
         if length > shared:
             kept.append((offset - cut, length - shared))
         cut += shared
-    return replace(entry, size_bytes=entry.size_bytes - cut, holes=tuple(kept))
+    return structs.replace(entry, size_bytes=entry.size_bytes - cut, holes=tuple(kept))
 
 
 def _what_else(old: Entry, new: Entry, source_kind: str) -> list[str]:

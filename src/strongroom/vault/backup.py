@@ -6,10 +6,12 @@ an attempt that ends before leaves orphans at the locations and rows that the ne
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from types import TracebackType
 from typing import Final, NamedTuple, Self
+
+from msgspec import structs
 
 from strongroom.crypto.hashing import Digest, keyed_hash, statement_hash
 from strongroom.crypto.sealing import KEY_BYTES, SALT_BYTES, derive
@@ -302,10 +304,10 @@ class SnapshotWriter:
                 return self._take_file(run, chunker, entry, cache)
             except EntryUnreadable as err:
                 run.unreadable[entry.path] = str(err)
-                lost = replace(entry, kind="unreadable", attributes=(), holes=())
+                lost = structs.replace(entry, kind="unreadable", attributes=(), holes=())
                 return encode_line(lost, 0, 0)
         if entry.kind == "hardlink" and entry.link in run.unreadable:
-            entry = replace(entry, kind="unreadable", link=b"")
+            entry = structs.replace(entry, kind="unreadable", link=b"")
         if entry.kind == "unreadable":
             run.unreadable[entry.path] = "the source could not look into it"
         run.special += entry.kind == "special"

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Final
 
+from msgspec import structs
+
 from strongroom.errors import Refused, UsageError, printable
 from strongroom.vault.recipe import RecipeLine
 from strongroom.vault.runs import Runs
@@ -100,11 +102,11 @@ def _chosen(recipe: Recipe, paths: Paths, firsts: _Firsts) -> Iterator[tuple[Rec
         if not paths.take(entry.path):
             continue
         if entry.kind == "hardlink" and entry.link in names:
-            yield replace(line, entry=replace(entry, link=names[entry.link])), start
+            yield replace(line, entry=structs.replace(entry, link=names[entry.link])), start
         elif entry.kind == "hardlink" and entry.link in firsts:
             names[entry.link] = entry.path
             first, its_start = firsts[entry.link]
-            yield replace(first, entry=replace(first.entry, path=entry.path)), its_start
+            yield replace(first, entry=structs.replace(first.entry, path=entry.path)), its_start
         else:
             yield line, start
 

@@ -10,8 +10,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from msgspec import structs
 
 from strongroom.adapters.sources.attributes import AttributeWriter, child, forget_inherited
 from strongroom.adapters.sources.errors import TargetFailed, printable, reason
@@ -236,7 +238,9 @@ class TreeTarget:
         elif mode == entry.mode and not (entry.attributes or entry.holes):
             # Most are as they came: for ten thousand small files a copy of each would show.
             return entry
-        return replace(entry, mode=mode, modified_ns=info.st_mtime_ns, attributes=(), holes=())
+        return structs.replace(
+            entry, mode=mode, modified_ns=info.st_mtime_ns, attributes=(), holes=()
+        )
 
     def _sum_of_leaves(self) -> int:
         """Return the sum over what is on the disk, but for directories, which are not done yet."""
@@ -253,6 +257,6 @@ class TreeTarget:
             self._allowed += entry_number(self._dress(handle, entry))
             info = os.fstat(handle)
             mode = stat.S_IMODE(info.st_mode)
-            found = replace(entry, mode=mode, modified_ns=info.st_mtime_ns, attributes=())
+            found = structs.replace(entry, mode=mode, modified_ns=info.st_mtime_ns, attributes=())
             total += entry_number(found)
         return total
