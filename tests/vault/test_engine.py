@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.errors import Damaged, UsageError
-from strongroom.locations import ObjectMissing
 from strongroom.placement import FullCopies
 from strongroom.vault import Entry, SessionKeys, Vault, WorkerKeys
 from strongroom.vault.index import Index
@@ -22,6 +21,7 @@ from tests.support.vault_fixtures import (
     ListTarget,
     TestVault,
     bring_back,
+    flip,
     objects_of,
     source_id,
     source_name,
@@ -255,11 +255,10 @@ def test_learning_from_locations_equals_learning_from_memory() -> None:
 def test_nothing_is_learnt_of_a_snapshot_of_which_a_pack_cannot_be_read() -> None:
     vault = TestVault()
     written = vault.write({"s": tree(a=BLOB), "t": tree(b=RANDOM.randbytes(24 << 20))})
-    lost = sorted(objects_of(vault, "packs"))[-1]
-    for location in vault.copies.locations.values():
-        location.delete(lost)
+    spoilt = sorted(objects_of(vault, "packs"))[-1]
+    flip(vault, spoilt, -100, "".join(vault.locations))
     database = open_sqlite(None)
-    with pytest.raises(ObjectMissing):
+    with pytest.raises(Damaged):
         vault.learn(written, vault.open(database))
     with database.reading() as db:
         for table in ("attempt", "pack", "segment", "chunk"):
