@@ -92,6 +92,8 @@ def add(
         f"  copied to it: {output.count(added.copied, 'object')}, "
         f"{output.size(added.copied_bytes)}",
     )
+    if added.again and added.shards:
+        face.tell(f"Next, for its shards of packs: {face.command('vault repair --all')}")
     face.warn(*(f"warning: not copied: {one}" for one in added.left_out))
     return PartlyDone.exit_code if added.left_out else 0
 

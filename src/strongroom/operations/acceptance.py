@@ -25,6 +25,7 @@ _KINDS: Final = {
     "kit": re.compile(f"kits/({_ID})/([0-9a-z-]+)"),
     "client-key": re.compile(f"client-keys/({_ID})/({_ID})/([0-9]{{8}})"),
     "pack": re.compile(f"vaults/({_ID})/packs/([0-9a-f]{{2}})/({_HASH})"),
+    "shard": re.compile(f"vaults/({_ID})/packs/([0-9a-f]{{2}})/({_HASH})\\.[0-9]{{1,3}}"),
     "index": re.compile(f"vaults/({_ID})/index/({_HASH})"),
     "keys": re.compile(f"vaults/({_ID})/keys/({_ID})"),
     "snapshot": re.compile(f"vaults/({_ID})/snapshots/({_ID})/([0-9]{{8}})"),
@@ -84,6 +85,8 @@ class Acceptance:
     def _checks(self, kind: str, key: str, parts: tuple[str, ...]) -> Accept | None:
         if kind == "roster":
             return _equal_to(self.roster, key)
+        if kind == "shard":
+            return None  # Its place says what it must be: a placement judges it.
         if kind == "kit":
             known = self.kit_entries.get(key)
             return None if known is None else _equal_to(known, key)

@@ -31,6 +31,8 @@ class AddedLocation:
     left_out: list[str]
     again: bool = False
     """Whether it was a location before, was lost, and was made again in its place."""
+    shards: int = 0
+    """How many shards lie elsewhere, of which a repair makes those that belong here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,13 @@ def _make_again(deployment: Deployment, place: Registry.Place) -> AddedLocation:
         deployment.fact("location.made_again", place.name, url=place.url, copied=filled.copied)
     )
     return AddedLocation(
-        place.name, place.url, filled.copied, filled.copied_bytes, filled.left_out, again=True
+        place.name,
+        place.url,
+        filled.copied,
+        filled.copied_bytes,
+        filled.left_out,
+        True,
+        filled.shards,
     )
 
 

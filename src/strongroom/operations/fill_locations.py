@@ -33,6 +33,8 @@ class Filled:
 
     copied: int = 0
     copied_bytes: int = 0
+    shards: int = 0
+    """How many shards of others were not copied."""
     replaced: int = 0
     """How many damaged copies were deleted and put again."""
     left_out: list[str] = field(default_factory=list)
@@ -56,7 +58,12 @@ def _fill(
         for prefix in prefixes:
             present = target.list(prefix)
             for key in deployment.copies.list(prefix):
-                if key not in present and not is_canary_key(key):
+                if key in present or is_canary_key(key):
+                    continue
+                if acceptance.kind_of(key) == "shard":
+                    # Each location has shards of its own, which a repair makes.
+                    filled.shards += 1
+                else:
                     _copy(deployment, acceptance, target, key, filled)
     return filled
 
