@@ -538,19 +538,17 @@ Place = tuple[str, str, int, int]  # pack, session, offset, stored bytes
 def read_index(
     locations: Locations, client: Client, snapshots: list[Snapshot], key: bytes
 ) -> dict[bytes, Place]:
-    """Return where each segment lies, from the index objects that snapshots name."""
+    """Return where each segment lies, from the index objects that snapshots and tombs name."""
     places: dict[bytes, Place] = {}
-    for snapshot in snapshots:
-        wanted = snapshot.header["index"]
+    named = {one.header["index"]: one.writer for one in snapshots}
+    for wanted, writer in {**tombs_of(locations, client), **named}.items():
 
-        def judge(
-            data: bytes, one: Snapshot = snapshot, wanted: str = wanted
-        ) -> dict[bytes, Place]:
+        def judge(data: bytes, writer: bytes = writer, wanted: str = wanted) -> dict[bytes, Place]:
             found = envelope(data, "index")
-            found.check(one.writer)
+            found.check(writer)
             if found.hash != wanted:
                 raise Problem("an index is another one than its snapshot names")
-            context = frame(client.raw, one.writer)
+            context = frame(client.raw, writer)
             plain = unzip(unseal(key, "index", found.body, context), JSON_BYTES_MAX)
             return places_of(load(plain, "index"))
 
@@ -560,6 +558,28 @@ def read_index(
             # Only snapshots that need one of its segments are lost, and those are named then.
             say(f"passed over: {err}")
     return places
+
+
+def tombs_of(locations: Locations, client: Client) -> dict[str, bytes]:
+    """Return the index objects of deleted snapshots that stay, with the keys of their writers."""
+    writers = {blake3(key).hexdigest()[:32]: key for key in client.writers}
+
+    def judge(name: str, data: bytes) -> Json:
+        one = envelope(data, "tomb")
+        one.check(writers[name.partition("-")[0]])
+        place = (one.header["vault"], f"{one.header['writer']}-{one.header['generation']:08}")
+        if place != (client.vault, name):
+            raise Problem(f"tomb {name} is another one")
+        return load(unzip(one.body, 64 << 20), "a tomb")
+
+    tombs = locations.all(f"{client.path}/tombs", judge)
+    gone = {key for tomb in tombs for key in tomb["objects"]}
+    return {
+        index: writers[writer]
+        for tomb in tombs
+        for writer, _, _, index in tomb["snapshots"]
+        if writer in writers and f"index/{index}" not in gone
+    }
 
 
 def places_of(index: Json) -> dict[bytes, Place]:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -328,6 +329,7 @@ class App:
             token=self.token,
             threads=settings.threads,
             keep=settings.keep,
+            wait=timedelta(hours=settings.prune_wait_hours),
             key_file=settings.key_file,
             secrets=sealed,
             history=_histories(home),

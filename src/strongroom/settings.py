@@ -18,6 +18,9 @@ from strongroom.errors import StrongroomError, UsageError
 HOME_VERSION = 1
 FILE_NAME = "strongroom.toml"
 THREADS_MAX = 64
+PRUNE_WAIT_HOURS = 72
+PRUNE_WAIT_HOURS_MIN = 24
+PRUNE_WAIT_HOURS_MAX = 24 * 366
 
 _TEMPLATE = """\
 # Strongroom's settings for this home. An unknown key is refused.
@@ -42,6 +45,9 @@ tool_folders = []
 
 # The keep policy of a new client: newest of each day, week and month, and a floor of good ones.
 keep = "7d5w12m3f"
+
+# Hours between the announcement of a deletion and the deletion: time to notice, at least 24.
+prune_wait_hours = 72
 """
 
 
@@ -62,6 +68,7 @@ class Settings:
     threads: int
     keep: str
     tool_folders: tuple[Path, ...] = ()
+    prune_wait_hours: int = PRUNE_WAIT_HOURS
 
 
 def default_home() -> Path:
@@ -123,9 +130,10 @@ def _parse(home: Path, path: Path, values: Mapping[str, Any]) -> Settings:
         "threads": int,
         "tool_folders": list,
         "keep": str,
+        "prune_wait_hours": int,
     }
-    # A home that was made before there was this setting goes on.
-    values = {"tool_folders": [], **values}
+    # A home that was made before there were these settings goes on.
+    values = {"tool_folders": [], "prune_wait_hours": PRUNE_WAIT_HOURS, **values}
     unknown = sorted(set(values) - set(wanted))
     if unknown:
         raise UsageError(
@@ -139,6 +147,11 @@ def _parse(home: Path, path: Path, values: Mapping[str, Any]) -> Settings:
             raise UsageError(f"the setting {key} in {path} is not usable", f"got {value!r:.60}")
     if not 1 <= values["threads"] <= THREADS_MAX:
         raise UsageError(f"the setting threads in {path} is not 1 to {THREADS_MAX}")
+    if not PRUNE_WAIT_HOURS_MIN <= values["prune_wait_hours"] <= PRUNE_WAIT_HOURS_MAX:
+        raise UsageError(
+            f"the setting prune_wait_hours in {path} is not usable",
+            f"it may be {PRUNE_WAIT_HOURS_MIN} to {PRUNE_WAIT_HOURS_MAX} hours",
+        )
     if not all(isinstance(folder, str) for folder in values["tool_folders"]):
         raise UsageError(f"the setting tool_folders in {path} is no list of texts")
     tools = tuple(Path(folder) for folder in values["tool_folders"])
@@ -147,7 +160,15 @@ def _parse(home: Path, path: Path, values: Mapping[str, Any]) -> Settings:
     for key, folder in [*named, *(("tool_folders", one) for one in tools)]:
         if not folder.is_absolute():
             raise UsageError(f"the setting {key} in {path} is not an absolute path")
-    return Settings(home, Path(values["key_file"]), spool, values["threads"], values["keep"], tools)
+    return Settings(
+        home,
+        Path(values["key_file"]),
+        spool,
+        values["threads"],
+        values["keep"],
+        tools,
+        values["prune_wait_hours"],
+    )
 
 
 def path_folders() -> tuple[Path, ...]:

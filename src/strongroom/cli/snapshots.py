@@ -1,7 +1,10 @@
 """`strongroom snapshots`: what is kept of a client."""
 
+from collections.abc import Sequence
+
 from strongroom.cli import output
 from strongroom.cli.face import With
+from strongroom.clients import Snapshot
 from strongroom.vault import Vault
 
 
@@ -21,6 +24,7 @@ def snapshots(client: str, /, *, face: With) -> None:
             [
                 Vault.Candidate(one.hash, one.received_at or one.created_at, one.state == "good")
                 for one in listed
+                if one.goes_at is None
             ],
             Vault.Policy(keep.daily, keep.weekly, keep.monthly, keep.floor),
         )
@@ -37,6 +41,7 @@ def snapshots(client: str, /, *, face: With) -> None:
             "stored_bytes": one.summary.get("stored_bytes"),
             "receipts": one.receipts,
             "keep": ", ".join(verdicts.get(one.hash, ())),
+            "goes_at": one.goes_at,
         }
         for one in listed
     ]
@@ -62,7 +67,7 @@ def snapshots(client: str, /, *, face: With) -> None:
                 _size(one.summary.get("read_bytes")),
                 _size(one.summary.get("stored_bytes")),
                 str(one.receipts),
-                ", ".join(_short(reason) for reason in verdicts.get(one.hash, ())) or "-",
+                _keep(one, verdicts.get(one.hash, ())),
             )
             for one in listed
         ],
@@ -70,6 +75,13 @@ def snapshots(client: str, /, *, face: With) -> None:
     )
     if not listed:
         face.tell(f"Nothing is kept of {client} yet. Run: {face.command(f'backup {client}')}")
+
+
+def _keep(one: Snapshot, reasons: Sequence[str]) -> str:
+    """Return why a snapshot stays, or when it goes."""
+    if one.goes_at is not None:
+        return f"goes after {output.moment(one.goes_at)}"
+    return ", ".join(_short(reason) for reason in reasons) or "-"
 
 
 def _short(reason: str) -> str:

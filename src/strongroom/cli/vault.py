@@ -29,6 +29,7 @@ _GRAVE = frozenset({"damaged", "unauthenticated"})
 _MENDED = frozenset({"damaged", "missing"})
 
 commands = Commands(name="vault", help="Vaults: check, read again and mend what is stored.")
+commands.command("strongroom.cli.prune:prune", name="prune")
 
 Every = Annotated[bool, Parameter(name="--all")]
 

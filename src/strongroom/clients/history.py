@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from strongroom.clients import copy_notes
 from strongroom.clients.source_url import split_source_name
+from strongroom.clients.tombs import TOMB_SCHEMA, Tombs
 from strongroom.clock import format_instant, parse_instant
 from strongroom.database import Database, Row, Transaction, Value
 from strongroom.errors import UsageError
@@ -60,6 +61,7 @@ SCHEMA = (
     """,
     "CREATE INDEX snapshot_state ON snapshot (state, writer, sequence)",
     *copy_notes.SCHEMA,
+    *TOMB_SCHEMA,
 )
 
 Tally = dict[str, tuple[int, int]]
@@ -68,7 +70,9 @@ Tally = dict[str, tuple[int, int]]
 _ROWS_AT_ONCE = 8
 _SELECT = (
     "SELECT hash, writer, sequence, state, created_at, received_at, summary, "
-    "(SELECT count(*) FROM receipt WHERE receipt.snapshot = snapshot.hash), rowid FROM snapshot "
+    "(SELECT count(*) FROM receipt WHERE receipt.snapshot = snapshot.hash), rowid, "
+    "(SELECT tomb.not_before FROM buried JOIN tomb ON tomb.hash = buried.tomb "
+    "WHERE buried.snapshot = snapshot.hash) FROM snapshot "
 )
 
 
@@ -100,9 +104,11 @@ class Snapshot:
     received_at: datetime | None
     summary: Mapping[str, Any]
     receipts: int = 0
+    goes_at: datetime | None = None
+    """When a tombstone lets it be deleted, or None."""
 
 
-class History:
+class History(Tombs):
     """The tables of one client's `client.db`, opened for one operation by one thread.
 
     There may be ten thousand snapshots: whoever needs one asks for that one. Rows of snapshots
@@ -113,7 +119,7 @@ class History:
     CopyState: TypeAlias = copy_notes.CopyState
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
         database.migrate(SCHEMA)
         self.copies = copy_notes.CopyNotes(database)
         """What was seen of each copy of this client's objects."""
@@ -431,4 +437,5 @@ def _snapshot(row: Row) -> Snapshot:
         received_at=parse_instant(row[5]) if row[5] else None,
         summary=json.loads(row[6]),
         receipts=row[7],
+        goes_at=parse_instant(row[9]) if row[9] else None,
     )

@@ -14,7 +14,9 @@ from strongroom.crypto.envelope import Statement, decode_envelope
 from strongroom.crypto.hashing import content_hash
 from strongroom.errors import Damaged
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.tombs import buried_objects, place_of
 from strongroom.quorum import Dealing, SnapshotHeader
+from strongroom.vault import Vault
 
 Accept = Callable[[bytes], None]
 
@@ -30,6 +32,7 @@ _KINDS: Final = {
     "keys": re.compile(f"vaults/({_ID})/keys/({_ID})"),
     "snapshot": re.compile(f"vaults/({_ID})/snapshots/({_ID})/([0-9]{{8}})"),
     "receipt": re.compile(f"vaults/({_ID})/receipts/({_ID})/([0-9]{{8}})/({_ID})"),
+    "tomb": re.compile(f"vaults/({_ID})/tombs/({_ID})-([0-9]{{8}})"),
     "config": re.compile(f"vaults/({_ID})/config/({_ID})-([0-9]{{8}})"),
 }
 
@@ -43,20 +46,24 @@ class Acceptance:
     kit_entries: Mapping[str, bytes]
     writers: Mapping[str, tuple[bytes, ...]]
     """Public keys of the writers of each vault."""
+    buried: frozenset[str]
+    """Objects that tombstones of this home list: they go, and are copied nowhere."""
 
     @classmethod
     def of(cls, deployment: Deployment) -> "Acceptance":
         """Gather what objects are compared with."""
         writers: dict[str, tuple[bytes, ...]] = {}
+        buried: frozenset[str] = frozenset()
         for client in deployment.registry.clients():
             with deployment.tools.history(client.id) as history:
                 writers[client.vault] = tuple(key for key, _ in history.writers())
+                buried |= buried_objects(deployment, client, history)
         entries = {
             path: data
             for custodian in deployment.embedded()
             for path, data in custodian.kit_entries()
         }
-        return cls(deployment, deployment.registry.install().roster, entries, writers)
+        return cls(deployment, deployment.registry.install().roster, entries, writers, buried)
 
     def of_key(self, key: str) -> Accept | None:
         """Return what checks the object of this key, or None when nothing here can tell."""
@@ -106,6 +113,8 @@ class Acceptance:
             return lambda data: _check_index(_statement(data, key), key, parts[1], writers)
         if kind == "keys":
             return lambda data: _check_keys(_statement(data, key), key, parts, writers)
+        if kind == "tomb":
+            return lambda data: self._check_tomb(data, key, parts, writers)
         return _by_one_writer(kind, key, parts, writers)
 
     def _check_client_key(self, data: bytes, key: str, parts: tuple[str, ...]) -> None:
@@ -118,6 +127,15 @@ class Acceptance:
         place = (found.vault, found.writer, f"{found.sequence:08d}", found.custodian)
         if place != parts:
             raise Damaged(f"{key} is a receipt of another place", "it was moved there")
+
+    def _check_tomb(
+        self, data: bytes, key: str, parts: tuple[str, ...], writers: tuple[bytes, ...]
+    ) -> None:
+        of_vault = [one for one in self.deployment.registry.clients() if one.vault == parts[0]]
+        signers = [one for one in writers if SnapshotHeader.writer_id(one) == parts[1]]
+        if not of_vault or not signers:
+            raise Damaged(f"{key} is a tombstone of nobody we know", "its writer is unknown here")
+        Vault.Tomb.parse(data, place_of(self.deployment, of_vault[0]), signers[0], key)
 
 
 def _by_one_writer(

@@ -15,7 +15,7 @@ from strongroom.errors import Damaged, StrongroomError, UsageError
 from strongroom.ids import SessionId, new_id
 from strongroom.locations import LocationUnavailable
 from strongroom.operations.catch_up import catch_up
-from strongroom.operations.deployment import Deployment
+from strongroom.operations.deployment import Deployment, Listing
 from strongroom.operations.enrol_writer import enrol_writer
 from strongroom.operations.fill_locations import (
     count_lacking,
@@ -24,6 +24,7 @@ from strongroom.operations.fill_locations import (
 )
 from strongroom.operations.placing import session_path
 from strongroom.operations.receipts import complete, guard_against_rollback
+from strongroom.operations.tombs import retire_buried
 from strongroom.operations.vault_config import check_config
 from strongroom.quorum import Dealing, SnapshotHeader
 from strongroom.vault import SessionKeys, Vault, WorkerKeys
@@ -137,6 +138,7 @@ def back_up_prepared(
         listing = guard_against_rollback(deployment, client, history, keys.writer_public)
         put_client_objects(deployment, client, history)
         catch_up(deployment, client, history, vault)
+        retire_buried(deployment, client, history, vault, keys)
         record, body_totals = _write(run)
         silent, forked = complete(deployment, client, history, keys.writer_id)
         snapshot = history.find(record.statement.hash.hex())
@@ -145,7 +147,7 @@ def back_up_prepared(
         run.problems.extend(f"custodian {index}: {why}" for index, why in forked.items())
         run.problems.extend(
             f"location {name} lacks {count} snapshots: `strongroom vault repair {client.name}`"
-            for name, count in count_lacking(deployment, listing).items()
+            for name, count in _count_lacking(run, listing).items()
         )
         if snapshot.state != "good":
             run.problems.extend(unsigned)
@@ -168,6 +170,17 @@ def back_up_prepared(
         warnings=[*run.warnings, *(unsigned if snapshot.state == "good" else [])],
         problems=run.problems,
     )
+
+
+def _count_lacking(run: _Run, listing: Listing) -> dict[str, int]:
+    """Return how many records each location lacks, those left out that are to go."""
+    lacking = count_lacking(run.deployment, listing)
+    buried = run.history.buried() if lacking else []
+    if not buried:
+        return lacking
+    going = {f"/{one.writer}/{one.sequence:08d}" for one in buried}
+    staying = {key: at for key, at in listing.items() if key[-42:] not in going}
+    return count_lacking(run.deployment, staying)
 
 
 def _check_small(deployment: Deployment, sources: Sequence[ClientSource]) -> None:
@@ -214,7 +227,7 @@ def _write(run: _Run) -> tuple[Envelope, tuple[int, int, int]]:
             sequence=sequence,
             previous=last.hash if last else SnapshotHeader.NO_PREVIOUS,
             created_at=run.deployment.tools.clock.now(),
-            generation=0,
+            generation=len(run.history.tomb_hashes()),
             roster=run.deployment.roster.id,
             index=writer.place_index(sequence).hex(),
             fresh=tuple((SessionId(s), keys.statement.hash.hex()) for s, keys in run.dealt),

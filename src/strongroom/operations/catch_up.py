@@ -5,14 +5,18 @@ a later one refers to segments of earlier ones, whoever wrote them.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
 
 from strongroom.clients import Client, History, Snapshot
 from strongroom.crypto.envelope import Envelope
-from strongroom.errors import StrongroomError
+from strongroom.errors import Damaged, StrongroomError
+from strongroom.locations import ObjectMissing
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.open_keys import verified_header
 from strongroom.operations.receipts import fetch_record
+from strongroom.operations.tombs import buried_objects, packs_in
+from strongroom.quorum import SnapshotHeader
 from strongroom.vault import Vault
 
 _NOTHING: Mapping[str, Envelope] = MappingProxyType({})
@@ -31,7 +35,39 @@ def catch_up(
     """
     for snapshot in _unknown(history, vault):
         record = records.get(snapshot.hash) or fetch_record(deployment, client, snapshot)
-        _learn(history, vault, snapshot, record)
+        _learn(deployment, client, history, vault, snapshot, record)
+
+
+def learn_what_can_be(
+    deployment: Deployment, client: Client, history: History, vault: Vault
+) -> None:
+    """Do the same, and pass over what cannot be learnt; the caller has the lock."""
+    for snapshot in _unknown(history, vault):
+        with suppress(StrongroomError):
+            _learn(
+                deployment,
+                client,
+                history,
+                vault,
+                snapshot,
+                fetch_record(deployment, client, snapshot),
+            )
+
+
+def learn_buried(history: History, vault: Vault) -> int:
+    """Make known what deleted snapshots had stored and others still need; return how many were.
+
+    What cannot be read is passed over: whoever needs it says so.
+    """
+    learnt = 0
+    writers = {str(SnapshotHeader.writer_id(key)): key for key, _ in history.writers()}
+    for one in history.buried():
+        if not one.index or vault.knows(one.hash, one.writer, one.sequence):
+            continue
+        with suppress(StrongroomError):
+            vault.learn_index(one.hash, writers[one.writer], one.sequence, one.index)
+            learnt += 1
+    return learnt
 
 
 def catch_up_alone(deployment: Deployment, client: Client, history: History, vault: Vault) -> None:
@@ -60,7 +96,14 @@ def catch_up_for(
     with deployment.tools.lock(client.vault):
         for earlier in (*_unknown(history, vault), snapshot):
             try:
-                _learn(history, vault, earlier, fetch_record(deployment, client, earlier))
+                _learn(
+                    deployment,
+                    client,
+                    history,
+                    vault,
+                    earlier,
+                    fetch_record(deployment, client, earlier),
+                )
             except StrongroomError as err:
                 failure = failure or err
             if earlier.hash == snapshot.hash:
@@ -89,6 +132,22 @@ def _unknown(history: History, vault: Vault) -> list[Snapshot]:
     return found[::-1]
 
 
-def _learn(history: History, vault: Vault, snapshot: Snapshot, record: Envelope) -> None:
+def _learn(
+    deployment: Deployment,
+    client: Client,
+    history: History,
+    vault: Vault,
+    snapshot: Snapshot,
+    record: Envelope,
+) -> None:
     header, writer = verified_header(history, record.statement)
-    vault.learn(snapshot.hash, record.body, writer, header.sequence, header.index)
+    what = (snapshot.hash, record.body, writer, header.sequence, header.index)
+    try:
+        vault.learn(*what)
+    except (Damaged, ObjectMissing):
+        # It may refer to what a deleted snapshot had stored, which a lost index forgot.
+        if not history.buried():
+            raise
+        vault.bury(packs_in(sorted(buried_objects(deployment, client, history))))
+        learn_buried(history, vault)
+        vault.learn(*what)

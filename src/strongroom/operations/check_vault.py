@@ -341,6 +341,10 @@ def _wanted_objects(
         hit = [record.statement.hash.hex()]
         for session, digest in header.fresh:
             wanted[session_path(install, client.vault, session)] = _Wanted(digest, hit)
+        for session in header.sessions:
+            # An earlier snapshot may have brought it, which may be deleted since.
+            held = wanted.setdefault(session_path(install, client.vault, session), _Wanted())
+            held.hit = [*held.hit, *(one for one in hit if one not in held.hit)]
     return wanted
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -90,6 +91,8 @@ class Tools:
     token: Token
     threads: int
     keep: str
+    wait: timedelta
+    """How long a tombstone stands before anything it lists is deleted."""
     key_file: Path
     secrets: Secrets
     history: Callable[[ClientId], AbstractContextManager[History]]

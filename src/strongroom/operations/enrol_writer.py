@@ -13,7 +13,7 @@ from strongroom.operations.certificates import find_certificates
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.placing import client_key_path, place_kit_entries
 from strongroom.operations.receipts import OlderHome
-from strongroom.operations.vault_config import place_config
+from strongroom.operations.vault_config import DELETION, place_config
 from strongroom.quorum import Custodian, LocalCustodian, SnapshotHeader
 from strongroom.vault import WorkerKeys
 
@@ -32,7 +32,7 @@ def enrol_writer(
     """
     writers = history.writers()
     if writers:
-        _refuse_replaced_home(deployment, client, history)
+        refuse_replaced_home(deployment, client, history)
     if any(key == keys.writer_public for key, _ in writers):
         _enrol_at_late_custodians(deployment, client, history, keys)
         return
@@ -49,7 +49,7 @@ def enrol_writer(
                 hint="Recover again, with other kits or from other locations.",
             )
         certificates[index] = _enrol_at(deployment, client, custodian, keys, revoked)
-    place_config(deployment, client, keys)
+    place_config(deployment, client, keys, DELETION if history.buried() else None)
     history.begin_writer(
         keys.writer_public,
         certificates,
@@ -112,7 +112,7 @@ def _certify(
     return custodian.succeed(client.id, writer, {one.id: revoked.get(one.id, 0) for one in others})
 
 
-def _refuse_replaced_home(deployment: Deployment, client: Client, history: History) -> None:
+def refuse_replaced_home(deployment: Deployment, client: Client, history: History) -> None:
     """Raise OlderHome when a custodian has certified a later key than this home knows."""
     own: dict[int, int] = {}
     for index, data in history.client_keys().items():

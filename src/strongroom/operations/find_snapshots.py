@@ -13,13 +13,14 @@ from datetime import datetime
 from itertools import islice, takewhile
 from typing import Protocol
 
-from strongroom.clients import Client, Snapshot
+from strongroom.clients import Client, History, Snapshot
 from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, Stale, StrongroomError
 from strongroom.ids import WriterId
 from strongroom.locations import LocationUnavailable, ObjectMissing
 from strongroom.operations.certificates import SMALL_BYTES_MAX
 from strongroom.operations.deployment import Deployment, Listing
+from strongroom.operations.tombs import Holes, read_holes
 from strongroom.quorum import SnapshotHeader
 
 _SEQUENCE = re.compile(r"[0-9]{8}")
@@ -64,6 +65,10 @@ class Survey:
 
     shown: list[Shown] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    buried: list[History.Buried] = field(default_factory=list)
+    """Deleted snapshots that are not shown any more, as tombstones tell."""
+    gone: frozenset[str] = frozenset()
+    """Objects that tombstones list, relative to the vault: they go or are gone."""
 
     def last(self, writer: WriterId) -> int:
         """Return the greatest sequence that is shown of a writer, 0 for none."""
@@ -98,9 +103,23 @@ class _Chain:
     """One writer's snapshots as they are read; `bad` says why a sequence cannot be."""
 
     writer: Writer
+    holes: Holes
     shown: list[Shown] = field(default_factory=list)
     bad: dict[int, StrongroomError] = field(default_factory=dict)
     later: int = 0
+
+    @property
+    def last(self) -> int:
+        """Return the greatest sequence that is shown, 0 for none."""
+        return self.shown[-1].snapshot.sequence if self.shown else 0
+
+    def hole(self, sequence: int, follows: str | None) -> History.Buried | None:
+        """Return what a tombstone says of a snapshot that is not shown, or None.
+
+        `follows` is what the next snapshot names as the one before it, where that is shown.
+        """
+        found = self.holes.get((self.writer.id, sequence))
+        return found if found is not None and follows in (None, found.hash) else None
 
     def counts(self, sequence: int) -> bool:
         """Tell whether a snapshot of this number counts as the writer's."""
@@ -110,29 +129,38 @@ class _Chain:
 def find_snapshots(ground: Ground, client: Client, writers: Sequence[Writer]) -> Survey:
     """Return what the pinned writers signed; raises Stale or Damaged for a broken chain."""
     survey = Survey()
+    tombs = ground.below(f"{ground.deployment.install}/vaults/{client.vault}/tombs/")
+    signers = {str(one.id): one.key for one in writers}
+    holes, survey.gone = read_holes(ground.deployment, client, tombs, signers)
     for writer in writers:
-        chain = _read_chain(ground, client, writer)
+        chain = _read_chain(ground, client, writer, holes)
         _check_receipts(ground, client, chain)
         survey.shown += chain.shown
+        there = {one.snapshot.sequence for one in chain.shown}
+        survey.buried += [
+            one for at, one in holes.items() if at[0] == writer.id and at[1] not in there
+        ]
         survey.notes += [str(err) for err in chain.bad.values()]
         if chain.later:
             survey.notes.append(
                 f"{chain.later} later snapshots by the replaced writer {writer.id[:8]} are there "
                 "and do not count: the old machine went on after a recovery"
             )
-        if writer.revoked_after is not None and writer.revoked_after > len(chain.shown):
+        known = writer.revoked_after or 0
+        lost = [one for one in range(chain.last + 1, known + 1) if chain.hole(one, None) is None]
+        if lost:
             survey.notes.append(
-                f"the kits know {writer.revoked_after} snapshots of writer {writer.id[:8]}, the "
-                f"locations show {len(chain.shown)}: look for another copy"
+                f"the kits know {known} snapshots of writer {writer.id[:8]}, the locations show "
+                f"them up to {lost[0] - 1}: look for another copy"
             )
     _look_for_strangers(ground, client, writers, survey)
     return survey
 
 
-def _read_chain(ground: Ground, client: Client, writer: Writer) -> _Chain:
+def _read_chain(ground: Ground, client: Client, writer: Writer, holes: Holes) -> _Chain:
     """Read from the newest back, so that of two records of one number the one that fits counts."""
     folder = f"{ground.deployment.install}/vaults/{client.vault}/snapshots/{writer.id}/"
-    chain = _Chain(writer)
+    chain = _Chain(writer, holes)
     found: dict[int, tuple[SnapshotHeader, Envelope, str]] = {}
     for place in reversed(ground.below(folder)):
         if not _SEQUENCE.fullmatch(place[len(folder) :]):
@@ -149,16 +177,29 @@ def _read_chain(ground: Ground, client: Client, writer: Writer) -> _Chain:
             found[sequence] = (SnapshotHeader.read(record.statement), record, place)
         else:
             chain.later += 1
-    for expected, sequence in enumerate(sorted(found), start=1):
-        if sequence != expected:
-            raise chain.bad.get(expected) or Stale(
-                f"snapshot {expected} of vault {client.vault[:8]} is at no location",
-                f"snapshot {sequence}, which follows it, is: somebody removed it",
-                hint="Look for another copy that still has it.",
-            )
+    for sequence in sorted(found):
+        _explain_hole(client, chain, found, sequence)
         header, record, place = found[sequence]
         chain.shown.append(_show(ground, header, record, ground.listing[place]))
     return chain
+
+
+def _explain_hole(
+    client: Client,
+    chain: _Chain,
+    found: Mapping[int, tuple[SnapshotHeader, Envelope, str]],
+    sequence: int,
+) -> None:
+    """Raise Stale unless tombstones tell of every snapshot between the last shown and this one."""
+    follows: str | None = found[sequence][0].previous
+    for missing in range(sequence - 1, chain.last, -1):
+        if chain.hole(missing, follows) is None:
+            raise chain.bad.get(missing) or Stale(
+                f"snapshot {missing} of vault {client.vault[:8]} is at no location",
+                f"snapshot {missing + 1}, which follows it, is: somebody removed it",
+                hint="Look for another copy that still has it.",
+            )
+        follows = None
 
 
 def _read_record(
@@ -236,7 +277,12 @@ def _check_receipts(ground: Ground, client: Client, chain: _Chain) -> None:
     """
     good = [one.snapshot.sequence for one in chain.shown if one.snapshot.state == "good"]
     for one in chain.shown:
-        if one.snapshot.state != "good" and one.snapshot.sequence < max(good, default=0):
+        buried = chain.hole(one.snapshot.sequence, None) is not None
+        if (
+            one.snapshot.state != "good"
+            and not buried
+            and one.snapshot.sequence < max(good, default=0)
+        ):
             raise Stale(
                 f"receipts of snapshot {one.snapshot.sequence} are at no location",
                 f"custodians signed for snapshot {max(good)} after it: somebody removed them",
@@ -244,9 +290,9 @@ def _check_receipts(ground: Ground, client: Client, chain: _Chain) -> None:
             )
     signed = _receipted_beyond(ground, client, chain)
     if signed:
-        raise chain.bad.get(len(chain.shown) + 1) or Stale(
+        raise chain.bad.get(chain.last + 1) or Stale(
             f"the locations show an older state of vault {client.vault[:8]} than was kept",
-            f"custodians signed for snapshot {signed}, the newest there is {len(chain.shown)}",
+            f"custodians signed for snapshot {signed}, the newest there is {chain.last}",
             hint="Look for another copy that still has it.",
         )
 
@@ -257,7 +303,11 @@ def _receipted_beyond(ground: Ground, client: Client, chain: _Chain) -> int:
     folder = f"{deployment.install}/vaults/{client.vault}/receipts/{writer.id}/"
     for place in reversed(ground.below(folder)):
         match = _RECEIPT.fullmatch(place[len(folder) :])
-        if match is None or int(match[1]) <= len(chain.shown) or not chain.counts(int(match[1])):
+        if match is None or int(match[1]) <= chain.last or not chain.counts(int(match[1])):
+            continue
+        if writer.revoked_after is not None and chain.hole(int(match[1]), None) is not None:
+            # Of a writer that still writes the newest snapshot is never deleted: no tombstone
+            # explains that it is gone.
             continue
 
         def accept(data: bytes, place: str = place, named: int = int(match[1])) -> None:

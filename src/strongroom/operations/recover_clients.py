@@ -13,12 +13,14 @@ from strongroom.clients import Client, ClientSource, History, Keep
 from strongroom.database import Database
 from strongroom.errors import Damaged, Stale, StrongroomError, UsageError
 from strongroom.ids import ClientId, InstallId, SourceId, VaultId
+from strongroom.operations.catch_up import learn_buried
 from strongroom.operations.certificates import Certificate, find_certificates
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.enrol_writer import RECOVER_WITH_ALL
 from strongroom.operations.find_snapshots import Ground, Shown, Survey, find_snapshots
 from strongroom.operations.open_keys import fetch_keys, open_keys, verified_header
 from strongroom.operations.recover import Found
+from strongroom.operations.tombs import packs_in
 from strongroom.operations.vault_config import find_parity
 from strongroom.quorum import LocalCustodian, Opening, SnapshotHeader
 from strongroom.vault import Vault, WorkerKeys
@@ -176,9 +178,13 @@ def _recover_client(rebuild: _Rebuild, unreachable: frozenset[str]) -> Recovered
             history.revoke_writer(key, after)
         history.adopt_client_keys({at: one.data for at, one in rebuild.certificates.items()})
         keys, structure = _open_newest(rebuild, history, index)
+        history.adopt_buried(survey.buried)
         history.adopt_snapshots((one.snapshot, one.received) for one in shown)
         if structure is not None:
-            _learn(rebuild, history, _vault(rebuild, index, keys))
+            vault = _vault(rebuild, index, keys)
+            _learn(rebuild, history, vault)
+            if survey.gone:
+                _forget_deleted(rebuild, history, vault)
             client = _adopt_identity(rebuild, history, structure)
         for custodian in deployment.embedded():
             at = custodian.card().index
@@ -254,6 +260,7 @@ def _structure_key(rebuild: _Rebuild, history: History, one: Shown) -> bytes:
 
 def _learn(rebuild: _Rebuild, history: History, vault: Vault) -> None:
     """Make every snapshot's segments known; one that lacks its index is reported."""
+    learn_buried(history, vault)
     for one in rebuild.survey.shown:
         header, writer = verified_header(history, one.record.statement)
         try:
@@ -263,6 +270,17 @@ def _learn(rebuild: _Rebuild, history: History, vault: Vault) -> None:
                 f"client {rebuild.client.id[:8]}: snapshot {one.snapshot.hash[:12]} cannot be "
                 f"restored from what is there now: {err}"
             )
+
+
+def _forget_deleted(rebuild: _Rebuild, history: History, vault: Vault) -> None:
+    """Forget the packs that tombstones list, except what a snapshot that is shown needs."""
+    needed: set[str] = set()
+    for one in rebuild.survey.shown:
+        header, writer = verified_header(history, one.record.statement)
+        structure = vault.structure(one.record.body, writer, header.sequence)
+        if vault.holds(structure):
+            needed |= vault.packs_of(structure)
+    vault.forgetting.drop(set(packs_in(sorted(rebuild.survey.gone))) - needed, ())
 
 
 def _adopt_identity(rebuild: _Rebuild, history: History, structure: Vault.Structure) -> Client:

@@ -118,6 +118,8 @@ def survey(deployment: Deployment, client: Client, history: History) -> Survey:
         known, tally = Vault.kept_packs(index)
     root = f"{deployment.install}/vaults/{client.vault}/"
     packs = {f"{root}{Vault.pack_key(pack)}": size for pack, size in known.items()}
+    # What a tombstone lists goes, or is gone: no location has to hold it.
+    packs = {key: size for key, size in packs.items() if key not in acceptance.buried}
     listed, away = _list_all(deployment, client)
     found = Survey(deployment, client, placement, acceptance, packs, listed, away)
     wanted = {*packs, *_named_by_rows(deployment, client, history)}
@@ -229,6 +231,9 @@ def _held_somewhere(found: Survey, wanted: set[str], complete: bool) -> set[str]
     for whole, count in holders.items():
         kind = found.acceptance.kind_of(whole)
         if whole in wanted or kind in _OWN_ROWS or (kind == "pack" and complete):
+            continue
+        if whole in found.acceptance.buried:
+            # It goes: what one location still has is brought to no other.
             continue
         accept = found.acceptance.of_key(whole)
         if accept is None:

@@ -21,7 +21,9 @@ from strongroom.vault import WorkerKeys
 KIND: Final = "config"
 FORMAT: Final = "vault-v1"
 PARITY: Final = "parity"
-KNOWN_FEATURES: Final = frozenset({PARITY})
+DELETION: Final = "deletion"
+"""The feature of a vault with tombstones: holes in its chains are explained there."""
+KNOWN_FEATURES: Final = frozenset({PARITY, DELETION})
 OPERATIONS: Final = ("read", "write", "check", "prune")
 FEATURES_MAX: Final = 100
 _PLACE: Final = ("format", "client", "vault", "class", "generation")
@@ -30,7 +32,7 @@ _FIELDS: Final = frozenset(
 )
 _NAME = re.compile(r"([0-9a-f]{32})-([0-9]{8})")
 
-Operation = Literal["read", "write", "check"]
+Operation = Literal["read", "write", "check", "prune"]
 
 
 class NewerVault(StrongroomError):
@@ -40,10 +42,13 @@ class NewerVault(StrongroomError):
     hint = "Update this installation; nothing was changed."
 
 
-def place_config(deployment: Deployment, client: Client, keys: WorkerKeys) -> None:
+def place_config(
+    deployment: Deployment, client: Client, keys: WorkerKeys, feature: str | None = None
+) -> None:
     """Put the vault's config, signed by this writer, at the locations.
 
-    Its bytes are the same each time, so that an interrupted run can be done again.
+    With a feature, programs that do not know it may only read. Its bytes are the same each time,
+    so that an interrupted run can be done again.
     """
     config = sign_envelope(
         keys.writer_seed,
@@ -58,7 +63,13 @@ def place_config(deployment: Deployment, client: Client, keys: WorkerKeys) -> No
             "writer": keys.writer_id,
             "created_at": format_instant(client.created_at),
             **_copies(client),
-            "features": {operation: [PARITY] if client.parity else [] for operation in OPERATIONS},
+            "features": {
+                operation: sorted(
+                    ({PARITY} if client.parity else set())
+                    | ({feature} if feature and operation != "read" else set())
+                )
+                for operation in OPERATIONS
+            },
         },
     )
     key = f"{_folder(deployment, client)}/{keys.writer_id}-{0:08d}"
@@ -79,11 +90,7 @@ def check_config(
     Raises Damaged when none is there that a current writer of this client signed, unless the
     operation only reads: what can still be read is never refused for want of a label.
     """
-    writers = {
-        str(SnapshotHeader.writer_id(key)): key
-        for key, revoked_after in history.writers()
-        if revoked_after is None
-    }
+    writers = _current_writers(history)
     if not writers:
         # A rebuilt home has no writer yet; its first backup enrols one, with a config.
         return
@@ -105,6 +112,39 @@ def check_config(
             "parity is chosen when the vault is made and never changed in place",
             "Recover from the locations into a new home, or look for who wrote the config.",
         )
+
+
+def require_feature(
+    deployment: Deployment, client: Client, history: History, keys: WorkerKeys, feature: str
+) -> None:
+    """Place a config that lets programs which do not know the feature only read.
+
+    Everything else it says is what the newest one says. A second time changes nothing.
+    """
+    fields = _newest(deployment, client, _current_writers(history))
+    features = fields["features"]
+    wanted = {
+        operation: listed if operation == "read" else sorted({*listed, feature})
+        for operation, listed in features.items()
+    }
+    if wanted == features:
+        return
+    generation = fields["generation"] + 1
+    config = sign_envelope(
+        keys.writer_seed,
+        KIND,
+        {**fields, "generation": generation, "writer": keys.writer_id, "features": wanted},
+    )
+    key = f"{_folder(deployment, client)}/{keys.writer_id}-{generation:08d}"
+    deployment.copies.put(key, config.encode())
+
+
+def _current_writers(history: History) -> dict[str, bytes]:
+    return {
+        str(SnapshotHeader.writer_id(key)): key
+        for key, revoked_after in history.writers()
+        if revoked_after is None
+    }
 
 
 def find_parity(deployment: Deployment, client: Client, writers: Iterable[bytes]) -> Parity | None:

@@ -7,6 +7,7 @@ computes its hash again. `read_segments` opens everything of a snapshot and comp
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from strongroom.crypto.envelope import decode_envelope
 from strongroom.crypto.hashing import content_hash, keyed_hash
 from strongroom.crypto.sealing import derive
 from strongroom.errors import Damaged
@@ -159,6 +160,13 @@ def judge_pack(pack: str, data: bytes) -> None:
     found = content_hash(data).hex()
     if found != pack:
         raise Damaged("its bytes do not hash to its name", found)
+
+
+def judge_statement(wanted: str, data: bytes) -> None:
+    """Raise Damaged unless these are the bytes of the signed object of this hash."""
+    found = decode_envelope(data, "a signed object").statement.hash.hex()
+    if found != wanted:
+        raise Damaged("its hash is not the one that names it", found)
 
 
 class ChunkIds:

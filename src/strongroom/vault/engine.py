@@ -14,8 +14,9 @@ from strongroom.crypto.signing import key_id
 from strongroom.database import Database
 from strongroom.errors import Damaged
 from strongroom.ids import Token, WriterId
+from strongroom.locations import ObjectMissing
 from strongroom.placement import FullCopies, Holding, Placement
-from strongroom.vault import compare, retention
+from strongroom.vault import compare, prune, retention
 from strongroom.vault.backup import SnapshotWriter, Tools
 from strongroom.vault.check import (
     CheckReport,
@@ -25,11 +26,13 @@ from strongroom.vault.check import (
     ReadReport,
     check_copies,
     judge_pack,
+    judge_statement,
     read_segments,
 )
 from strongroom.vault.codec import Zstandard
 from strongroom.vault.compare import Pair as PairOfLines
 from strongroom.vault.compare import Side as SideOfPair
+from strongroom.vault.forgetting import Forgetting
 from strongroom.vault.index import Index
 from strongroom.vault.index_object import ListedPack, decode_index
 from strongroom.vault.index_rows import ForeignPack, OwnSegment, SegmentPlace, SourceRuns
@@ -51,6 +54,8 @@ from strongroom.vault.source import Facts as FactsOfSource
 from strongroom.vault.structure import SourceRecord as RecordOfSource
 from strongroom.vault.structure import Structure as SnapshotStructure
 from strongroom.vault.structure import decode_body, structure_context
+from strongroom.vault.tomb import BuriedSnapshot, split_tomb_name
+from strongroom.vault.tomb import Tomb as TombStone
 
 _HIGH_REASON: Final = "class high: the dedup key of a session is forgotten when it ends"
 _NOTHING: Final[Mapping[tuple[str, str], str]] = MappingProxyType({})
@@ -86,6 +91,11 @@ class Vault:
     Policy: TypeAlias = retention.KeepPolicy
     keep_plan: ClassVar = staticmethod(retention.plan)
     pack_key: ClassVar = staticmethod(pack_key)
+    Tomb: TypeAlias = TombStone
+    Buried: TypeAlias = BuriedSnapshot
+    tomb_name: ClassVar = staticmethod(split_tomb_name)
+    pruning: ClassVar = prune
+    """What of a vault goes and what stays; pure."""
 
     def __init__(
         self,
@@ -100,6 +110,8 @@ class Vault:
         self._placement = placement
         self._copies = placement.copies
         self._index = Index(index)
+        self.forgetting = Forgetting(index)
+        self._buried: frozenset[str] = frozenset()
         self._keys = keys
         self._token = token
         self._threads = threads
@@ -170,6 +182,30 @@ class Vault:
         ]
         self._index.make_good(snapshot, writer, sequence, sources)
 
+    def bury(self, packs: Iterable[str]) -> None:
+        """Take these packs for deleted: an index object that lists them is learnt all the same."""
+        self._buried = frozenset(packs)
+
+    def learn_index(
+        self, snapshot: str, writer_public: bytes, sequence: int, index_hash: str
+    ) -> None:
+        """Make known what a deleted snapshot had stored and others still need.
+
+        Do it before `learn` of what stays. Raises ObjectMissing, Damaged.
+        """
+        writer = WriterId(key_id(writer_public))
+        digest = bytes.fromhex(index_hash)
+        if self._index.state(writer, sequence, digest) is None:
+            packs = self._fetch_index(writer_public, sequence, digest)
+            self._index.add_foreign(writer, sequence, digest, packs)
+        self._index.make_good(snapshot, writer, sequence, ())
+        self.forgetting.drop((), (snapshot,))
+
+    def packs_of(self, structure: SnapshotStructure) -> frozenset[str]:
+        """Return the ids of all packs that a snapshot needs; raises Damaged for an unknown one."""
+        places = self._places(structure, range(structure.segment_count))
+        return frozenset(place.pack for place in places.values())
+
     def holds(self, structure: SnapshotStructure) -> bool:
         """Say whether the index knows where every segment of a snapshot lies."""
         ids = {structure.segment(number) for number in range(structure.segment_count)}
@@ -199,6 +235,7 @@ class Vault:
         """
         expected = Expected()
         sizes = self._index.packs()
+        indexes = self.forgetting.pack_index()
         findings: list[Finding] = []
         for number, snapshot in enumerate(snapshots):
             structure = snapshot.structure
@@ -211,9 +248,17 @@ class Vault:
             except Damaged as err:
                 findings.append(Finding("unknown", "", str(snapshot.sequence), (number,), str(err)))
                 continue
-            for pack in {place.pack for place in places.values()}:
+            packs = {place.pack for place in places.values()}
+            for pack in packs:
                 key = self._key_of(pack)
                 expected.need(number, key, partial(self.holdings, pack, sizes[pack]))
+            for other in {indexes[pack] for pack in packs if pack in indexes}:
+                if other != snapshot.index_hash:
+                    key = self._place.index_key(bytes.fromhex(other))
+                    named = partial(judge_statement, other)
+                    expected.need(
+                        number, key, partial(FullCopies(self._copies).holdings, key, None, named)
+                    )
         total = expected.total_bytes
         report = check_copies(
             self._place,
@@ -295,7 +340,13 @@ class Vault:
         return packs
 
     def _with_chunks(self, pack: ListedPack) -> ForeignPack:
-        packed = {one.id: one for one in self._trailer(pack.id)}
+        try:
+            packed = {one.id: one for one in self._trailer(pack.id)}
+        except ObjectMissing:
+            if pack.id not in self._buried:
+                raise
+            # Deleted with the snapshots that needed it: dedup never refers to it.
+            return _for_reading(pack)
         missing = [one.id.hex() for one in pack.segments if one.id not in packed]
         if missing:
             raise Damaged(f"pack {pack.id} does not hold what its index names", missing[0])

@@ -34,7 +34,8 @@ SCHEMA: Final = (
       number INTEGER PRIMARY KEY, writer TEXT NOT NULL, sequence INTEGER, index_hash BLOB,
       snapshot TEXT,
       state TEXT NOT NULL CHECK (state IN ('writing', 'pending', 'good')),
-      first_segment INTEGER NOT NULL, UNIQUE (writer, sequence)
+      first_segment INTEGER NOT NULL, deleted INTEGER NOT NULL DEFAULT 0,
+      UNIQUE (writer, sequence)
     ) STRICT
     """,
     """
@@ -48,7 +49,8 @@ SCHEMA: Final = (
       number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, session BLOB NOT NULL,
       pack INTEGER NOT NULL, offset INTEGER NOT NULL, stored_bytes INTEGER NOT NULL,
       chunks INTEGER NOT NULL, plain_bytes INTEGER NOT NULL, stream INTEGER NOT NULL,
-      lengths BLOB, attempt INTEGER NOT NULL, live_bytes INTEGER NOT NULL DEFAULT 0
+      lengths BLOB, attempt INTEGER NOT NULL, live_bytes INTEGER NOT NULL DEFAULT 0,
+      retired INTEGER NOT NULL DEFAULT 0
     ) STRICT
     """,
     """
@@ -65,6 +67,7 @@ SCHEMA: Final = (
     """,
     "CREATE INDEX file_source ON file (source)",
     "CREATE TABLE refreshed (attempt INTEGER NOT NULL, source TEXT NOT NULL) STRICT",
+    "CREATE TABLE retired_by (tomb TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
     """
     CREATE VIEW place AS
       SELECT s.number, s.id, s.session, p.id AS pack, s.offset, s.stored_bytes, s.chunks,
@@ -117,7 +120,7 @@ class Index:
         return found
 
     def usable(self, numbers: Iterable[int]) -> dict[int, bool]:
-        """Say of each segment whether dedup may use it: of a good snapshot, and half alive."""
+        """Say of each segment whether dedup may use it: of a good one, half alive, not to go."""
         answer = dict.fromkeys(numbers, False)
         with self._database.reading() as db:
             for batch in _batches(list(answer)):
@@ -125,7 +128,7 @@ class Index:
                     _many(
                         "SELECT s.number FROM segment s JOIN attempt a ON a.number = s.attempt "
                         "WHERE s.number IN (:batch) AND a.state = 'good' "
-                        "AND s.live_bytes * 2 >= s.plain_bytes",
+                        "AND s.live_bytes * 2 >= s.plain_bytes AND s.retired = 0",
                         batch,
                     ),
                     batch,
@@ -302,8 +305,8 @@ class Index:
         """Return how many snapshots of each writer are good here, and the sum of their numbers."""
         with self._database.reading() as db:
             rows = db.rows(
-                "SELECT writer, count(*), sum(sequence) FROM attempt WHERE state = 'good' "
-                "GROUP BY writer"
+                "SELECT writer, count(*), sum(sequence) FROM attempt "
+                "WHERE state = 'good' AND deleted = 0 GROUP BY writer"
             )
         return {writer: (count, total) for writer, count, total in rows}
 

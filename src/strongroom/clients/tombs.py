@@ -1,0 +1,137 @@
+"""The part of a client's database that remembers deletions: tombstones, and what they bury.
+
+A tombstone is written here, durably, before it is placed anywhere: whatever comes between, the
+next run finds it and goes on. A buried snapshot keeps its row until it is really deleted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from strongroom.clock import format_instant, parse_instant
+from strongroom.database import Database, Transaction
+from strongroom.facts import Fact, record
+
+TOMB_SCHEMA = (
+    """
+    CREATE TABLE tomb (
+      hash TEXT PRIMARY KEY, generation INTEGER NOT NULL UNIQUE, not_before TEXT NOT NULL,
+      placed INTEGER NOT NULL, record BLOB NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE buried (
+      snapshot TEXT PRIMARY KEY, writer TEXT NOT NULL, sequence INTEGER NOT NULL,
+      index_hash TEXT NOT NULL, tomb TEXT, UNIQUE (writer, sequence)
+    ) STRICT
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BuriedSnapshot:
+    """A snapshot that goes or is gone; `index` is empty when its index object goes, too."""
+
+    hash: str
+    writer: str
+    sequence: int
+    index: str
+
+
+@dataclass(frozen=True, slots=True)
+class TombRow:
+    """A tombstone of this home; `placed` says that enough locations hold it."""
+
+    hash: str
+    generation: int
+    not_before: datetime
+    placed: bool
+    record: bytes
+
+
+class Tombs:
+    """Tombstones of one client; what `History` inherits."""
+
+    TombRow: TypeAlias = TombRow
+    Buried: TypeAlias = BuriedSnapshot
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def tombs(self) -> list[TombRow]:
+        """Return the tombstones that this home made, oldest first."""
+        with self._database.reading() as reading:
+            rows = reading.rows(
+                "SELECT hash, generation, not_before, placed, record FROM tomb ORDER BY generation"
+            )
+        return [TombRow(r[0], r[1], parse_instant(r[2]), bool(r[3]), r[4]) for r in rows]
+
+    def tomb_hashes(self) -> list[str]:
+        """Return the hashes of the tombstones that this home made, oldest first."""
+        with self._database.reading() as reading:
+            return [row[0] for row in reading.rows("SELECT hash FROM tomb ORDER BY generation")]
+
+    def buried(self) -> list[BuriedSnapshot]:
+        """Return every snapshot that goes or is gone, whoever made the tombstone."""
+        with self._database.reading() as reading:
+            rows = reading.rows(
+                "SELECT snapshot, writer, sequence, index_hash FROM buried "
+                "ORDER BY writer, sequence"
+            )
+        return [BuriedSnapshot(*row) for row in rows]
+
+    def begin_tomb(
+        self, tomb: TombRow, snapshots: Sequence[BuriedSnapshot], objects: Sequence[str], fact: Fact
+    ) -> None:
+        """Write a tombstone and what it buries; from here on it can only be carried out."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "INSERT INTO tomb (hash, generation, not_before, placed, record) "
+                "VALUES (?, ?, ?, 0, ?)",
+                (tomb.hash, tomb.generation, format_instant(tomb.not_before), tomb.record),
+            )
+            _bury(transaction, snapshots, tomb.hash)
+            _forget_indexes(transaction, objects)
+            record(transaction, fact)
+
+    def place_tomb(self, tomb: TombRow) -> None:
+        """Note that enough locations hold the tombstone."""
+        with self._database.transaction() as transaction:
+            transaction.run("UPDATE tomb SET placed = 1 WHERE hash = ?", (tomb.hash,))
+
+    def adopt_buried(self, snapshots: Sequence[BuriedSnapshot]) -> None:
+        """Write snapshots that another home has deleted, as tombstones at the locations tell."""
+        with self._database.transaction() as transaction:
+            _bury(transaction, snapshots, None)
+
+    def forget_snapshots(self, tomb: TombRow, fact: Fact) -> None:
+        """Forget the snapshots of a tombstone before its objects go; again changes nothing."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "DELETE FROM receipt WHERE snapshot IN "
+                "(SELECT snapshot FROM buried WHERE tomb = ?)",
+                (tomb.hash,),
+            )
+            gone = transaction.run(
+                "DELETE FROM snapshot WHERE hash IN (SELECT snapshot FROM buried WHERE tomb = ?)",
+                (tomb.hash,),
+            )
+            if gone:
+                record(transaction, fact)
+
+
+def _bury(transaction: Transaction, snapshots: Sequence[BuriedSnapshot], tomb: str | None) -> None:
+    transaction.run_many(
+        "INSERT OR REPLACE INTO buried (snapshot, writer, sequence, index_hash, tomb) "
+        "VALUES (?, ?, ?, ?, ?)",
+        [(one.hash, one.writer, one.sequence, one.index, tomb) for one in snapshots],
+    )
+
+
+def _forget_indexes(transaction: Transaction, objects: Sequence[str]) -> None:
+    """Note whose index objects go: there is nothing to learn from them later."""
+    transaction.run_many(
+        "UPDATE buried SET index_hash = '' WHERE index_hash = ?",
+        [(key.removeprefix("index/"),) for key in objects if key.startswith("index/")],
+    )
