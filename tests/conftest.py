@@ -19,8 +19,10 @@ pytest_plugins = ["tests.support.postgres_servers"]
 # test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-# Where test data and further servers of PostgreSQL are, and how long to thrash.
+# Where test data and further servers of PostgreSQL are, and how long to thrash and to strike.
 KEPT_SETTINGS = {
+    "STRONGROOM_MATRIX_SECONDS",
+    "STRONGROOM_MATRIX_SEED",
     "STRONGROOM_POSTGRES",
     "STRONGROOM_SHARED",
     "STRONGROOM_THRASH_SECONDS",

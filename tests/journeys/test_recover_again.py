@@ -202,23 +202,6 @@ def test_enrolment_killed_before_any_object(world: World, after: int, continued:
     assert_works(world, clients=(NORMAL,))
 
 
-def test_a_custodian_that_was_down_at_the_first_backup_signs_when_it_is_back(world: World) -> None:
-    """It had pinned the old writer alone, and must neither refuse the new one nor stop it."""
-    world.lose_home()
-    recover(world)
-    aside = world.root / "aside"
-    world.custodian(2).rename(aside)
-    assert world.back_up().receipts == 2
-    aside.rename(world.custodian(2))
-    with dying(world, 1) as deployment:
-        back_up(deployment, deployment.registry.client(NORMAL), silent)
-    again = world.back_up()
-    assert (again.state, again.receipts, again.problems) == ("good", 3, [])
-    shutil.rmtree(world.home)
-    assert recover(world, (1, 2)).problems == []
-    assert_works(world)
-
-
 @pytest.mark.parametrize(
     ("first", "second"),
     [((0, 1), (0, 2)), ((0, 1), (1, 2)), ((1, 2), (0, 1)), ((0, 2), (0, 2)), ((0, 1), (0, 1, 2))],

@@ -1,11 +1,11 @@
 """A location that misbehaves by a plan: the faults a real one is known for, when a test says so."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from enum import StrEnum
 
 from strongroom.ids import check_key
-from strongroom.locations import LocationUnavailable, Stat
-from tests.support.memory_location import MemoryLocation
+from strongroom.locations import Location, LocationUnavailable, ObjectMissing, Stat
 
 
 class Fault(StrEnum):
@@ -19,6 +19,8 @@ class Fault(StrEnum):
     STALE = "list what there was at the last honest listing"
     FULL = "no room left"
     READ_ONLY = "writing is not allowed"
+    DIE_BEFORE = "the process ends before anything is done"
+    DIE_AFTER = "the process ends when it is done"
 
 
 Plan = Callable[[str, str, int], Fault | None]
@@ -35,15 +37,20 @@ def once(method: str, fault: Fault, number: int = 0) -> Plan:
     return lambda called, _key, count: fault if (called, count) == (method, number) else None
 
 
-class MisbehavingLocation:
-    """Wraps a location in memory and asks the plan before every call."""
+class Died(BaseException):
+    """The process ends here; nothing that catches errors sees it."""
 
-    def __init__(self, inner: MemoryLocation, plan: Plan) -> None:
+
+class MisbehavingLocation:
+    """Wraps a location and asks the plan before every call."""
+
+    def __init__(self, inner: Location, plan: Plan, listed: Sequence[Stat] = ()) -> None:
+        """Take what a stale listing shows until there was an honest one."""
         self.inner = inner
         self.plan = plan
         self.calls: list[tuple[str, str]] = []
         self._unsynced: set[str] = set()
-        self._listed: list[Stat] = []
+        self._listed = list(listed)
 
     @property
     def url(self) -> str:
@@ -86,8 +93,13 @@ class MisbehavingLocation:
     def crash(self) -> None:
         """Lose what was never synced, as a machine does that loses its power."""
         for key in self._unsynced:
-            self.inner.objects.pop(key, None)
+            with suppress(ObjectMissing):
+                self.inner.delete(key)
         self._unsynced.clear()
+
+    def die(self) -> None:
+        """End the process."""
+        raise Died
 
     def _fault(self, method: str, key: str) -> Fault | None:
         number = sum(called == method for called, _ in self.calls)
@@ -95,8 +107,12 @@ class MisbehavingLocation:
         fault = self.plan(method, key, number)
         if fault is Fault.FAIL_BEFORE:
             raise LocationUnavailable(f"{self.url}: {method} of {key} failed", "planned, before")
+        if fault is Fault.DIE_BEFORE:
+            self.die()
         return fault
 
     def _lose_answer(self, fault: Fault | None) -> None:
         if fault in {Fault.FAIL_AFTER, Fault.TEAR}:
             raise LocationUnavailable(f"{self.url}: no answer", f"planned: {fault}")
+        if fault is Fault.DIE_AFTER:
+            self.die()

@@ -1,0 +1,456 @@
+"""The crash matrix: what may happen to an install, in any order, and what must hold whatever does.
+
+The promise that is tested (docs/contributing/the-crash-matrix.md): at any time one of three
+locations, and only one, may be lost, behind, lying, stale or damaged; that one is `weak` until a
+whole repair. Faults that hit all locations at once fail commands and lose nothing. While `t`
+custodians are there every good snapshot restores, equal to what its sources held; no restore ever
+gives other bytes, whatever is struck; and what fails names a culprit.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from strongroom.errors import StrongroomError
+from strongroom.operations.back_up import BackupReport, back_up
+from strongroom.operations.back_up_all import back_up_all
+from strongroom.operations.check_vault import CheckOutcome, CheckRequest, check_vault
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.fill_locations import repair_client
+from tests.faults.matrix.blows import BLOWS, STORMS, Blow
+from tests.faults.matrix.live import Content
+from tests.faults.matrix.world import (
+    CLIENTS,
+    CUSTODIANS,
+    LOCATIONS,
+    THRESHOLD,
+    MatrixWorld,
+    silent,
+)
+from tests.support.apart import Ended
+from tests.support.misbehaving_location import Fault
+
+PLACES: Final = st.sampled_from(LOCATIONS)
+SOME: Final = st.sampled_from((("plain",), ("twice",), ("plain", "twice")))
+MAYBE_BLOWS: Final = st.none() | BLOWS
+KITS: Final = st.sampled_from(((1, 2), (1, 3), (2, 3), (1, 2, 3)))
+
+
+def back_up_some(clients: Sequence[str]) -> Callable[[Deployment], list[tuple[str, Any]]]:
+    """Return the command that backs these clients up, as the command line does."""
+
+    def command(deployment: Deployment) -> list[tuple[str, Any]]:
+        found = [deployment.registry.client(client) for client in clients]
+        if len(found) == 1:
+            return [(clients[0], back_up(deployment, found[0], silent))]
+        return [(one.name, report) for one, report in back_up_all(deployment, found, silent)]
+
+    return command
+
+
+def repair_all(deployment: Deployment) -> dict[str, list[str]]:
+    """Repair both clients; return what was left out by location, and where nothing was reached."""
+    left: dict[str, list[str]] = {}
+    for client in CLIENTS:
+        for name, filled in repair_client(deployment, deployment.registry.client(client)).items():
+            left.setdefault(name, []).extend(filled.left_out)
+    return {name: left.get(name, ["it was away"]) for name in LOCATIONS}
+
+
+def check(client: str) -> Callable[[Deployment], CheckOutcome]:
+    """Return the command that reads every byte of a client at every location."""
+
+    def command(deployment: Deployment) -> CheckOutcome:
+        found = deployment.registry.client(client)
+        return check_vault(deployment, found, CheckRequest(read=True), silent)
+
+    return command
+
+
+def several(blow: Blow | None, ended: Ended) -> bool:
+    """Say whether more than one location failed a command."""
+    return blow is not None and blow.reach > 1 and bool(ended.told)
+
+
+class CrashMatrix(RuleBasedStateMachine):
+    """Strikes one install; every example begins with a good snapshot of each client."""
+
+    def __init__(self, world: MatrixWorld) -> None:
+        super().__init__()
+        self.world = world
+        world.reset()
+        self.log: list[str] = []
+        self.failed = False
+        self.weak: str | None = None
+        self.gone = False
+        """Whether the weak location is away."""
+        self.damaged = False
+        """Whether the weak location holds objects that are not what was put there."""
+        self.uneven = False
+        """Whether something may have been left out anywhere since the last whole repair."""
+        self.present = set(CUSTODIANS)
+        self.asleep: set[int] = set()
+        self.recovered_weak = False
+        """Whether the home was recovered while a location hid something."""
+
+    # -- what people and applications do
+
+    @rule(client=st.sampled_from(tuple(CLIENTS)), versions=st.integers(1, 3))
+    def an_application_writes(self, client: str, versions: int) -> None:
+        for _ in range(versions):
+            self.world.next_version(client)
+
+    @rule(clients=SOME, blow=MAYBE_BLOWS, place=PLACES)
+    def back_up(self, clients: tuple[str, ...], blow: Blow | None, place: str) -> None:
+        self.say(f"back up {', '.join(clients)}: {blow} at {self.target(place)}")
+        ended = self.strike(back_up_some(clients), blow, place)
+        states = self.world.note(clients)
+        self.world.counts["backups"] += len(clients)
+        if ended.result is not None:
+            for client, report in ended.result:
+                self.judge_backup(client, report, states[client], blow, ended)
+        elif ended.error is not None:
+            self.judge_refusal("backup", ended.error, blow, ended)
+        self.nothing_good_is_forgotten(states)
+
+    @rule(client=st.sampled_from(tuple(CLIENTS)), blow=BLOWS, place=PLACES)
+    def back_up_what_changed(self, client: str, blow: Blow, place: str) -> None:
+        """What happens most often, and most dangerously: a change, a backup, a fault in it."""
+        self.an_application_writes(client, 1)
+        self.back_up((client,), blow, place)
+
+    @rule(blow=MAYBE_BLOWS, place=PLACES)
+    def repair(self, blow: Blow | None, place: str) -> None:
+        self.say(f"repair: {blow} at {self.target(place)}")
+        ended = self.strike(repair_all, blow, place)
+        self.world.counts["repairs"] += 1
+        if ended.error is not None:
+            # One location that fails stops a repair, which says so and is run again.
+            self.hold(self.weak is not None or ended.told, str(ended.error))
+        elif ended.result is not None and not ended.told:
+            self.judge_repair(ended.result)
+
+    @rule(client=st.sampled_from(tuple(CLIENTS)), which=st.integers(0, 30))
+    def restore(self, client: str, which: int) -> None:
+        good = self.good_of(client)
+        self.restore_one(client, good[which % len(good)])
+
+    @rule(
+        client=st.sampled_from(tuple(CLIENTS)),
+        which=st.integers(0, 30),
+        storm=st.tuples(*[st.none() | STORMS] * len(LOCATIONS)),
+    )
+    def restore_in_a_storm(
+        self, client: str, which: int, storm: tuple[Blow | None, Blow | None, Blow | None]
+    ) -> None:
+        """More goes wrong than was promised: bytes are right or there are none."""
+        good = self.good_of(client)
+        snapshot = good[which % len(good)]
+        struck = {name: blow for name, blow in zip(LOCATIONS, storm, strict=True) if blow}
+        self.say(f"restore {client} {snapshot[:12]} under {struck}")
+        try:
+            found = self.world.restored(client, snapshot, struck)
+        except StrongroomError as err:
+            self.world.counts["restores refused in a storm"] += 1
+            self.hold(self.names_a_culprit(err), f"no culprit: {err!r} {err}")
+        else:
+            self.compare(client, snapshot, found)
+
+    @rule(kits=KITS, blow=MAYBE_BLOWS, place=PLACES)
+    def lose_the_machine_and_recover(
+        self, kits: tuple[int, ...], blow: Blow | None, place: str
+    ) -> None:
+        self.say(f"recover with kits {kits}: {blow} at {self.target(place)}")
+        self.world.lose_home()
+        ended = self.strike(None, blow, place, kits)
+        if ended.error is not None:
+            self.judge_refusal("recovery", ended.error, blow, ended)
+        if ended.result is None or (several(blow, ended) and ended.result[1]):
+            # It ended early, or names what it could not read: people recover again.
+            self.world.lose_home()
+            ended = self.strike(None, None, place, kits)
+        recovered = ended.result is not None and ended.result[0] == sorted(CLIENTS)
+        self.hold(recovered, f"not recovered: {ended}")
+        self.world.counts["recoveries"] += 1
+        self.present, self.asleep = set(kits), set()
+        self.recovered_weak = self.weak is not None
+        self.uneven = True
+        self.nothing_good_is_forgotten(self.world.note(()))
+
+    # -- what happens to locations
+
+    @rule(place=PLACES)
+    def a_location_goes_away(self, place: str) -> None:
+        if self.spoil(place) and not self.gone:
+            self.gone = True
+            self.world.away(self.target(place))
+            self.world.counts["locations taken away"] += 1
+
+    @rule()
+    def a_location_comes_back(self) -> None:
+        if self.weak is not None and self.gone:
+            self.say(f"{self.weak} comes back as it was")
+            self.world.back(self.weak)
+            self.gone = False
+
+    @rule(place=PLACES)
+    def a_location_is_replaced_by_an_empty_one(self, place: str) -> None:
+        if self.spoil(place) and not self.gone:
+            self.world.empty(self.target(place))
+            self.damaged = False
+            self.world.counts["locations lost and replaced"] += 1
+
+    @rule(place=PLACES, objects=st.lists(st.integers(0, 10**6), min_size=1, max_size=8))
+    def a_location_rots(self, place: str, objects: list[int]) -> None:
+        if self.spoil(place) and not self.gone:
+            rotten = sum(self.world.rot(self.target(place), which) for which in objects)
+            self.damaged |= rotten > 0
+            self.world.counts["objects damaged"] += rotten
+
+    @rule(place=PLACES)
+    def a_location_lists_stale(self, place: str) -> None:
+        name = self.target(place)
+        if name in self.world.stale:
+            self.say(f"{name} lists honestly again")
+            del self.world.stale[name]
+        elif self.spoil(place) and not self.gone:
+            self.world.list_stale(name)
+            self.world.counts["locations listing stale"] += 1
+
+    @rule(place=PLACES)
+    def a_location_lies_about_syncing(self, place: str) -> None:
+        name = self.target(place)
+        if name in self.world.unsynced:
+            self.say(f"{name} syncs again")
+            del self.world.unsynced[name]
+        elif self.spoil(place) and not self.gone:
+            self.world.lie(name)
+
+    @rule()
+    def the_power_fails(self) -> None:
+        if not self.gone:
+            self.say("the power fails")
+            for name, held in self.world.unsynced.items():
+                self.forget(name, held)
+
+    # -- what happens to the machine and to custodians
+
+    @rule(client=st.sampled_from(tuple(CLIENTS)))
+    def an_index_is_lost(self, client: str) -> None:
+        self.say(f"the index of {client} is lost")
+        self.world.lose_index(client)
+        self.world.counts["indexes lost"] += 1
+
+    @rule(index=st.sampled_from(CUSTODIANS))
+    def a_custodian_dies_or_wakes(self, index: int) -> None:
+        if index in self.asleep:
+            self.say(f"custodian {index} wakes")
+            self.world.wake(index)
+            self.asleep.remove(index)
+        elif index in self.present:
+            self.say(f"custodian {index} is down")
+            self.world.sleep(index)
+            self.asleep.add(index)
+            self.world.counts["custodians down"] += 1
+
+    @rule(days=st.sampled_from((-4000, -40, -1, 1, 40, 4000)))
+    def the_clock_jumps(self, days: int) -> None:
+        self.say(f"the clock jumps by {days} days")
+        self.world.clock.at += timedelta(days=days)
+        self.world.counts["clock jumps"] += 1
+
+    # -- the end of every example: whatever was, a calm day mends it
+
+    def teardown(self) -> None:
+        if self.failed:
+            return
+        self.say("the end")
+        self.every_good_snapshot_restores()
+        if self.gone and self.weak is not None:
+            self.world.back(self.weak)
+            self.gone = False
+        self.world.stale.clear()
+        self.world.unsynced.clear()
+        for index in sorted(self.asleep):
+            self.world.wake(index)
+        self.asleep.clear()
+        self.calm_day()
+        self.every_good_snapshot_restores()
+        if self.weak is None:
+            self.any_location_can_be_lost()
+
+    def calm_day(self) -> None:
+        """Back up, repair, check: nothing is left pending, left out, or wrong but what is known."""
+        self.back_up(tuple(CLIENTS), None, LOCATIONS[0])
+        for client, states in self.world.note(()).items():
+            kept = self.world.kept[client]
+            left = [
+                at for at, one in states.items() if one != "good" and kept[at].home == self.home
+            ]
+            self.hold(left == [], f"{client}: {left} did not become good")
+        if self.damaged and self.weak is not None:
+            self.world.empty(self.weak)
+            self.damaged = False
+        self.repair(None, LOCATIONS[0])
+        for client in CLIENTS:
+            ended = self.world.run(check(client), {})
+            self.hold(ended.result is not None, f"check: {ended}")
+            # Nobody can tell whether the key table of a custodian that is not here is whole, so a
+            # replaced location has it again only when all kits were given to a recovery.
+            found = [
+                one
+                for one in ended.result.problems
+                if "/kits/" not in one.object or len(self.present) == len(CUSTODIANS)
+            ]
+            self.hold(found == [], f"check: {found}")
+
+    def any_location_can_be_lost(self) -> None:
+        """A new machine with two kits and two locations restores all of it."""
+        lost = LOCATIONS[self.home % len(LOCATIONS)]
+        kits = ((1, 2), (1, 3), (2, 3))[len(self.log) % 3]
+        self.a_location_goes_away(lost)
+        self.lose_the_machine_and_recover(kits, None, lost)
+        self.every_good_snapshot_restores()
+
+    # -- how it is done
+
+    @property
+    def home(self) -> int:
+        """Which home this is: 0, and one more for each recovery."""
+        return self.world.homes
+
+    @property
+    def enough(self) -> bool:
+        """Say whether the custodians that are up can open a key."""
+        return len(self.present - self.asleep) >= THRESHOLD
+
+    def say(self, what: str) -> None:
+        self.log.append(what)
+
+    def hold(self, is_so: object, otherwise: str) -> None:
+        """Raise, with the story of this example, unless it is so."""
+        if not is_so:
+            custodians = f"custodians {sorted(self.present)}, asleep {sorted(self.asleep)}"
+            story = "\n".join([otherwise, custodians, *self.log])
+            self.world.findings.append(story)
+            self.failed = True
+            raise AssertionError(story)
+
+    def target(self, place: str) -> str:
+        """Return where a blow lands: only one location is weak at a time."""
+        return self.weak or place
+
+    def spoil(self, place: str) -> bool:
+        """Make a location the weak one, if none is; say whether it is this one's turn."""
+        self.weak = self.target(place)
+        self.uneven = True
+        self.say(f"{self.weak} is struck")
+        return True
+
+    def good_of(self, client: str) -> list[str]:
+        return [at for at, one in self.world.kept[client].items() if one.state == "good"]
+
+    def strike(
+        self,
+        action: Callable[[Deployment], Any] | None,
+        blow: Blow | None,
+        place: str,
+        kits: Sequence[int] = (),
+    ) -> Ended:
+        """Run a command, or a recovery, under a blow, and see what the blow has done."""
+        name = self.target(place)
+        first = LOCATIONS.index(name)
+        others = (*LOCATIONS[first:], *LOCATIONS[:first])
+        struck = dict.fromkeys(others[: blow.reach], blow) if blow is not None else {}
+        if action is not None:
+            self.world.keep_indexes()
+        held = frozenset() if self.gone else self.world.held(name)
+        ended = (
+            self.world.run(action, struck)
+            if action is not None
+            else self.world.recover(kits, struck)
+        )
+        self.hold(not ended.bug, ended.bug)
+        if ended.told:
+            self.uneven = True
+        if ended.told and blow is not None and not blow.deadly and blow.reach == 1:
+            self.weak = name
+            self.damaged |= blow.fault is Fault.TEAR
+        if ended.died and blow is not None and blow.power and action is not None:
+            self.forget(name, held)
+            self.world.put_indexes_back()
+        return ended
+
+    def forget(self, name: str, held: frozenset[Path]) -> None:
+        """Let a power cut take from the weak location what came after it had synced."""
+        self.world.counts["power cuts"] += 1
+        if self.weak in {None, name} and not self.gone:
+            held = self.world.unsynced.get(name, held)
+            self.world.counts["unsynced objects forgotten"] += self.world.forget(name, held)
+            self.spoil(name)
+
+    def judge_backup(
+        self,
+        client: str,
+        report: BackupReport | StrongroomError,
+        states: dict[str, str],
+        blow: Blow | None,
+        ended: Ended,
+    ) -> None:
+        if isinstance(report, StrongroomError):
+            self.judge_refusal("backup", report, blow, ended)
+            return
+        self.hold(states[report.snapshot] == report.state, f"{client}: {report}")
+        self.world.counts[f"backups {report.state}"] += 1
+        if report.state != "good":
+            self.hold(several(blow, ended) or not self.enough, f"{client} is pending: {report}")
+            self.hold(report.problems, f"{client} is pending and nothing is said")
+
+    def judge_refusal(
+        self, what: str, err: StrongroomError, blow: Blow | None, ended: Ended
+    ) -> None:
+        self.world.counts["commands refused"] += 1
+        self.hold(several(blow, ended), f"{what} refused: {err}")
+        self.hold(self.names_a_culprit(err), f"{what} names no culprit: {err}")
+
+    def judge_repair(self, left_out: dict[str, list[str]]) -> None:
+        left = [f"{name}: {one}" for name, all_of in left_out.items() for one in all_of]
+        whole = not left and not self.damaged and not self.world.stale and not self.world.unsynced
+        if whole:
+            self.weak, self.uneven = None, False
+
+    def names_a_culprit(self, err: StrongroomError) -> bool:
+        told = f"{err.what} {err.why}"
+        culprits = (*LOCATIONS, "snapshot", "packs/", "keys object", "custodian", "segment")
+        return bool(err.hint) and any(one in told for one in culprits)
+
+    def nothing_good_is_forgotten(self, states: dict[str, dict[str, str]]) -> None:
+        for client in CLIENTS:
+            lost = [at for at in self.good_of(client) if states[client].get(at) != "good"]
+            self.hold(lost == [], f"{client}: {lost} are not good any more")
+
+    def restore_one(self, client: str, snapshot: str) -> None:
+        self.say(f"restore {client} {snapshot[:12]}")
+        try:
+            found = self.world.restored(client, snapshot, {})
+        except StrongroomError as err:
+            self.hold(not self.enough, f"{client} {snapshot} does not restore: {err}")
+            self.hold(self.names_a_culprit(err), f"no culprit: {err}")
+            self.world.counts["restores refused for want of custodians"] += 1
+        else:
+            self.hold(self.enough, "restored without enough custodians")
+            self.compare(client, snapshot, found)
+
+    def compare(self, client: str, snapshot: str, found: Content) -> None:
+        wanted = self.world.kept[client][snapshot].content
+        self.hold(found == wanted, f"{client} {snapshot} came back WRONG")
+        self.world.counts["restores compared and equal"] += 1
+
+    def every_good_snapshot_restores(self) -> None:
+        for client in CLIENTS:
+            for snapshot in self.good_of(client):
+                self.restore_one(client, snapshot)

@@ -1,0 +1,34 @@
+"""A custodian that is down when a rebuilt home begins, and comes back."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from strongroom.operations.back_up import back_up
+from tests.journeys.test_recover_again import assert_works, dying, recover
+from tests.journeys.world import NORMAL, World, make_world, silent
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = make_world(tmp_path / "world", clients=(NORMAL,))
+    assert made.back_up().problems == []
+    return made
+
+
+def test_a_custodian_that_was_down_at_the_first_backup_signs_when_it_is_back(world: World) -> None:
+    """It had pinned the old writer alone, and must neither refuse the new one nor stop it."""
+    world.lose_home()
+    recover(world)
+    aside = world.root / "aside"
+    world.custodian(2).rename(aside)
+    assert world.back_up().receipts == 2
+    aside.rename(world.custodian(2))
+    with dying(world, 1) as deployment:
+        back_up(deployment, deployment.registry.client(NORMAL), silent)
+    again = world.back_up()
+    assert (again.state, again.receipts, again.problems) == ("good", 3, [])
+    shutil.rmtree(world.home)
+    assert recover(world, (1, 2)).problems == []
+    assert_works(world, clients=(NORMAL,))
