@@ -1,6 +1,7 @@
 """Three buckets of a real S3 server that is killed and started again while it is in use."""
 
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,13 +12,15 @@ import pytest
 
 from strongroom.adapters.locations.object_store import open_object_store
 from strongroom.app import App
-from strongroom.clients import Keep
+from strongroom.clients import Client, Keep
 from strongroom.operations.add_client import NewClient, add_client, add_source
 from strongroom.operations.back_up import back_up
 from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.credentials import Credential
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.fill_locations import Filled, repair_client
 from strongroom.operations.restore import RestoreRequest, restore
+from strongroom.operations.scrub import ScrubRequest, scrub_vault
 from strongroom.operations.set_up import InstallPlan, set_up
 from strongroom.vault import Vault
 from tests.support.seaweed import Seaweed, SeaweedAbsentError, running_seaweed
@@ -38,8 +41,9 @@ def _store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
         pytest.skip(f"no S3 store to test with: {absent}")
 
 
-@pytest.fixture(name="deployment")
-def _deployment(tmp_path: Path, store: Seaweed) -> Iterator[Deployment]:
+@contextmanager
+def opened(tmp_path: Path, store: Seaweed, parity: int = 0) -> Iterator[tuple[Deployment, Client]]:
+    """Make a home with three buckets, a client and its data."""
     credential = Credential(store.key_id, store.secret)
     for bucket in BUCKETS:
         # A bucket of this store appears with its first object.
@@ -55,9 +59,9 @@ def _deployment(tmp_path: Path, store: Seaweed) -> Iterator[Deployment]:
     set_up(tools, registry, plan)
     registry.close()
     with app.open(tmp_path / "home") as deployment:
-        client = add_client(deployment, NewClient("acme", "normal", Keep()))
+        client = add_client(deployment, NewClient("acme", "normal", Keep(), parity))
         add_source(deployment, client, "live", "tree", f"file://{tmp_path / 'live'}")
-        yield deployment
+        yield deployment, client
 
 
 @contextmanager
@@ -81,21 +85,109 @@ def restarting(store: Seaweed, share: float) -> Iterator[Callable[[Vault.Progres
     assert len(restarts) == 1
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5])
-def test_server_restarted_during_a_backup_and_a_restore(
-    tmp_path: Path, store: Seaweed, deployment: Deployment, share: float
+@contextmanager
+def restarting_soon(store: Seaweed, seconds: float) -> Iterator[None]:
+    """Kill the server after this time and start it again, whatever the block does meanwhile."""
+
+    def again() -> None:
+        time.sleep(seconds)
+        store.kill()
+        store.start()
+
+    restart = threading.Thread(target=again)
+    restart.start()
+    yield
+    restart.join(60)
+
+
+def restored(
+    tmp_path: Path,
+    deployment: Deployment,
+    client: Client,
+    progress: Callable[[Vault.Progress], None],
 ) -> None:
-    client = deployment.registry.client("acme")
-    with restarting(store, share) as progress:
-        report = back_up(deployment, client, progress)
-    assert (report.receipts, report.state) == (1, "good")
-    assert deployment.copies.failures == {}
-    with restarting(store, share) as progress:
-        restore(deployment, client, RestoreRequest("latest", tmp_path / "back"), progress)
+    """Restore, and compare every byte with the live data."""
+    restore(deployment, client, RestoreRequest("latest", tmp_path / "back"), progress)
     for number in range(FILES):
         name = f"file-{number:02}"
         was = (tmp_path / "live" / name).read_bytes()
         assert (tmp_path / "back" / "live" / name).read_bytes() == was
-    outcome = check_vault(deployment, client, CheckRequest(read=True), lambda _: None)
+    shutil.rmtree(tmp_path / "back")
+
+
+def all_healthy(deployment: Deployment, client: Client) -> None:
+    outcome = check_vault(deployment, client, CheckRequest(read=True), silent)
     assert outcome.problems == []
     assert outcome.destroyable == "yes"
+
+
+def silent(_progress: Vault.Progress) -> None:
+    """Take progress and say nothing."""
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_server_restarted_during_a_backup_and_a_restore(
+    tmp_path: Path, store: Seaweed, share: float
+) -> None:
+    with opened(tmp_path, store) as (deployment, client):
+        with restarting(store, share) as progress:
+            report = back_up(deployment, client, progress)
+        assert (report.receipts, report.state) == (1, "good")
+        assert deployment.copies.failures == {}
+        with restarting(store, share) as progress:
+            restored(tmp_path, deployment, client, progress)
+        all_healthy(deployment, client)
+
+
+@pytest.mark.parametrize("parity", [0, 1])
+def test_a_bucket_is_emptied_and_a_tenth_of_another_altered_while_the_server_restarts(
+    tmp_path: Path, store: Seaweed, parity: int
+) -> None:
+    """With three copies both at once; with 2 + 1 shards one after the other."""
+    with opened(tmp_path, store, parity) as (deployment, client):
+        back_up(deployment, client, silent)
+        empty(deployment, "three")
+        if not parity:
+            alter_a_tenth(deployment, "two")
+        with restarting(store, 0.3) as progress:
+            restored(tmp_path, deployment, client, progress)
+        with restarting_soon(store, 0.3):
+            filled = mended(deployment, client, store)
+        assert filled["three"].copied > 0
+        if parity:
+            all_healthy(deployment, client)
+            alter_a_tenth(deployment, "two")
+            with restarting(store, 0.3) as progress:
+                restored(tmp_path, deployment, client, progress)
+        with restarting(store, 0.3) as progress:
+            scrub_vault(deployment, client, ScrubRequest(1), progress)
+        with restarting_soon(store, 0.1):
+            mended(deployment, client, store)
+        all_healthy(deployment, client)
+        restored(tmp_path, deployment, client, silent)
+
+
+def empty(deployment: Deployment, bucket: str) -> None:
+    """Delete everything that a location holds."""
+    location = deployment.copies.locations[bucket]
+    for stat in list(location.list("")):
+        location.delete(stat.key)
+
+
+def alter_a_tenth(deployment: Deployment, bucket: str) -> None:
+    """Put other bytes, as many, in the place of every tenth object in the vault's packs."""
+    location = deployment.copies.locations[bucket]
+    packs = [stat.key for stat in location.list("") if "/packs/" in stat.key]
+    assert packs
+    for key in packs[::10]:
+        data = bytearray(location.get(key))
+        data[len(data) // 2] ^= 1
+        location.delete(key)
+        location.put(key, data)
+
+
+def mended(deployment: Deployment, client: Client, store: Seaweed) -> dict[str, Filled]:
+    """Repair with the janitor's credential given for this run; nothing may be left out."""
+    filled = repair_client(deployment, client, Credential(store.key_id, store.secret))
+    assert {name: one.left_out for name, one in filled.items()} == {one: [] for one in BUCKETS}
+    return filled

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 PARTS = ("s3", "master", "volume", "filer")
 
 

@@ -76,8 +76,8 @@ class Patience:
 
     connect_seconds: float = 10
     request_seconds: float = 300
-    retries_max: int = 50
-    retry_seconds: float = 30
+    retries_max: int = 1000
+    retry_seconds: float = 60
     """How long what the store refuses for now is repeated: a server that starts again needs it."""
     backoff_seconds_max: float = 5
     again_seconds: tuple[float, ...] = (0.5, 2)
