@@ -79,7 +79,7 @@ def test_an_index_object_of_another_sequence_is_refused() -> None:
     fresh = SMALL.open(open_sqlite(None))
     other = SMALL.vault._fetch_index
     with pytest.raises(Damaged):
-        other(SMALL.worker.writer_public, 2, bytes.fromhex(SMALL_WRITTEN.index_hash))
+        list(other(SMALL.worker.writer_public, 2, bytes.fromhex(SMALL_WRITTEN.index_hash)))
     with pytest.raises(StrongroomError):
         fresh.learn("x", SMALL_WRITTEN.body, SMALL.worker.writer_public, 1, "00" * 32)
 
