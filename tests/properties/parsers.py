@@ -56,11 +56,26 @@ from strongroom.vault.recipe import PathRule, decode_line, encode_line, split_li
 from strongroom.vault.segment import decode_segment, encode_segment, seal_root
 from strongroom.vault.source import Entry
 from strongroom.vault.structure import decode_body, facts_of, open_source_root
+from strongroom.vault.tomb import Tomb, tomb_key
 from tests.quorum.world import START, World
 from tests.vault.test_structure import CONTEXT, listed, table
+from tests.vectors import build_tomb_v1 as tomb_vector
 
 SEED = b"\x09" * 32
 PUBLIC = signing.public_key(SEED)
+TOMB = tomb_vector.tombs()[0]
+TOMB_KEY = tomb_key(signing.key_id(PUBLIC), TOMB.generation)
+TOMB_LISTS = {
+    "snapshots": [[one.writer, one.sequence, one.hash, one.index] for one in TOMB.snapshots],
+    "objects": list(TOMB.objects),
+}
+TOMB_HEADER = {
+    **decode_envelope(
+        TOMB.sign(tomb_vector.PLACE, tomb_vector.KEYS.writer_seed).encode(), "a tombstone"
+    ).statement.fields("tomb"),
+    "type": "tomb",
+    "writer": signing.key_id(PUBLIC),
+}
 KEY = b"\x02" * 32
 VAULT = b"\x33" * 16
 SALT = b"\x07" * 16
@@ -295,6 +310,10 @@ def _of_vault() -> dict[str, Parser]:
         "vault.index_object:decode_index": Parser(
             _json(listed(["1" * 32, "2" * 32, 8, 100, 2, 200, 1])), _read_index, is_json=True
         ),
+        "vault.tomb:Tomb.parse": Parser(_json(TOMB_LISTS), _read_tomb, is_json=True),
+        "vault.tomb:Tomb.parse (header)": Parser(
+            _json(TOMB_HEADER), _read_tomb_header, is_json=True
+        ),
         "vault.pack:read_trailer": Parser(one + bytes(16) + one + pack_row, _read_table),
         "vault.pack:read_trailer (tail)": Parser(
             _tail(one + bytes(16) + one + pack_row),
@@ -415,6 +434,16 @@ def _read_index(data: bytes) -> object:
     context = frame(PLACE.vault_bytes, PUBLIC)
     body = SALT + seal(KEY, "index", SALT, context, CODEC.compress(data))
     return decode_index(envelope(_json(header), body).encode(), PLACE, KEY, PUBLIC, 3, CODEC)
+
+
+def _read_tomb(data: bytes) -> object:
+    sealed = envelope(_json(TOMB_HEADER), CODEC.compress(data)).encode()
+    return Tomb.parse(sealed, tomb_vector.PLACE, PUBLIC, TOMB_KEY)
+
+
+def _read_tomb_header(data: bytes) -> object:
+    sealed = envelope(data, CODEC.compress(_json(TOMB_LISTS))).encode()
+    return Tomb.parse(sealed, tomb_vector.PLACE, PUBLIC, TOMB_KEY)
 
 
 def _tail(plain: bytes) -> bytes:
