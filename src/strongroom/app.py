@@ -52,7 +52,6 @@ from strongroom.operations.recover import (
     rebuild_custodians,
 )
 from strongroom.operations.recover_clients import Recovery, recover_clients
-from strongroom.placement import ParityCode
 from strongroom.quorum import Custodian, LocalCustodian, Roster
 from strongroom.settings import Settings
 from strongroom.vault import Source, Target
@@ -64,6 +63,7 @@ _PLUGS: Final[Mapping[str, str]] = {
     "lock": "strongroom.adapters.machine.lock:vault_lock",
     "companion": "strongroom.adapters.machine.companion:CompanionProcess",
     "directory": "strongroom.adapters.locations.directory:open_directory",
+    "file_system": "strongroom.adapters.locations.directory:file_system_of",
     "object_store": "strongroom.adapters.locations.object_store:open_object_store",
     "parity_code": "strongroom.adapters.parity.raid6:Raid6",
     "absent": "strongroom.adapters.locations.absent:AbsentLocation",
@@ -345,7 +345,8 @@ class App:
             location=location,
             location_as=self._bare,
             companion=lambda: _companion(home),
-            parity_code=_parity_code,
+            file_system=plug("file_system"),
+            parity_code=lambda: _made("parity_code"),
             custodian_home=custodian_home,
         )
 
@@ -429,9 +430,8 @@ class App:
         return target
 
 
-def _parity_code() -> ParityCode:
-    code: ParityCode = plug("parity_code")()
-    return code
+def _made(name: str) -> Any:
+    return plug(name)()
 
 
 def _glance(source: ClientSource) -> int | None:

@@ -16,7 +16,9 @@ from strongroom.ids import ClientId, InstallId, VaultId
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FACT = Fact("test.done", "subject", "tester", NOON, {"count": 1})
 INSTALL = Registry.Install(InstallId("0" * 32), "ann", b"k" * 32, b"roster", NOON)
-SHED = Registry.Place("shed", "file:///shed", "Shed", "LU", False, NOON)
+SHED = Registry.Place(
+    "shed", "file:///shed", Registry.Site("Shed", "ours", "LU", "disk 1"), False, NOON
+)
 ACME = Client(ClientId("1" * 32), "acme", VaultId("2" * 32), "high", Keep(daily=3), NOON)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pytest
 
+from strongroom.clients import Registry
 from strongroom.errors import StrongroomError, UsageError
 from strongroom.operations.add_location import add_location
 from strongroom.operations.credentials import Credentials
@@ -49,7 +50,7 @@ def lose_a_location(world: MatrixWorld) -> None:
 def add_one(world: MatrixWorld) -> Callable[[Deployment], Any]:
     def command(deployment: Deployment) -> Any:
         return add_location(
-            deployment, (NEW, f"file://{world.root / NEW}"), ("", ""), Credentials()
+            deployment, (NEW, f"file://{world.root / NEW}"), Registry.Site(), Credentials()
         )
 
     return command

@@ -1,6 +1,7 @@
 """Two shards and one of parity over three locations, from `client add` to a rebuilt home."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -127,6 +128,64 @@ def test_the_rescue_file_needs_two_locations_of_three(world: World, client: str,
     world.lose_home()
     empty(world, lost)
     assert rescued(world, client, "--kits", kits_file(world, 0, 2)) == wanted
+
+
+def test_two_losses_one_after_the_other_are_mended_from_what_is_left(world: World) -> None:
+    """Lose a location whole, mend it; alter a tenth of another, find it, mend it."""
+    (world.tree / "large").write_bytes(os.urandom(17 << 20))
+    assert world.back_up().state == "good"
+    wanted = world.state()
+    shutil.rmtree(world.locations["loc1"])
+    assert world.restore() == wanted
+    done = world.command("location", "add", str(world.locations["loc1"]))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "vault repair --all" in done.stdout
+    for client in (NORMAL, HIGH):
+        assert problems(world, client) == [("missing", "loc1")]
+        done = world.command("vault", "repair", client)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert problems(world, client) == []
+    shards = shards_at(world, "loc2")
+    hurt = shards[:: max(1, len(shards) // 3)]
+    for path in hurt:
+        alter_a_tenth(path)
+    assert world.restore() == wanted
+    done = world.command("vault", "scrub", NORMAL, "--share", "whole", "--json")
+    assert done.returncode == 40
+    troubles = json.loads(done.stdout)["problems"]
+    assert {one["object"].rpartition("/")[2] for one in troubles} == {path.name for path in hurt}
+    assert {(one["kind"], one["location"]) for one in troubles} == {("damaged", "loc2")}
+    done = world.command("vault", "repair", NORMAL)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert problems(world) == []
+    shutil.rmtree(world.locations["loc3"])
+    assert world.restore() == wanted
+
+
+def test_another_location_takes_the_seat_of_one_that_is_gone(world: World) -> None:
+    lost = {path.name: path.read_bytes() for path in shards_at(world, "loc2")}
+    shutil.rmtree(world.locations["loc2"])
+    assert world.command("location", "remove", "loc2", "--yes").returncode == 0
+    done = world.command("location", "add", str(world.root / "another"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert world.command("vault", "repair", NORMAL).returncode == 0
+    (vault,) = (world.root / "another").glob(f"*/vaults/{world.vault_folder('loc1', NORMAL).name}")
+    assert {path.name: path.read_bytes() for path in vault.glob("packs/*/*")} == lost
+    assert problems(world) == []
+    done = world.command("location", "add", str(world.root / "fourth"))
+    assert done.returncode == 0
+    assert not list((world.root / "fourth").glob("*/vaults/*/packs/*/*"))
+    shutil.rmtree(world.locations["loc3"])
+    assert world.restore() == world.state()
+
+
+def alter_a_tenth(path: Path) -> None:
+    """Write other bytes over a tenth of a file."""
+    data = bytearray(path.read_bytes())
+    begin, length = len(data) // 3, len(data) // 10
+    data[begin : begin + length] = os.urandom(length)
+    path.chmod(0o600)
+    path.write_bytes(data)
 
 
 def test_an_older_program_refuses_by_the_config(world: World) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from strongroom.adapters.locations.directory import open_directory
 from strongroom.app import App
-from strongroom.clients import Client, History, Keep
+from strongroom.clients import Client, History, Keep, Registry
 from strongroom.errors import Refused, UsageError
 from strongroom.locations import Copies
 from strongroom.operations.add_client import NewClient, add_client, add_source
@@ -118,7 +118,7 @@ def test_damage_at_one_location_is_not_spread_to_a_new_one(world: World) -> None
 
     def add(deployment: Deployment) -> None:
         url = f"file://{world.folder / 'four'}"
-        added = add_location(deployment, ("four", url), ("", ""), Credentials())
+        added = add_location(deployment, ("four", url), Registry.Site(), Credentials())
         assert added.left_out == []
 
     world.do(add)
@@ -142,7 +142,7 @@ def test_what_nobody_can_check_is_left_out_and_named(world: World) -> None:
 
     def add(deployment: Deployment) -> None:
         url = f"file://{world.folder / 'four'}"
-        added = add_location(deployment, ("four", url), ("", ""), Credentials())
+        added = add_location(deployment, ("four", url), Registry.Site(), Credentials())
         assert [one.split(":")[0] for one in added.left_out] == sorted(planted)
 
     world.do(add)
@@ -257,7 +257,7 @@ def test_a_lost_location_is_made_again_by_its_url_and_filled(kept: World) -> Non
 
     def again(deployment: Deployment) -> None:
         url = f"file://{kept.folder / 'two'}"
-        added = add_location(deployment, ("other-name", url), ("", ""), Credentials())
+        added = add_location(deployment, ("other-name", url), Registry.Site(), Credentials())
         assert (added.name, added.again, added.left_out) == ("two", True, [])
 
     kept.do(again)
@@ -266,7 +266,7 @@ def test_a_lost_location_is_made_again_by_its_url_and_filled(kept: World) -> Non
     def taken(deployment: Deployment) -> None:
         url = f"file://{kept.folder / 'two'}"
         with pytest.raises(UsageError, match="already there"):
-            add_location(deployment, ("two", url), ("", ""), Credentials())
+            add_location(deployment, ("two", url), Registry.Site(), Credentials())
 
     kept.do(taken)
 

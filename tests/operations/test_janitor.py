@@ -36,7 +36,7 @@ def _deployment(tmp_path: Path) -> Iterator[Deployment]:
     set_up(tools, registry, plan)
     Credentials(WORKER).seal(tools.secrets, "cloud", STORE)
     registry.add_location(
-        Registry.Place("cloud", STORE, "", "", True, tools.clock.now()),
+        Registry.Place("cloud", STORE, Registry.Site(), True, tools.clock.now()),
         registry.facts()[0],
     )
     registry.close()

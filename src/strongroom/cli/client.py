@@ -14,6 +14,7 @@ from strongroom.errors import UsageError
 from strongroom.operations.add_client import NewClient, add_client
 from strongroom.operations.credentials import check_password
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.failure_domains import look_at_domains
 
 commands = Commands(name="client")
 
@@ -81,7 +82,9 @@ def add(
         for one in typed:
             sources.add(deployment, client, one, passwords.get(one[2]))
         described = describe(deployment, client)
+        shared = look_at_domains(deployment) if how.parity else []
     face.show(described)
+    face.warn(*(f"warning: {one}, with all shards there" for one in shared))
     face.tell(
         f"Added client {name}, class {how.class_}.",
         *([f"  packs: {_shards(described)}"] if described.parity_shards else []),

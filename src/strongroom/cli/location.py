@@ -1,20 +1,23 @@
 """`strongroom location`: where backups are kept."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Annotated
 
 from cyclopts import App as Commands
 from cyclopts import Parameter
 
 from strongroom.cli import output
-from strongroom.cli.face import SecretFile, With, read_secret_file
+from strongroom.cli.face import Face, SecretFile, With, read_secret_file
 from strongroom.cli.naming import name_locations
+from strongroom.clients import Registry
 from strongroom.errors import PartlyDone, UsageError
 from strongroom.operations.add_location import (
+    SetLocation,
     add_location,
     describe_locations,
     remove_location,
     set_credentials,
+    set_site,
 )
 from strongroom.operations.credentials import Credential, Credentials
 
@@ -47,6 +50,27 @@ class CredentialFiles:
 NONE_GIVEN = CredentialFiles()
 
 
+@dataclass(frozen=True, slots=True)
+class SiteOptions:
+    """Where a location is: what fails together is no safer for being two."""
+
+    facility: str | None = None
+    """Which building it is in."""
+    provider: str | None = None
+    """Who runs it."""
+    country: str | None = None
+    """Which country it is in."""
+    device: str | None = None
+    """Which machine or disk it is on. Folders of one file system are seen to be together."""
+
+    def said(self) -> dict[str, str]:
+        """Return what was given, by name."""
+        return {name: text for name, text in asdict(self).items() if text is not None}
+
+
+NOTHING_SAID = SiteOptions()
+
+
 def _read(name: str | None, what: str) -> Credential | None:
     return None if name is None else Credential.read(read_secret_file(name, what))
 
@@ -57,8 +81,7 @@ def add(
     /,
     *,
     name: str | None = None,
-    facility: str = "",
-    country: str = "",
+    site: Annotated[SiteOptions, Parameter(name="*")] = NOTHING_SAID,
     secrets: Annotated[CredentialFiles, Parameter(name="*")] = NONE_GIVEN,
     face: With,
 ) -> int:
@@ -75,16 +98,12 @@ def add(
         A folder, or s3://bucket/prefix?endpoint=...; never with a credential in it.
     name
         A short name; made from the URL unless you say.
-    facility
-        Which building or provider it is in.
-    country
-        Which country it is in.
     """
     ((found, full),) = name_locations([url]).items()
     credentials = secrets.read()
     with face.deployment() as deployment:
         named = (found if name is None else name, full)
-        added = add_location(deployment, named, (facility, country), credentials)
+        added = add_location(deployment, named, Registry.Site(**site.said()), credentials)
     face.show(added)
     face.tell(
         f"{'Made location' if added.again else 'Added location'} {added.name}"
@@ -119,13 +138,14 @@ def set_(
     name: str,
     /,
     *,
+    site: Annotated[SiteOptions, Parameter(name="*")] = NOTHING_SAID,
     secrets: Annotated[CredentialFiles, Parameter(name="*")] = NONE_GIVEN,
     forget_janitor: bool = False,
     face: With,
 ) -> None:
-    """Give an object store other credentials, as after they were changed there.
+    """Say where a location is, or give an object store other credentials.
 
-    Each is tried first; nothing changes when the store refuses one.
+    Credentials are tried first; nothing changes when the store refuses one.
 
     Parameters
     ----------
@@ -134,22 +154,38 @@ def set_(
     forget_janitor
         Remove the credential that may delete from this machine; keep it elsewhere first.
     """
-    if secrets == NONE_GIVEN and not forget_janitor:
-        raise UsageError("no credential is given", "nothing was changed")
+    changes, credentials = site.said(), secrets != NONE_GIVEN or forget_janitor
+    if not changes and not credentials:
+        raise UsageError("nothing is given to set", "nothing was changed")
     if secrets.janitor_credential_file is not None and forget_janitor:
         raise UsageError("a janitor's credential cannot be given and forgotten at once")
-    credentials = secrets.read()
+    given = secrets.read()
+    shown: dict[str, object] = {"name": name}
     with face.deployment() as deployment:
-        done = set_credentials(deployment, name, credentials, forget_janitor=forget_janitor)
-    face.show(done)
+        if credentials:
+            done = set_credentials(deployment, name, given, forget_janitor=forget_janitor)
+            _tell_credentials(face, done)
+            shown |= asdict(done)
+        if changes:
+            said = set_site(deployment, name, changes)
+            face.tell(f"Location {name}: {_site(said)}.")
+            shown |= asdict(said)
+    face.show(shown)
+
+
+def _tell_credentials(face: Face, done: SetLocation) -> None:
     may = "is sealed here" if done.janitor else "is not on this machine"
     worker = "a credential" if done.worker else "no credential"
-    face.tell(f"Location {name}: backups have {worker}; the one that may delete {may}.")
+    face.tell(f"Location {done.name}: backups have {worker}; the one that may delete {may}.")
     if done.same:
         face.warn(
-            f"warning: worker and janitor of {name} have the same key: what makes backups can "
-            "delete them"
+            f"warning: worker and janitor of {done.name} have the same key: what makes backups "
+            "can delete them"
         )
+
+
+def _site(site: Registry.Site) -> str:
+    return ", ".join(filter(None, astuple(site))) or "-"
 
 
 @commands.command(name="list")
@@ -158,12 +194,11 @@ def list_(*, face: With) -> int:
     with face.deployment() as deployment:
         rows = describe_locations(deployment)
     face.table(
-        ("location", "facility", "country", "janitor", "url", "state"),
+        ("location", "site", "janitor", "url", "state"),
         [
             (
                 row.name,
-                row.facility or "-",
-                row.country or "-",
+                _site(Registry.Site(row.facility, row.provider, row.country, row.device)),
                 row.janitor,
                 row.url,
                 row.state,
@@ -172,4 +207,6 @@ def list_(*, face: With) -> int:
         ],
         rows,
     )
+    for sentence in dict.fromkeys(one for row in rows for one in row.shares):
+        face.tell(f"{sentence}.")
     return PartlyDone.exit_code if any(row.state != "answers" for row in rows) else 0

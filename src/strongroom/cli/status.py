@@ -32,6 +32,7 @@ def status(*, face: With) -> None:
     face.say(
         "",
         f"locations   {_together(found.locations)}",
+        *(f"            {sentence}" for sentence in found.shared),
         f"custodians  {_together(found.custodians)}",
         f"kits        {found.kits_confirmed} confirmed, {found.kits_needed} needed",
         "",

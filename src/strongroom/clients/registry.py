@@ -4,7 +4,7 @@ One SQLite file, `server.db`. Every change is made together with the fact that t
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 
 from strongroom.clients.model import Client, ClientClass, Keep
@@ -15,6 +15,7 @@ from strongroom.facts import FACT_TABLE, Fact, read_facts, record
 from strongroom.ids import ClientId, InstallId, VaultId
 from strongroom.placement import Parity
 
+SITE_LENGTH_MAX = 100
 SCHEMA = (
     FACT_TABLE,
     """
@@ -26,7 +27,8 @@ SCHEMA = (
     """
     CREATE TABLE location (
       name TEXT PRIMARY KEY, url TEXT NOT NULL UNIQUE, facility TEXT NOT NULL,
-      country TEXT NOT NULL, credential INTEGER NOT NULL, added_at TEXT NOT NULL
+      provider TEXT NOT NULL, country TEXT NOT NULL, device TEXT NOT NULL,
+      credential INTEGER NOT NULL, added_at TEXT NOT NULL
     ) STRICT
     """,
     """
@@ -53,13 +55,30 @@ class Registry:
         created_at: datetime
 
     @dataclass(frozen=True, slots=True)
+    class Site:
+        """What people say of where a location is; empty where nobody said."""
+
+        facility: str = ""
+        provider: str = ""
+        country: str = ""
+        device: str = ""
+
+        def __post_init__(self) -> None:
+            """Raise UsageError for what could not be shown in a table."""
+            for text in (self.facility, self.provider, self.country, self.device):
+                if len(text) > SITE_LENGTH_MAX or not text.isprintable():
+                    raise UsageError(
+                        f"{text!r:.40} cannot describe a location",
+                        f"wanted at most {SITE_LENGTH_MAX} signs that can be printed",
+                    )
+
+    @dataclass(frozen=True, slots=True)
     class Place:
         """A location as the operator named it. `credential` tells whether one is sealed for it."""
 
         name: str
         url: str
-        facility: str
-        country: str
+        site: "Registry.Site"
         credential: bool
         added_at: datetime
 
@@ -99,12 +118,12 @@ class Registry:
         """Return the locations in the order of their names."""
         with self._database.reading() as reading:
             rows = reading.rows(
-                "SELECT name, url, facility, country, credential, added_at FROM location "
-                "ORDER BY name"
+                "SELECT name, url, facility, provider, country, device, credential, added_at "
+                "FROM location ORDER BY name"
             )
         return [
-            Registry.Place(name, url, facility, country, bool(credential), parse_instant(added))
-            for name, url, facility, country, credential, added in rows
+            Registry.Place(name, url, Registry.Site(*site), bool(credential), parse_instant(added))
+            for name, url, *site, credential, added in rows
         ]
 
     def add_location(self, entry: Place, fact: Fact) -> None:
@@ -118,13 +137,13 @@ class Registry:
                     f"the location {entry.url} is already there", f"it is named {taken[0]}"
                 )
             transaction.run(
-                "INSERT INTO location (name, url, facility, country, credential, added_at) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO location "
+                "(name, url, facility, provider, country, device, credential, added_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     entry.name,
                     entry.url,
-                    entry.facility,
-                    entry.country,
+                    *astuple(entry.site),
                     int(entry.credential),
                     format_instant(entry.added_at),
                 ),
@@ -136,6 +155,16 @@ class Registry:
         with self._database.transaction() as transaction:
             transaction.run(
                 "UPDATE location SET credential = ? WHERE name = ?", (int(sealed), name)
+            )
+            record(transaction, fact)
+
+    def set_site(self, name: str, site: Site, fact: Fact) -> None:
+        """Change what is said of where a location is."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "UPDATE location SET facility = ?, provider = ?, country = ?, device = ? "
+                "WHERE name = ?",
+                (*astuple(site), name),
             )
             record(transaction, fact)
 

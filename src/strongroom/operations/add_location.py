@@ -1,10 +1,11 @@
-"""`location add`, `location set` and `location list`.
+"""`location add`, `location remove`, `location set` and `location list`.
 
 A new location gets every object that another one holds, so that it counts from its first day.
 Nothing is decrypted for that: objects are copied as they are, each checked first.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from strongroom.clients import Client, Registry
 from strongroom.errors import Refused, StrongroomError, UsageError
@@ -17,6 +18,7 @@ from strongroom.operations.credentials import (
     unseal_credential,
 )
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.failure_domains import look_at_domains
 from strongroom.operations.fill_locations import fill
 
 
@@ -43,9 +45,13 @@ class LocationState:
     url: str
     state: str
     facility: str
+    provider: str
     country: str
+    device: str
     janitor: str
     """Whose credential may delete: `sealed here`, `not here`, or `folder`, which has none."""
+    shares: list[str]
+    """What it shares with other locations, so that one failure may take them together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ class SetLocation:
 def add_location(
     deployment: Deployment,
     named: tuple[str, str],
-    site: tuple[str, str],
+    site: Registry.Site,
     credentials: Credentials,
 ) -> AddedLocation:
     """Add a location; its row is written after everything was copied to it."""
@@ -78,7 +84,7 @@ def add_location(
     location = tools.location(url, name, True)
     filled = fill(deployment, location, name, (deployment.install,))
     deployment.registry.add_location(
-        Registry.Place(name, url, *site, credentials.worker is not None, tools.clock.now()),
+        Registry.Place(name, url, site, credentials.worker is not None, tools.clock.now()),
         deployment.fact("location.added", name, url=url, copied=filled.copied),
     )
     # A backup may have placed objects between the copying and the row: look once more.
@@ -136,10 +142,7 @@ def set_credentials(
     deployment: Deployment, name: str, credentials: Credentials, *, forget_janitor: bool = False
 ) -> SetLocation:
     """Seal other credentials for a location, each once the location has answered to it."""
-    places = {place.name: place for place in deployment.registry.locations()}
-    if name not in places:
-        raise UsageError(f"there is no location {name!r:.80}", f"known: {', '.join(places)}")
-    place, tools = places[name], deployment.tools
+    place, tools = _place(deployment, name), deployment.tools
     if not needs_credential(place.url):
         raise UsageError(f"location {name} has no credential", f"{place.url} is a folder")
     credentials.check(place.url)
@@ -164,6 +167,22 @@ def set_credentials(
     return SetLocation(name, worker is not None, janitor is not None, same)
 
 
+def set_site(deployment: Deployment, name: str, changes: Mapping[str, str]) -> Registry.Site:
+    """Change what is said of where a location is; what is not named stays."""
+    place = _place(deployment, name)
+    site = replace(place.site, **changes)
+    fact = deployment.fact("location.site_set", name, changed=sorted(changes))
+    deployment.registry.set_site(name, site, fact)
+    return site
+
+
+def _place(deployment: Deployment, name: str) -> Registry.Place:
+    places = {place.name: place for place in deployment.registry.locations()}
+    if name not in places:
+        raise UsageError(f"there is no location {name!r:.80}", f"known: {', '.join(places)}")
+    return places[name]
+
+
 def _janitor(deployment: Deployment, place: Registry.Place) -> str:
     if not needs_credential(place.url):
         return "folder"
@@ -173,6 +192,7 @@ def _janitor(deployment: Deployment, place: Registry.Place) -> str:
 def describe_locations(deployment: Deployment) -> list[LocationState]:
     """Return every location with whether it answers now."""
     rows: list[LocationState] = []
+    shared = look_at_domains(deployment)
     for place in deployment.registry.locations():
         state = "answers"
         if place.name in deployment.absent_locations:
@@ -190,9 +210,12 @@ def describe_locations(deployment: Deployment) -> list[LocationState]:
                 place.name,
                 place.url,
                 state,
-                place.facility,
-                place.country,
+                place.site.facility,
+                place.site.provider,
+                place.site.country,
+                place.site.device,
                 _janitor(deployment, place),
+                [str(one) for one in shared if place.name in one.locations],
             )
         )
     return rows

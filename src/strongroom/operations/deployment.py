@@ -115,6 +115,8 @@ class Tools:
     """Open the location of this URL with this credential, whatever is sealed."""
     companion: Callable[[], AbstractContextManager[Companion]]
     """Start another process that backs up the clients whose names it is asked."""
+    file_system: Callable[[str], str]
+    """Name the file system that a location of this URL lies on; empty where none can be seen."""
     parity_code: Callable[[], ParityCode]
     """Load the arithmetic of parity."""
     custodian_home: Callable[[int, bool], tuple[Database, bytes]]

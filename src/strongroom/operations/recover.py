@@ -158,7 +158,9 @@ def begin_recovered(
     now = tools.clock.now()
     for name, location in copies.locations.items():
         registry.add_location(
-            Registry.Place(name, location.url, "", "", tools.secrets.has(f"location-{name}"), now),
+            Registry.Place(
+                name, location.url, Registry.Site(), tools.secrets.has(f"location-{name}"), now
+            ),
             Fact("location.added", name, ACTOR_OPERATOR, now, {"url": location.url}),
         )
     registry.begin(

@@ -99,7 +99,7 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
         _place(plan, places, roster.encode(), custodians)
     for name, url in plan.locations.items():
         registry.add_location(
-            Registry.Place(name, places[name].url, "", "", name in sealed, now),
+            Registry.Place(name, places[name].url, Registry.Site(), name in sealed, now),
             Fact("location.added", name, ACTOR_OPERATOR, now, {"url": url}),
         )
     registry.begin(

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from strongroom.clients import Client, ClientSource, Snapshot
 from strongroom.operations.add_location import describe_locations
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.failure_domains import look_at_domains
 
 FRESH = timedelta(hours=24)
 
@@ -30,6 +31,8 @@ class Status:
     install: str
     clients: list[ClientStatus]
     locations: dict[str, str]
+    shared: list[str]
+    """Which locations one failure may take together, as sentences."""
     custodians: dict[str, str]
     kits_confirmed: int
     kits_needed: int
@@ -53,6 +56,7 @@ def tell_status(deployment: Deployment) -> Status:
         install=deployment.install,
         clients=clients,
         locations=locations,
+        shared=[str(one) for one in look_at_domains(deployment)],
         custodians=custodians,
         kits_confirmed=confirmed,
         kits_needed=threshold,

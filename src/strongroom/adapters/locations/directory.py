@@ -310,6 +310,21 @@ def open_directory(url: str, token: Token, *, create: bool = False) -> Directory
     return make(Path(parsed.place), token)
 
 
+def file_system_of(url: str) -> str:
+    """Name the file system a folder lies on, as this machine numbers them; empty if none is seen.
+
+    Two disks of one machine are two file systems, two folders or mounts of one disk's are one.
+    """
+    place = parse_location_url(url)
+    try:
+        device = os.stat(place.place).st_dev if place.scheme == "file" else None
+    except OSError:
+        device = None
+    if device is None:
+        return ""
+    return f"{os.major(device)}:{os.minor(device)}"
+
+
 def _parts(key: str) -> tuple[str, ...]:
     parts = tuple(check_key(key).split("/"))
     if parts[0] in {MARKER, SCRATCH}:
