@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -54,7 +55,7 @@ def run(world: World, client: str) -> PruneOutcome:
 
 
 @pytest.fixture(scope="module", params=[NORMAL, pytest.param(HIGH, marks=pytest.mark.long)])
-def sixty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sixty:
+def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sixty:
     client = str(request.param)
     days = DAYS if client == NORMAL else 20
     clock = SteppingClock()
@@ -80,10 +81,11 @@ def sixty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return Sixty(world, clock, states, kept, planned, done)
 
 
-@pytest.fixture(autouse=True)
-def _fresh(sixty: Sixty) -> None:
-    shutil.rmtree(sixty.world.root)
-    shutil.copytree(sixty.world.root.with_name("kept"), sixty.world.root, symlinks=True)
+@pytest.fixture
+def sixty(template: Sixty) -> Sixty:
+    shutil.rmtree(template.world.root)
+    shutil.copytree(template.world.root.with_name("kept"), template.world.root, symlinks=True)
+    return template
 
 
 def client_of(sixty: Sixty) -> str:
@@ -181,3 +183,25 @@ def test_a_tombstone_never_explains_that_the_newest_is_gone(sixty: Sixty) -> Non
     error = refused(lambda: sixty.world.recover(sixty.world.kits[:2]))
     assert isinstance(error, Stale)
     assert "older state" in error.what
+
+
+def test_shards_go_with_their_packs(tmp_path: Path) -> None:
+    clock = SteppingClock()
+    made = make_world(tmp_path / "world", clients=(NORMAL,), parity=1)
+    world = World(made.root, made.kits, App(clock=clock))
+    states: dict[str, LiveState] = {}
+    for day in range(12):
+        change_live_data(world, day)
+        states[world.back_up().snapshot] = world.state()
+        clock.step(days=1)
+    before = {name: len(files_below(path)) for name, path in world.locations.items()}
+    planned = run(world, NORMAL)
+    assert planned.goes_snapshots > 0
+    clock.step(hours=73)
+    done = run(world, NORMAL)
+    assert (done.problems, done.deleted_objects) == ([], 3 * planned.goes_objects)
+    assert all(len(files_below(path)) < before[name] for name, path in world.locations.items())
+    kept = ids_of(world, NORMAL)
+    shutil.rmtree(world.locations["loc2"])
+    for snapshot in (kept[0], kept[-1]):
+        assert world.restore(NORMAL, snapshot) == states[snapshot]
