@@ -30,6 +30,7 @@ FILES = 1_000_000
 FILES_IN_A_FOLDER = 1000
 FEW = 10
 RUNS = 3
+REFUSED = 4
 CLIENT = "bench"
 FIGURES = {
     "files_first_seconds": "1,000,000 new files",
@@ -39,6 +40,7 @@ FIGURES = {
     "list_seconds": "snapshots",
     "restore_seconds": "restore",
     "check_seconds": "vault check",
+    "prune_plan_seconds": "vault prune --dry-run",
     "rebuild_seconds": "backup, index lost",
     "recover_seconds": "recover",
     "peak_bytes": "most memory of all",
@@ -159,9 +161,14 @@ class _Vault:
 
     def _slow(self) -> list[tuple[str, Cost]]:
         found = [("check", self._do("vault", "check", CLIENT))]
+        # Nearly everything would go. It plans all of that before it refuses to take so much.
+        work = self._one.work
+        plan = self._one.side.do(work, "vault", "prune", CLIENT, "--dry-run")
+        environment = self._one.side.environment(work)
+        cost = measure.run(plan.command, environment, work, work / "log", (REFUSED,))
+        found.append(("prune_plan", cost))
         self._index().unlink()
         found.append(("rebuild", self._do("backup", CLIENT)))
-        work = self._one.work
         location = str(self._one.side.repository(work) / "1")
         home = work / "recovered"
         recover = self._one.side.do(work, "recover", "--location", location)

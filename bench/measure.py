@@ -38,8 +38,14 @@ class NotMeasured(Exception):
     """A command failed, or a restore is not what was backed up: there is nothing to compare."""
 
 
-def run(command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path) -> Cost:
-    """Run a command to its end; what it prints goes to `log`."""
+def run(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    log: Path,
+    ends: Sequence[int] = (0,),
+) -> Cost:
+    """Run a command to its end, which must be one of these; what it prints goes to `log`."""
     # What earlier commands have written is on the disk before the clock starts, for every side.
     os.sync()
     with log.open("wb") as output:
@@ -52,7 +58,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], folder: Path, lo
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
     peak = sampler.stop()
-    if process.returncode != 0:
+    if process.returncode not in ends:
         tail = log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
         raise NotMeasured(f"{command[0]} ended with {process.returncode}:\n{tail}")
     return Cost(seconds, usage.ru_utime + usage.ru_stime, peak)
