@@ -57,13 +57,13 @@ LARGE_GOALS = (
 
 def dump(trial: Trial) -> Figures:
     """Measure one large file of text."""
-    sides = [*trial.sides, Strongroom(copies=THREE)]
+    sides = [*trial.sides, Strongroom(THREE), Strongroom(THREE, parity=1)]
     return _measure(trial, make_dump, sides, trial.runs)
 
 
 def tree(trial: Trial) -> Figures:
     """Measure many small files."""
-    sides = [*trial.sides, Strongroom(copies=THREE)]
+    sides = [*trial.sides, Strongroom(THREE), Strongroom(THREE, parity=1)]
     return _measure(trial, make_tree, sides, trial.runs)
 
 

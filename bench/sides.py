@@ -81,24 +81,30 @@ class Peer(Side, Protocol):
 
 
 class Strongroom(Side):
-    """This product: one location or several, three custodians, the command line as it is."""
+    """This product: one location or several, three custodians, the command line as it is.
 
-    def __init__(self, copies: int = 1) -> None:
+    With a parity the locations hold shards instead of full copies.
+    """
+
+    def __init__(self, locations: int = 1, parity: int = 0) -> None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        self.name = MINE if copies == 1 else f"{MINE}, {copies} copies"
+        kept = f"{locations - parity} + {parity} shards" if parity else f"{locations} copies"
+        self.name = MINE if locations == 1 else f"{MINE}, {kept}"
         self.version = f"strongroom {project['version']}"
-        self._copies = copies
+        self._locations = locations
+        self._options = ("--parity", str(parity)) if parity else ()
 
     def environment(self, work: Path) -> dict[str, str]:
         return _environment(work, PYTHONPATH=str(ROOT / "src"))
 
     def prepare(self, work: Path, made: Input) -> list[Step]:
-        return [self.begin(work), self.add_client(work, "bench", str(made.source))]
+        client = self.add_client(work, "bench", str(made.source), *self._options)
+        return [self.begin(work), client]
 
     def begin(self, work: Path) -> Step:
         """Return the command that makes a home."""
-        copies = [str(self.repository(work) / str(one + 1)) for one in range(self._copies)]
-        locations = [part for copy in copies for part in ("--location", copy)]
+        places = [str(self.repository(work) / str(one + 1)) for one in range(self._locations)]
+        locations = [part for place in places for part in ("--location", place)]
         self.repository(work).mkdir()
         return self.do(work, "init", *locations)
 
