@@ -21,11 +21,13 @@ from strongroom.operations.back_up_all import back_up_all
 from strongroom.operations.check_vault import CheckOutcome, CheckRequest, check_vault
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.fill_locations import repair_client
+from strongroom.operations.prune import PruneOutcome, PruneRequest, prune
 from tests.faults.matrix.blows import BLOWS, STORMS, Blow
 from tests.faults.matrix.live import Content
 from tests.faults.matrix.world import (
     CLIENTS,
     CUSTODIANS,
+    KEEP,
     LOCATIONS,
     THRESHOLD,
     MatrixWorld,
@@ -36,6 +38,8 @@ from tests.support.misbehaving_location import Fault
 
 PLACES: Final = st.sampled_from(LOCATIONS)
 SOME: Final = st.sampled_from((("plain",), ("twice",), ("plain", "twice")))
+PRUNE_RULES: Final = ("BeyondFloor", "ClockInDoubt", "Refused")
+"""What forbids a prune where nothing is broken: its floor, its clock, a home not yet begun."""
 MAYBE_BLOWS: Final = st.none() | BLOWS
 KITS: Final = st.sampled_from(((1, 2), (1, 3), (2, 3), (1, 2, 3)))
 
@@ -48,6 +52,16 @@ def back_up_some(clients: Sequence[str]) -> Callable[[Deployment], list[tuple[st
         if len(found) == 1:
             return [(clients[0], back_up(deployment, found[0], silent))]
         return [(one.name, report) for one, report in back_up_all(deployment, found, silent)]
+
+    return command
+
+
+def prune_one(client: str, oldest: int | None) -> Callable[[Deployment], PruneOutcome]:
+    """Return the command that deletes what was announced, and announces what goes now."""
+
+    def command(deployment: Deployment) -> PruneOutcome:
+        found = deployment.registry.client(client)
+        return prune(deployment, found, PruneRequest(oldest=oldest))
 
     return command
 
@@ -94,8 +108,6 @@ class CrashMatrix(RuleBasedStateMachine):
         """Whether something may have been left out anywhere since the last whole repair."""
         self.present = set(CUSTODIANS)
         self.asleep: set[int] = set()
-        self.recovered_weak = False
-        """Whether the home was recovered while a location hid something."""
 
     # -- what people and applications do
 
@@ -133,6 +145,35 @@ class CrashMatrix(RuleBasedStateMachine):
             self.hold(self.weak is not None or ended.told, str(ended.error))
         elif ended.result is not None and not ended.told:
             self.judge_repair(ended.result)
+
+    @rule(
+        client=st.sampled_from(tuple(CLIENTS)),
+        oldest=st.none() | st.integers(1, 3),
+        blow=MAYBE_BLOWS,
+        place=PLACES,
+    )
+    def prune(self, client: str, oldest: int | None, blow: Blow | None, place: str) -> None:
+        """Some days of backups; announce what goes; later, delete it, and announce again."""
+        for _ in range(3):
+            self.an_application_writes(client, 1)
+            self.back_up((client,), None, place)
+            self.world.clock.at += timedelta(days=1)
+        for _ in range(2):
+            self.say(f"prune {client}, oldest {oldest}: {blow} at {self.target(place)}")
+            before = len(self.good_of(client))
+            ended = self.strike(prune_one(client, oldest), blow, place)
+            self.nothing_good_is_forgotten(self.world.note(()))
+            left = len(self.good_of(client))
+            self.hold(left >= min(before, KEEP.floor), f"{client}: {before} good, {left} left")
+            self.world.counts["prunes"] += 1
+            self.world.counts["snapshots buried"] += before - left
+            if ended.error is not None:
+                by_rule = ended.error.what.partition(":")[0] in PRUNE_RULES
+                allowed = by_rule or self.weak is not None or several(blow, ended)
+                self.hold(allowed, f"prune refused: {ended.error}")
+            if ended.result is not None:
+                self.world.counts["objects deleted"] += ended.result.deleted_objects
+            self.world.clock.at += timedelta(days=4)
 
     @rule(client=st.sampled_from(tuple(CLIENTS)), which=st.integers(0, 30))
     def restore(self, client: str, which: int) -> None:
@@ -177,7 +218,6 @@ class CrashMatrix(RuleBasedStateMachine):
         self.hold(recovered, f"not recovered: {ended}")
         self.world.counts["recoveries"] += 1
         self.present, self.asleep = set(kits), set()
-        self.recovered_weak = self.weak is not None
         self.uneven = True
         self.nothing_good_is_forgotten(self.world.note(()))
 
@@ -305,6 +345,8 @@ class CrashMatrix(RuleBasedStateMachine):
                 one
                 for one in ended.result.problems
                 if "/kits/" not in one.object or len(self.present) == len(CUSTODIANS)
+                # A repair does not copy what was announced to go.
+                if not one.hit or any(self.world.kept[client][at].state == "good" for at in one.hit)
             ]
             self.hold(found == [], f"check: {found}")
 

@@ -13,9 +13,10 @@ import pytest
 from strongroom.crypto.envelope import Envelope
 from strongroom.locations import Copies
 from strongroom.locations.copies import Data
-from strongroom.operations import back_up
+from strongroom.operations import back_up, prune
 from strongroom.operations.back_up import _commit
 from strongroom.operations.deployment import Deployment
+from strongroom.vault.forgetting import Forgetting
 from tests.faults.matrix.world import Change
 from tests.support.misbehaving_location import Fault
 
@@ -56,6 +57,12 @@ def place_then_commit(
     commit(run, header, record, totals)
 
 
+def forget_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Let the index keep every row of what is deleted."""
+    patch.setattr(Forgetting, "retire", lambda *_: None)
+    patch.setattr(Forgetting, "drop", lambda *_: None)
+
+
 @dataclass(frozen=True, slots=True)
 class Mutation:
     """One wrong product: a deployment that is changed, or code that is replaced."""
@@ -78,6 +85,10 @@ def _with(copies: type[Copies]) -> Change:
 MUTATIONS: Final = {
     "the record is placed before the packs": Mutation(_with(LatePacks)),
     "one copy is enough": Mutation(_with(OneCopy), fault=Fault.FAIL_BEFORE),
+    "what goes is deleted before its tombstone is placed": Mutation(
+        patch=lambda patch: patch.setattr(prune, "place_tombs", lambda *_: None), command="prune"
+    ),
+    "dedup does not forget what is deleted": Mutation(patch=forget_nothing, command="prune"),
     "the record is placed before the home knows of it": Mutation(
         patch=lambda patch: patch.setattr(back_up, "_commit", place_then_commit)
     ),

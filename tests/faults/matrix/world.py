@@ -36,6 +36,7 @@ CLIENTS: Final[dict[str, Literal["normal", "high"]]] = {"plain": "normal", "twic
 LOCATIONS: Final = ("loc1", "loc2", "loc3")
 CUSTODIANS: Final = (1, 2, 3)
 THRESHOLD: Final = 2
+KEEP: Final = Keep(daily=2, weekly=0, monthly=0, floor=2)
 _BEGAN: Final = datetime(2027, 1, 1, tzinfo=UTC)
 
 Change = Callable[[Deployment], Deployment]
@@ -73,7 +74,7 @@ class StruckApp(App):
 
 @dataclass(slots=True)
 class Kept:
-    """What a snapshot holds, and whether it was ever told to be good."""
+    """What a snapshot holds, and whether it was ever told to be good, or that it goes."""
 
     content: Content
     state: str
@@ -103,7 +104,7 @@ class MatrixWorld:
         self._begin_anew()
         self.kits = self._make()
         shutil.copytree(self.root, self._template, symlinks=True)
-        self._first = {client: dict(kept) for client, kept in self.kept.items()}
+        self._first = (dict(self.versions), self.clock.at, self._kept_now())
 
     @property
     def home(self) -> Path:
@@ -115,11 +116,22 @@ class MatrixWorld:
         shutil.rmtree(self.root)
         shutil.copytree(self._template, self.root, symlinks=True)
         self._begin_anew()
-        self.versions = dict.fromkeys(CLIENTS, 1)
-        self.kept = {
+        versions, self.clock.at, kept_first = self._first
+        self.versions = dict(versions)
+        self.kept = kept_first
+        self.kept = self._kept_now()
+
+    def _kept_now(self) -> dict[str, dict[str, Kept]]:
+        return {
             client: {at: replace(one) for at, one in kept.items()}
-            for client, kept in self._first.items()
+            for client, kept in self.kept.items()
         }
+
+    def begin_here(self) -> None:
+        """Let this be the beginning from now on."""
+        shutil.rmtree(self._template)
+        shutil.copytree(self.root, self._template, symlinks=True)
+        self._first = (dict(self.versions), self.clock.at, self._kept_now())
 
     def _begin_anew(self) -> None:
         self.clock.at = _BEGAN + timedelta(days=1)
@@ -138,7 +150,7 @@ class MatrixWorld:
         with self.open() as deployment:
             for name, vault_class in CLIENTS.items():
                 self.next_version(name)
-                client = add_client(deployment, NewClient(name, vault_class, Keep()))
+                client = add_client(deployment, NewClient(name, vault_class, KEEP))
                 folder = self.root / "live" / name
                 add_source(deployment, client, "tree", "tree", f"file://{folder / 'tree'}")
                 if vault_class == "normal":
@@ -231,14 +243,18 @@ class MatrixWorld:
             for client in CLIENTS:
                 found = deployment.registry.client(client)
                 with deployment.tools.history(found.id) as history:
-                    states[client] = {one.hash: one.state for one in history.snapshots()}
+                    shown = history.snapshots()
+                states[client] = {one.hash: one.state for one in shown}
+                for one in shown:
+                    if one.goes_at is not None and one.hash in self.kept[client]:
+                        self.kept[client][one.hash].state = "buried"
         for client in clients:
             for at in states[client].keys() - self.kept[client].keys():
                 content = look_at(self.root / "live" / client)
                 self.kept[client][at] = Kept(content, "new", self.homes)
         for client, found_states in states.items():
             for at, state in found_states.items():
-                if self.kept[client][at].state != "good":
+                if self.kept[client][at].state not in {"good", "buried"}:
                     self.kept[client][at].state = state
         return states
 
