@@ -21,7 +21,7 @@ from strongroom.operations.add_client import NewClient, add_client, add_source
 from strongroom.operations.back_up import BackupReport, SourceReport
 from strongroom.operations.back_up_all import MANY, back_up_all
 from strongroom.operations.deployment import Companion, Deployment
-from strongroom.operations.side_by_side import decode_answer, encode_answer
+from strongroom.operations.side_by_side import read_answer, write_answer
 from tests.journeys.world import World, fresh_copy, keep_template, make_world, silent
 
 BROKEN = 5
@@ -42,12 +42,12 @@ _report = st.builds(
 
 @given(_report)
 def test_an_answer_reads_as_it_was_written(report: BackupReport) -> None:
-    line = encode_answer(report)
+    line = write_answer(report)
     assert line.count("\n") == 1
-    assert decode_answer(line) == report
+    assert read_answer(line) == report
     # A process that dies leaves a beginning of it.
-    assert decode_answer(line[:-1]) is None
-    assert decode_answer(encode_answer(None)) is None
+    assert read_answer(line[:-1]) is None
+    assert read_answer(write_answer(None)) is None
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_another_process_takes_its_share(world: World) -> None:
         # The first answer comes when it has started; until then the others go on alone.
         for _ in range(5):
             check_all(list(back_up_all(watched(deployment, made), clients, silent)))
-            if any(decode_answer(line) for one in made for line in one.answers):
+            if any(read_answer(line) for one in made for line in one.answers):
                 break
         else:
             pytest.fail("the other process backed nothing up")

@@ -37,6 +37,7 @@ from strongroom.ids import ClientId, CustodianId, InstallId, SessionId, VaultId,
 from strongroom.locations.url import parse_location_url
 from strongroom.operations.credentials import Credential
 from strongroom.operations.vault_config import _check_fields
+from strongroom.placement.parity import Parity
 from strongroom.quorum.client_key import ClientKey
 from strongroom.quorum.dealing import Dealing
 from strongroom.quorum.header import SnapshotHeader
@@ -210,6 +211,10 @@ def _signed(world: World) -> dict[str, Parser]:
         "quorum.release:Release.parse": Parser(
             release.sign(SEED, world.client_keys[0], [b"x" * 64]).statement.header,
             lambda data: Release.parse(envelope(data), _MEMBER),
+        ),
+        "placement.parity:Parity.parse": Parser(
+            _json(Parity(2, 1, ("1" * 32, "2" * 32, "3" * 32)).encode()),
+            lambda data: Parity.parse(_value(data)),
         ),
         "quorum.label:Label.parse": Parser(
             _json(world.label().to_json()), lambda data: Label.parse(_value(data), "a label")

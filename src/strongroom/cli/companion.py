@@ -13,7 +13,7 @@ from strongroom.app import App
 from strongroom.errors import StrongroomError
 from strongroom.operations.back_up import BackupReport, MayBeLarge, back_up_prepared
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.side_by_side import encode_answer
+from strongroom.operations.side_by_side import write_answer
 from strongroom.vault import Vault
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     """Answer until nobody asks any more; interrupted, end what is being done and leave."""
     with suppress(KeyboardInterrupt, BrokenPipeError), App().open(Path(sys.argv[1])) as deployment:
         for line in sys.stdin:
-            sys.stdout.write(encode_answer(_answer(deployment, line.rstrip("\n"))))
+            sys.stdout.write(write_answer(_answer(deployment, line.rstrip("\n"))))
             sys.stdout.flush()
 
 

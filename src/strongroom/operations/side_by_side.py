@@ -42,17 +42,17 @@ class Lanes:
             self._free.put(lane)
 
     def _ask(self, companion: Companion, client: Client) -> BackupReport:
-        report = decode_answer(companion.ask(client.name))
+        report = read_answer(companion.ask(client.name))
         return self._here(client) if report is None else report
 
 
-def encode_answer(report: BackupReport | None) -> str:
+def write_answer(report: BackupReport | None) -> str:
     """Return a report, or that there is none, as one line."""
     return json.dumps(None if report is None else asdict(report)) + "\n"
 
 
-def decode_answer(line: str) -> BackupReport | None:
-    """Read what `encode_answer` wrote; None for an answer that was not finished."""
+def read_answer(line: str) -> BackupReport | None:
+    """Read what `write_answer` wrote; None for an answer that was not finished."""
     if not line.endswith("\n"):
         return None
     fields = json.loads(line)
