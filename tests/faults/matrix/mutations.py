@@ -17,6 +17,7 @@ from strongroom.operations import back_up, prune
 from strongroom.operations.back_up import _commit
 from strongroom.operations.deployment import Deployment
 from strongroom.vault.forgetting import Forgetting
+from strongroom.vault.index import Index
 from tests.faults.matrix.world import Change
 from tests.support.misbehaving_location import Fault
 
@@ -58,9 +59,13 @@ def place_then_commit(
 
 
 def forget_nothing(patch: pytest.MonkeyPatch) -> None:
-    """Let the index keep every row of what is deleted."""
+    """Let the index keep every row of what is deleted, and dedup refer to all of them.
+
+    Two things are in its way: such rows are gone, and of what is left only what is alive counts.
+    """
     patch.setattr(Forgetting, "retire", lambda *_: None)
     patch.setattr(Forgetting, "drop", lambda *_: None)
+    patch.setattr(Index, "usable", lambda _, numbers: dict.fromkeys(numbers, True))
 
 
 @dataclass(frozen=True, slots=True)
