@@ -16,8 +16,6 @@ from strongroom.locations.copies import Data
 from strongroom.operations import back_up, prune
 from strongroom.operations.back_up import _commit
 from strongroom.operations.deployment import Deployment
-from strongroom.vault.forgetting import Forgetting
-from strongroom.vault.index import Index
 from tests.faults.matrix.world import Change
 from tests.support.misbehaving_location import Fault
 
@@ -58,16 +56,6 @@ def place_then_commit(
     commit(run, header, record, totals)
 
 
-def forget_nothing(patch: pytest.MonkeyPatch) -> None:
-    """Let the index keep every row of what is deleted, and dedup refer to all of them.
-
-    Two things are in its way: such rows are gone, and of what is left only what is alive counts.
-    """
-    patch.setattr(Forgetting, "retire", lambda *_: None)
-    patch.setattr(Forgetting, "drop", lambda *_: None)
-    patch.setattr(Index, "usable", lambda _, numbers: dict.fromkeys(numbers, True))
-
-
 @dataclass(frozen=True, slots=True)
 class Mutation:
     """One wrong product: a deployment that is changed, or code that is replaced."""
@@ -93,7 +81,6 @@ MUTATIONS: Final = {
     "what goes is deleted before its tombstone is placed": Mutation(
         patch=lambda patch: patch.setattr(prune, "place_tombs", lambda *_: None), command="prune"
     ),
-    "dedup does not forget what is deleted": Mutation(patch=forget_nothing, command="prune"),
     "the record is placed before the home knows of it": Mutation(
         patch=lambda patch: patch.setattr(back_up, "_commit", place_then_commit)
     ),
