@@ -561,7 +561,7 @@ def read_index(
 
 
 def tombs_of(locations: Locations, client: Client) -> dict[str, bytes]:
-    """Return the index objects of deleted snapshots that stay, with the keys of their writers."""
+    """Return the index objects of buried snapshots that are there, and their writers' keys."""
     writers = {blake3(key).hexdigest()[:32]: key for key in client.writers}
 
     def judge(name: str, data: bytes) -> Json:
@@ -578,7 +578,8 @@ def tombs_of(locations: Locations, client: Client) -> dict[str, bytes]:
         index: writers[writer]
         for tomb in tombs
         for writer, _, _, index in tomb["snapshots"]
-        if writer in writers and f"index/{index}" not in gone
+        if writer in writers
+        and (f"index/{index}" not in gone or locations.has(f"{client.path}/index/{index}"))
     }
 
 

@@ -317,7 +317,7 @@ def test_what_a_snapshot_needs_again_is_rescued(kept: Kept) -> None:
             envelope = wrong.sign(place, keys.writer_seed)
             digest = envelope.statement.hash.hex()
             forged = replace(row, hash=digest, generation=2, record=envelope.encode())
-            history.begin_tomb(forged, [], wrong.objects, deployment.fact("prune.planned", "x"))
+            history.begin_tomb(forged, [], deployment.fact("prune.planned", "x"))
     kept.clock.step(hours=73)
     done = kept.prune(oldest=1)
     assert done.rescued == 1

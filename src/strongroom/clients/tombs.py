@@ -31,7 +31,7 @@ TOMB_SCHEMA = (
 
 @dataclass(frozen=True, slots=True)
 class BuriedSnapshot:
-    """A snapshot that goes or is gone; `index` is empty when its index object goes, too."""
+    """A snapshot that goes or is gone; `index` is empty when its index object is gone, too."""
 
     hash: str
     writer: str
@@ -81,9 +81,16 @@ class Tombs:
             )
         return [BuriedSnapshot(*row) for row in rows]
 
-    def begin_tomb(
-        self, tomb: TombRow, snapshots: Sequence[BuriedSnapshot], objects: Sequence[str], fact: Fact
-    ) -> None:
+    def deleted(self) -> list[BuriedSnapshot]:
+        """Return every snapshot that is gone; one that waits under a tombstone is not."""
+        with self._database.reading() as reading:
+            rows = reading.rows(
+                "SELECT snapshot, writer, sequence, index_hash FROM buried "
+                "WHERE snapshot NOT IN (SELECT hash FROM snapshot) ORDER BY writer, sequence"
+            )
+        return [BuriedSnapshot(*row) for row in rows]
+
+    def begin_tomb(self, tomb: TombRow, snapshots: Sequence[BuriedSnapshot], fact: Fact) -> None:
         """Write a tombstone and what it buries; from here on it can only be carried out."""
         with self._database.transaction() as transaction:
             transaction.run(
@@ -92,7 +99,6 @@ class Tombs:
                 (tomb.hash, tomb.generation, format_instant(tomb.not_before), tomb.record),
             )
             _bury(transaction, snapshots, tomb.hash)
-            _forget_indexes(transaction, objects)
             record(transaction, fact)
 
     def place_tomb(self, tomb: TombRow) -> None:
@@ -105,8 +111,8 @@ class Tombs:
         with self._database.transaction() as transaction:
             _bury(transaction, snapshots, None)
 
-    def forget_snapshots(self, tomb: TombRow, fact: Fact) -> None:
-        """Forget the snapshots of a tombstone before its objects go; again changes nothing."""
+    def forget_snapshots(self, tomb: TombRow, objects: Sequence[str], fact: Fact) -> None:
+        """Forget the snapshots of a tombstone before these objects go; again changes nothing."""
         with self._database.transaction() as transaction:
             transaction.run(
                 "DELETE FROM receipt WHERE snapshot IN "
@@ -117,6 +123,7 @@ class Tombs:
                 "DELETE FROM snapshot WHERE hash IN (SELECT snapshot FROM buried WHERE tomb = ?)",
                 (tomb.hash,),
             )
+            _forget_indexes(transaction, objects)
             if gone:
                 record(transaction, fact)
 
@@ -130,7 +137,11 @@ def _bury(transaction: Transaction, snapshots: Sequence[BuriedSnapshot], tomb: s
 
 
 def _forget_indexes(transaction: Transaction, objects: Sequence[str]) -> None:
-    """Note whose index objects go: there is nothing to learn from them later."""
+    """Note whose index objects go: there is nothing to learn from them later.
+
+    Not before: a snapshot that waits may need what an earlier one had stored, and an index that is
+    lost meanwhile learns of it from there.
+    """
     transaction.run_many(
         "UPDATE buried SET index_hash = '' WHERE index_hash = ?",
         [(key.removeprefix("index/"),) for key in objects if key.startswith("index/")],

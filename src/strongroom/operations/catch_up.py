@@ -61,7 +61,7 @@ def learn_buried(history: History, vault: Vault) -> int:
     """
     learnt = 0
     writers = {str(SnapshotHeader.writer_id(key)): key for key, _ in history.writers()}
-    for one in history.buried():
+    for one in history.deleted():
         if not one.index or vault.knows(one.hash, one.writer, one.sequence):
             continue
         with suppress(StrongroomError):
@@ -146,7 +146,7 @@ def _learn(
         vault.learn(*what)
     except (Damaged, ObjectMissing):
         # It may refer to what a deleted snapshot had stored, which a lost index forgot.
-        if not history.buried():
+        if not history.deleted():
             raise
         vault.bury(packs_in(sorted(buried_objects(deployment, client, history))))
         learn_buried(history, vault)

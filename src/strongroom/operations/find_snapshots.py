@@ -131,7 +131,7 @@ def find_snapshots(ground: Ground, client: Client, writers: Sequence[Writer]) ->
     survey = Survey()
     tombs = ground.below(f"{ground.deployment.install}/vaults/{client.vault}/tombs/")
     signers = {str(one.id): one.key for one in writers}
-    holes, survey.gone = read_holes(ground.deployment, client, tombs, signers)
+    holes, survey.gone = read_holes(ground.deployment, client, ground.listing, tombs, signers)
     for writer in writers:
         chain = _read_chain(ground, client, writer, holes)
         _check_receipts(ground, client, chain)

@@ -180,7 +180,7 @@ def _carry_out(run: _Run, rows: Sequence[History.TombRow]) -> None:
         # From here on what the tombstones list cannot be restored.
         for row in rows:
             fact = deployment.fact("prune.begun", client.id, tomb=row.hash)
-            history.forget_snapshots(row, fact)
+            history.forget_snapshots(row, sorted(listed - rescued), fact)
         run.vault.forgetting.drop(
             packs_in(sorted(listed - rescued)),
             [one.hash for tomb in tombs for one in tomb.snapshots],
@@ -405,12 +405,8 @@ def _announce(run: _Run, found: "Vault.pruning.PrunePlan") -> None:
     row = History.TombRow(
         envelope.statement.hash.hex(), tomb.generation, tomb.not_before, False, envelope.encode()
     )
-    gone = set(tomb.objects)
     buried = [
-        History.Buried(
-            one.hash, one.writer, one.sequence, "" if f"index/{one.index}" in gone else one.index
-        )
-        for one in tomb.snapshots
+        History.Buried(one.hash, one.writer, one.sequence, one.index) for one in tomb.snapshots
     ]
     fact = deployment.fact(
         "prune.planned",
@@ -421,7 +417,7 @@ def _announce(run: _Run, found: "Vault.pruning.PrunePlan") -> None:
         bytes=tomb.goes.bytes,
     )
     require_feature(deployment, client, history, run.keys, DELETION)
-    history.begin_tomb(row, buried, tomb.objects, fact)
+    history.begin_tomb(row, buried, fact)
     run.vault.forgetting.retire(row.hash, packs_in(tomb.objects), sessions_in(tomb.objects))
     place_tombs(deployment, client, history, run.keys)
     run.outcome.state = "planned"

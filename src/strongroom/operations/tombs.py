@@ -5,7 +5,7 @@ a location explains holes and nothing more: whoever stole a writer's key must no
 home delete.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from strongroom.clients import Client, History
 from strongroom.errors import StrongroomError
@@ -78,11 +78,16 @@ def buried_objects(deployment: Deployment, client: Client, history: History) -> 
 
 
 def read_holes(
-    deployment: Deployment, client: Client, tombs: Sequence[str], writers: Mapping[str, bytes]
+    deployment: Deployment,
+    client: Client,
+    listed: Container[str],
+    tombs: Sequence[str],
+    writers: Mapping[str, bytes],
 ) -> tuple[dict[tuple[str, int], History.Buried], frozenset[str]]:
     """Return the snapshots and the objects that tombstones at these keys list.
 
-    Only those that these writers have signed count. One that cannot be read explains nothing.
+    Only those that these writers have signed count. One that cannot be read explains nothing. An
+    index object that goes counts as long as a location lists it: what waits may need it.
     """
     place = place_of(deployment, client)
     found: dict[tuple[str, int], History.Buried] = {}
@@ -107,7 +112,7 @@ def read_holes(
             found[one.writer, one.sequence] = buried
     holes = {
         at: History.Buried(one.hash, one.writer, one.sequence, "")
-        if f"index/{one.index}" in gone
+        if f"index/{one.index}" in gone and f"{place.root}/index/{one.index}" not in listed
         else one
         for at, one in found.items()
     }

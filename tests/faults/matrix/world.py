@@ -258,6 +258,13 @@ class MatrixWorld:
                     self.kept[client][at].state = state
         return states
 
+    def waiting(self, client: str) -> list[str]:
+        """Return the snapshots that a tombstone of this home lets go and that are still there."""
+        with self.app.open(self.home) as deployment:
+            found = deployment.registry.client(client)
+            with deployment.tools.history(found.id) as history:
+                return [one.hash for one in history.snapshots() if one.goes_at is not None]
+
     def restored(self, client: str, snapshot: str, struck: dict[str, Blow]) -> Content:
         """Restore a snapshot under blows that kill nobody, and return what came back."""
         folder = self.root / "restored"
