@@ -191,3 +191,30 @@ def test_an_index_object_is_forgotten_when_it_is_deleted(waiting: Waiting) -> No
     waiting.back_up()
     for snapshot in waiting.ids[3:]:
         assert waiting.world.restore(NORMAL, snapshot) == waiting.states[snapshot]
+
+
+@pytest.mark.parametrize("hours", [0, 73], ids=["before", "after the wait"])
+def test_repair_brings_what_waits_and_check_agrees(waiting: Waiting, hours: int) -> None:
+    waiting.clock.step(hours=hours)
+    whole = waiting.objects("loc1")
+    shutil.rmtree(waiting.world.vault_folder("loc2", NORMAL))
+    assert waiting.problems() != []
+    assert waiting.repair() == [[], [], []]
+    assert waiting.objects("loc2") == whole
+    assert waiting.problems() == []
+
+
+def test_repair_brings_nothing_back_that_is_deleted(waiting: Waiting) -> None:
+    folder = waiting.world.vault_folder("loc3", NORMAL)
+    aside = waiting.world.root / "aside"
+    waiting.clock.step(hours=73)
+    shutil.copytree(folder, aside)
+    deleted = waiting.prune(oldest=1)
+    assert deleted.deleted_objects > 0
+    whole = waiting.objects("loc1")
+    shutil.copytree(aside, folder, dirs_exist_ok=True)
+    assert waiting.objects("loc3") > whole
+    shutil.rmtree(waiting.world.vault_folder("loc2", NORMAL))
+    assert waiting.repair() == [[], [], []]
+    assert waiting.objects("loc2") == whole
+    assert waiting.problems() == []

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from strongroom.clock import format_instant, parse_instant
-from strongroom.database import Database, Transaction
+from strongroom.database import Database, Row, Transaction
 from strongroom.facts import Fact, record
 
 TOMB_SCHEMA = (
@@ -65,7 +65,20 @@ class Tombs:
             rows = reading.rows(
                 "SELECT hash, generation, not_before, placed, record FROM tomb ORDER BY generation"
             )
-        return [TombRow(r[0], r[1], parse_instant(r[2]), bool(r[3]), r[4]) for r in rows]
+        return [_tomb(row) for row in rows]
+
+    def begun_tombs(self) -> list[TombRow]:
+        """Return the tombstones of this home whose snapshots are forgotten, oldest first.
+
+        What they list is deleted, or on its way; what the others list waits, and is needed.
+        """
+        with self._database.reading() as reading:
+            rows = reading.rows(
+                "SELECT hash, generation, not_before, placed, record FROM tomb WHERE hash NOT IN "
+                "(SELECT buried.tomb FROM buried JOIN snapshot ON snapshot.hash = buried.snapshot "
+                "WHERE buried.tomb IS NOT NULL) ORDER BY generation"
+            )
+        return [_tomb(row) for row in rows]
 
     def tomb_hashes(self) -> list[str]:
         """Return the hashes of the tombstones that this home made, oldest first."""
@@ -126,6 +139,10 @@ class Tombs:
             _forget_indexes(transaction, objects)
             if gone:
                 record(transaction, fact)
+
+
+def _tomb(row: Row) -> TombRow:
+    return TombRow(row[0], row[1], parse_instant(row[2]), bool(row[3]), row[4])
 
 
 def _bury(transaction: Transaction, snapshots: Sequence[BuriedSnapshot], tomb: str | None) -> None:

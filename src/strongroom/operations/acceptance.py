@@ -14,7 +14,7 @@ from strongroom.crypto.envelope import Statement, decode_envelope
 from strongroom.crypto.hashing import content_hash
 from strongroom.errors import Damaged
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.tombs import buried_objects, place_of
+from strongroom.operations.tombs import objects_of, place_of
 from strongroom.quorum import Dealing, SnapshotHeader
 from strongroom.vault import Vault
 
@@ -46,24 +46,25 @@ class Acceptance:
     kit_entries: Mapping[str, bytes]
     writers: Mapping[str, tuple[bytes, ...]]
     """Public keys of the writers of each vault."""
-    buried: frozenset[str]
-    """Objects that tombstones of this home list: they go, and are copied nowhere."""
+    deleted: frozenset[str]
+    """Objects that this home has deleted, or begun to: they are copied nowhere. What waits is not
+    among them: until it is deleted it is as whole as what stays."""
 
     @classmethod
     def of(cls, deployment: Deployment) -> "Acceptance":
         """Gather what objects are compared with."""
         writers: dict[str, tuple[bytes, ...]] = {}
-        buried: frozenset[str] = frozenset()
+        deleted: frozenset[str] = frozenset()
         for client in deployment.registry.clients():
             with deployment.tools.history(client.id) as history:
                 writers[client.vault] = tuple(key for key, _ in history.writers())
-                buried |= buried_objects(deployment, client, history)
+                deleted |= objects_of(deployment, client, history.begun_tombs())
         entries = {
             path: data
             for custodian in deployment.embedded()
             for path, data in custodian.kit_entries()
         }
-        return cls(deployment, deployment.registry.install().roster, entries, writers, buried)
+        return cls(deployment, deployment.registry.install().roster, entries, writers, deleted)
 
     def of_key(self, key: str) -> Accept | None:
         """Return what checks the object of this key, or None when nothing here can tell."""

@@ -173,14 +173,14 @@ def back_up_prepared(
 
 
 def _count_lacking(run: _Run, listing: Listing) -> dict[str, int]:
-    """Return how many records each location lacks, those left out that are to go."""
+    """Return how many records each location lacks, those left out that are deleted."""
     lacking = count_lacking(run.deployment, listing)
-    buried = run.history.buried() if lacking else []
-    if not buried:
+    deleted = run.history.deleted() if lacking else []
+    if not deleted:
         return lacking
-    going = {f"/{one.writer}/{one.sequence:08d}" for one in buried}
-    staying = {key: at for key, at in listing.items() if key[-42:] not in going}
-    return count_lacking(run.deployment, staying)
+    gone = {f"/{one.writer}/{one.sequence:08d}" for one in deleted}
+    kept = {key: at for key, at in listing.items() if key[-42:] not in gone}
+    return count_lacking(run.deployment, kept)
 
 
 def _check_small(deployment: Deployment, sources: Sequence[ClientSource]) -> None:

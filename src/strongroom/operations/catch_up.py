@@ -15,7 +15,7 @@ from strongroom.locations import ObjectMissing
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.open_keys import verified_header
 from strongroom.operations.receipts import fetch_record
-from strongroom.operations.tombs import buried_objects, packs_in
+from strongroom.operations.tombs import objects_of, packs_in
 from strongroom.quorum import SnapshotHeader
 from strongroom.vault import Vault
 
@@ -148,6 +148,6 @@ def _learn(
         # It may refer to what a deleted snapshot had stored, which a lost index forgot.
         if not history.deleted():
             raise
-        vault.bury(packs_in(sorted(buried_objects(deployment, client, history))))
+        vault.bury(packs_in(sorted(objects_of(deployment, client, history.tombs()))))
         learn_buried(history, vault)
         vault.learn(*what)

@@ -118,8 +118,8 @@ def survey(deployment: Deployment, client: Client, history: History) -> Survey:
         known, tally = Vault.kept_packs(index)
     root = f"{deployment.install}/vaults/{client.vault}/"
     packs = {f"{root}{Vault.pack_key(pack)}": size for pack, size in known.items()}
-    # What a tombstone lists goes, or is gone: no location has to hold it.
-    packs = {key: size for key, size in packs.items() if key not in acceptance.buried}
+    # No location has to hold what is deleted; what only waits for it, all of them.
+    packs = {key: size for key, size in packs.items() if key not in acceptance.deleted}
     listed, away = _list_all(deployment, client)
     found = Survey(deployment, client, placement, acceptance, packs, listed, away)
     wanted = {*packs, *_named_by_rows(deployment, client, history)}
@@ -232,8 +232,8 @@ def _held_somewhere(found: Survey, wanted: set[str], complete: bool) -> set[str]
         kind = found.acceptance.kind_of(whole)
         if whole in wanted or kind in _OWN_ROWS or (kind == "pack" and complete):
             continue
-        if whole in found.acceptance.buried:
-            # It goes: what one location still has is brought to no other.
+        if whole in found.acceptance.deleted:
+            # It is deleted: what one location still has is brought to no other.
             continue
         accept = found.acceptance.of_key(whole)
         if accept is None:

@@ -66,9 +66,10 @@ def sessions_in(objects: Sequence[str]) -> list[str]:
     return [key.rpartition("/")[2] for key in objects if key.startswith("keys/")]
 
 
-def buried_objects(deployment: Deployment, client: Client, history: History) -> frozenset[str]:
-    """Return the full keys of all objects that tombstones of this home list."""
-    rows = history.tombs()
+def objects_of(
+    deployment: Deployment, client: Client, rows: Sequence[History.TombRow]
+) -> frozenset[str]:
+    """Return the full keys of all objects that these tombstones of this home list."""
     if not rows:
         return frozenset()
     keys, root = deployment.worker_keys(client), place_of(deployment, client).root

@@ -345,8 +345,6 @@ class CrashMatrix(RuleBasedStateMachine):
                 one
                 for one in ended.result.problems
                 if "/kits/" not in one.object or len(self.present) == len(CUSTODIANS)
-                # A repair does not copy what was announced to go.
-                if not one.hit or any(self.world.kept[client][at].state == "good" for at in one.hit)
             ]
             self.hold(found == [], f"check: {found}")
 
