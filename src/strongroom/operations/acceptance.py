@@ -87,7 +87,8 @@ class Acceptance:
         """Say of a key that nothing here can check whether it is nobody's, or whose is away."""
         away = {self.deployment.roster.member(one).id for one in self.deployment.absent_custodians}
         if self.kind_of(key) == "kit" and key.split("/")[2] in away:
-            return "unknown", "the custodian that could compare it is not here"
+            why = "the custodian that could compare it is not here"
+            return "unknown", f"{why}: bring it back, or recover with all kits"
         return "unauthenticated", "nobody we know makes an object of this name"
 
     def _checks(self, kind: str, key: str, parts: tuple[str, ...]) -> Accept | None:

@@ -215,7 +215,8 @@ class _Look:
         for key, one in wanted.items():
             for name in list(self._found.listed):
                 if key not in self._found.listed[name]:
-                    self._add("missing", name, key, one.hit, "the location does not list it")
+                    kind, why = self._found.absence(key)
+                    self._add(kind, name, key, one.hit, why)
                     continue
                 state, why = self._judge(name, key, one)
                 if state == "sound":

@@ -85,6 +85,16 @@ class Survey:
                 return found
         return Holding(key, size, accept) if whole == key else None
 
+    def absence(self, key: str) -> tuple[History.CopyState, str]:
+        """Say what it is, and why, when a location does not list what it should hold.
+
+        Missing can be mended. What only a custodian that is not here could compare is copied
+        nowhere, so nobody can say what should lie there.
+        """
+        if self.acceptance.of_key(self.placement.object_of(key)) is None:
+            return "unknown", f"the location does not list it; {self.acceptance.why_none(key)[1]}"
+        return "missing", "the location does not list it"
+
     def lacking(self, name: str) -> list[str]:
         """Return the keys of what a location should hold and does not list."""
         return sorted(self.expected[name].keys() - self.listed[name].keys())
@@ -132,7 +142,10 @@ def survey(deployment: Deployment, client: Client, history: History) -> Survey:
 
 
 def note_lacking(found: Survey, history: History) -> None:
-    """Note what each location lacks; drop notes of what is there again or nobody expects."""
+    """Note what each location lacks; drop notes of what is there again or nobody expects.
+
+    What is not there and can be compared by nobody here is noted as unknown.
+    """
     now = found.deployment.tools.clock.now()
     missing = {
         (one.location, one.object) for one in history.copies.troubles() if one.state == "missing"
@@ -143,8 +156,10 @@ def note_lacking(found: Survey, history: History) -> None:
         except LocationUnavailable as err:
             found.leave(name, str(err))
             continue
-        why = "the location does not have it"
-        history.copies.write(History.CopyNote(name, key, "missing", now, why) for key in lacking)
+        absent = [(key, *found.absence(key)) for key in lacking]
+        history.copies.write(
+            History.CopyNote(name, key, state, now, why) for key, state, why in absent
+        )
         listed = found.listed[name].keys()
         gone = history.copies.seen(name).keys() - listed - set(lacking)
         history.copies.forget(name, gone | {key for at, key in missing if at == name} & listed)
