@@ -80,6 +80,8 @@ class Kept:
     state: str
     home: int
     """Which home made it: 0, and one more for each recovery."""
+    buried_by: int | None = None
+    """Which home announced first that it goes."""
 
 
 def silent(_: object) -> None:
@@ -246,8 +248,9 @@ class MatrixWorld:
                     shown = history.snapshots()
                 states[client] = {one.hash: one.state for one in shown}
                 for one in shown:
-                    if one.goes_at is not None and one.hash in self.kept[client]:
-                        self.kept[client][one.hash].state = "buried"
+                    kept = self.kept[client].get(one.hash)
+                    if one.goes_at is not None and kept is not None and kept.state != "buried":
+                        kept.state, kept.buried_by = "buried", self.homes
         for client in clients:
             for at in states[client].keys() - self.kept[client].keys():
                 content = look_at(self.root / "live" / client)
@@ -259,11 +262,16 @@ class MatrixWorld:
         return states
 
     def waiting(self, client: str) -> list[str]:
-        """Return the snapshots that a tombstone of this home lets go and that are still there."""
+        """Return the snapshots that this home has announced to go and not begun to delete.
+
+        What an earlier home had announced it may have begun to delete before it was lost.
+        """
+        kept = self.kept[client]
         with self.app.open(self.home) as deployment:
             found = deployment.registry.client(client)
             with deployment.tools.history(found.id) as history:
-                return [one.hash for one in history.snapshots() if one.goes_at is not None]
+                going = [one.hash for one in history.snapshots() if one.goes_at is not None]
+        return [at for at in going if at in kept and kept[at].buried_by == self.homes]
 
     def restored(self, client: str, snapshot: str, struck: dict[str, Blow]) -> Content:
         """Restore a snapshot under blows that kill nobody, and return what came back."""
