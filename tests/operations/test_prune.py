@@ -326,6 +326,46 @@ def test_what_a_snapshot_needs_again_is_rescued(kept: Kept) -> None:
     assert kept.problems() == []
 
 
+def hit_by_pack(kept: Kept) -> dict[str, set[str]]:
+    """Return which snapshots need each pack, as a check of a location without packs says."""
+    folder = kept.world.vault_folder("loc1", NORMAL) / "packs"
+    folder.rename(kept.world.root / "aside")
+    with kept.world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        found = check_vault(deployment, client, CheckRequest(), silent)
+    (kept.world.root / "aside").rename(folder)
+    assert found.lost_packs == 0
+    vault = folder.parent
+    root = str(vault.relative_to(kept.world.locations["loc1"]))
+    hits = [(one.object.removeprefix(f"{root}/"), set(one.hit)) for one in found.problems]
+    return {key: hit for key, hit in hits if key.startswith("packs/")}
+
+
+def test_a_lost_pack_stops_no_deletion_and_goes_with_its_snapshots(kept: Kept) -> None:
+    ids = kept.snapshots()
+    hit = hit_by_pack(kept)
+    stays = next(key for key, one in hit.items() if ids[-1] in one)
+    goes = next(key for key, one in hit.items() if one and one <= set(ids[:6]))
+    for name in kept.world.locations:
+        for key in (stays, goes):
+            (kept.world.vault_folder(name, NORMAL) / key).unlink()
+    assert refused(lambda: kept.prune(oldest=6)).code == "short_listing"
+    assert {key.partition("/vaults/")[2][33:] for _, key in kept.problems()} == {stays, goes}
+    newest = kept.back_up()
+    assert kept.prune(oldest=6).state == "planned"
+    kept.clock.step(hours=71)
+    assert {key.partition("/vaults/")[2][33:] for _, key in kept.problems()} == {stays, goes}
+    kept.clock.step(hours=2)
+    done = kept.prune(oldest=1)
+    assert (done.deleted_objects > 0, done.problems) == (True, [])
+    # What nothing needs any more is missing nowhere; what is needed still is.
+    with kept.world.open() as deployment:
+        filled = repair_client(deployment, deployment.registry.client(NORMAL)).values()
+    assert all(len(one.left_out) == 1 and stays in one.left_out[0] for one in filled)
+    assert {key.partition("/vaults/")[2][33:] for _, key in kept.problems()} == {stays}
+    assert kept.world.restore(NORMAL, newest) == kept.states[newest]
+
+
 class Locked:
     """A location that keeps its objects for a time, as a bucket with object lock does."""
 

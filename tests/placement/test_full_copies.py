@@ -38,6 +38,7 @@ def test_what_is_put_lies_at_every_location_as_its_holding_says(
     for name, holding in holdings.items():
         holding.judge(places[name].get(holding.key))
     assert placement.object_of(KEY) == KEY
+    assert placement.needed == 1
     assert placement.get(KEY, lambda _: None, 7, 5) == DATA[7:12]
 
 

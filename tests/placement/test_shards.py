@@ -81,6 +81,7 @@ def test_any_loss_that_parity_survives_is_read_past(data: int, parity: int) -> N
         made = vault(data, parity)
         made.lose(*lost)
         assert made.open().get(PACK, judge) == DATA
+        assert len(made.places) - len(lost) == made.open().needed
 
 
 @settings(deadline=None, max_examples=200)

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.errors import Damaged, UsageError
+from strongroom.locations import Copies, LocationUnavailable
 from strongroom.placement import FullCopies
 from strongroom.vault import Entry, SessionKeys, Vault, WorkerKeys
 from strongroom.vault.index import Index
 from strongroom.vault.live import count_live
+from tests.support.misbehaving_location import Fault, MisbehavingLocation
 from tests.support.vault_fixtures import (
     BLOB,
     RANDOM,
@@ -21,7 +23,6 @@ from tests.support.vault_fixtures import (
     ListTarget,
     TestVault,
     bring_back,
-    flip,
     objects_of,
     source_id,
     source_name,
@@ -252,14 +253,21 @@ def test_learning_from_locations_equals_learning_from_memory() -> None:
     assert fresh.tally() == vault.vault.tally() == {writer: (2, 3)}
 
 
-def test_nothing_is_learnt_of_a_snapshot_of_which_a_pack_cannot_be_read() -> None:
+def test_nothing_is_learnt_of_a_snapshot_of_which_a_pack_cannot_be_asked_for() -> None:
     vault = TestVault()
     written = vault.write({"s": tree(a=BLOB), "t": tree(b=RANDOM.randbytes(24 << 20))})
-    spoilt = sorted(objects_of(vault, "packs"))[-1]
-    flip(vault, spoilt, -100, "".join(vault.locations))
+    last = sorted(objects_of(vault, "packs"))[-1]
+
+    def silent(method: str, key: str, number: int) -> Fault | None:
+        return Fault.FAIL_BEFORE if (method, key) == ("get", last) else None
+
+    places = {name: MisbehavingLocation(one, silent) for name, one in vault.locations.items()}
     database = open_sqlite(None)
-    with pytest.raises(Damaged):
-        vault.learn(written, vault.open(database))
+    with Copies(places) as copies:
+        placement = FullCopies(copies)
+        fresh = Vault(vault.place, placement, database, vault.worker, vault.token)
+        with pytest.raises(LocationUnavailable):
+            vault.learn(written, fresh)
     with database.reading() as db:
         for table in ("attempt", "pack", "segment", "chunk"):
             assert db.rows(f"SELECT count(*) FROM {table}") == [(0,)]

@@ -234,6 +234,7 @@ def _tell_scrub(face: Face, report: ScrubReport) -> None:
         face.tell(f"Everything there was read since {output.moment(report.oldest_read_at)}.")
     if report.not_judged:
         face.tell(_not_judged(report.not_judged))
+    _tell_lost(face, report.lost_packs)
     if any(one.kind in _MENDED for one in report.problems):
         face.tell(f"To mend: {face.command(f'vault repair {report.client}')}")
     face.warn(
@@ -255,7 +256,8 @@ def _repaired(
         }
         for name, one in filled.items()
     ]
-    return {"client": client.name, "locations": rows, "absent": absent}
+    lost = _lost_packs(filled)
+    return {"client": client.name, "lost_packs": lost, "locations": rows, "absent": absent}
 
 
 def _tell_repair(face: Face, of: str, filled: dict[str, Filled], absent: dict[str, str]) -> None:
@@ -266,6 +268,7 @@ def _tell_repair(face: Face, of: str, filled: dict[str, Filled], absent: dict[st
             f"{before}{name}: copied {output.count(one.copied, 'object')}, "
             f"{output.size(one.copied_bytes)}{replaced}"
         )
+    _tell_lost(face, _lost_packs(filled))
     left_out = [f"{name}: {key}" for name, one in filled.items() for key in one.left_out]
     more = [f"... and {len(left_out) - SHOWN_MAX} more; --json shows all."]
     face.warn(
@@ -274,6 +277,18 @@ def _tell_repair(face: Face, of: str, filled: dict[str, Filled], absent: dict[st
         *(f"warning: location {name}: {one.advice}" for name, one in filled.items() if one.advice),
         *(f"warning: location {name}: {why}" for name, why in absent.items()),
     )
+
+
+def _lost_packs(filled: dict[str, Filled]) -> int:
+    return max((one.lost_packs for one in filled.values()), default=0)
+
+
+def _tell_lost(face: Face, packs: int) -> None:
+    if packs:
+        face.tell(
+            f"Lost at every location: {output.count(packs, 'pack')}. The next backup stores that "
+            "data anew; earlier snapshots stay hit."
+        )
 
 
 def _short(key: str) -> str:
@@ -321,6 +336,7 @@ def _tell(face: Face, found: CheckOutcome, request: CheckRequest) -> None:
         face.tell(f"Some ids were not computed again: {found.not_recomputed}.")
     if found.not_judged:
         face.tell(_not_judged(found.not_judged))
+    _tell_lost(face, found.lost_packs)
     if found.orphans:
         face.tell(
             f"{output.count(found.orphans, 'orphan')}, left by interrupted backups; harmless."

@@ -3,6 +3,9 @@
 Scrubbing reads the copies that were read longest ago first, so these rows are its place in the
 walk: whatever interrupts it, the next run goes on with what was not read yet. Damage stays noted
 until a later look finds the copy sound. Losing these rows costs reading again, and nothing else.
+
+A pack that no location had when all of them were asked is lost, and stays noted as that: nothing
+may refer to it again, even if somebody finds a copy.
 """
 
 from collections.abc import Iterable
@@ -12,6 +15,7 @@ from typing import Literal, cast
 
 from strongroom.clock import format_instant, parse_instant
 from strongroom.database import Database, Row
+from strongroom.facts import Fact, record
 
 CopyState = Literal["sound", "damaged", "missing", "unauthenticated", "unknown"]
 
@@ -32,6 +36,7 @@ SCHEMA = (
     ) STRICT
     """,
 )
+LOST_TABLE = "CREATE TABLE lost (pack TEXT PRIMARY KEY) STRICT, WITHOUT ROWID"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,19 @@ class CopyNotes:
         with self._database.reading() as reading:
             rows = reading.rows("SELECT object, seen_at FROM copy WHERE location = ?", (location,))
         return {row[0]: parse_instant(row[1]) for row in rows}
+
+    def lost(self) -> frozenset[str]:
+        """Return the ids of the packs that are noted as lost."""
+        with self._database.reading() as reading:
+            return frozenset(str(pack) for (pack,) in reading.rows("SELECT pack FROM lost"))
+
+    def lose(self, packs: Iterable[str], fact: Fact) -> None:
+        """Note these packs as lost, with the fact that tells of it; one transaction."""
+        with self._database.transaction() as transaction:
+            transaction.run_many(
+                "INSERT OR IGNORE INTO lost (pack) VALUES (?)", [(pack,) for pack in packs]
+            )
+            record(transaction, fact)
 
     def begin_round(self, share: int, now: datetime, oldest: datetime) -> datetime:
         """Return when the round began that this one is part of.

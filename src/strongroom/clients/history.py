@@ -62,6 +62,7 @@ SCHEMA = (
     "CREATE INDEX snapshot_state ON snapshot (state, writer, sequence)",
     *copy_notes.SCHEMA,
     *TOMB_SCHEMA,
+    copy_notes.LOST_TABLE,
 )
 
 Tally = dict[str, tuple[int, int]]

@@ -24,7 +24,7 @@ from strongroom.operations.fill_locations import (
 )
 from strongroom.operations.placing import session_path
 from strongroom.operations.receipts import complete, guard_against_rollback
-from strongroom.operations.tombs import retire_buried
+from strongroom.operations.tombs import retire_gone
 from strongroom.operations.vault_config import check_config
 from strongroom.quorum import Dealing, SnapshotHeader
 from strongroom.vault import SessionKeys, Vault, WorkerKeys
@@ -138,7 +138,7 @@ def back_up_prepared(
         listing = guard_against_rollback(deployment, client, history, keys.writer_public)
         put_client_objects(deployment, client, history)
         catch_up(deployment, client, history, vault)
-        retire_buried(deployment, client, history, vault, keys)
+        retire_gone(deployment, client, history, vault, keys)
         record, body_totals = _write(run)
         silent, forked = complete(deployment, client, history, keys.writer_id)
         snapshot = history.find(record.statement.hash.hex())

@@ -15,7 +15,6 @@ from strongroom.locations import ObjectMissing
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.open_keys import verified_header
 from strongroom.operations.receipts import fetch_record
-from strongroom.operations.tombs import objects_of, packs_in
 from strongroom.quorum import SnapshotHeader
 from strongroom.vault import Vault
 
@@ -35,7 +34,7 @@ def catch_up(
     """
     for snapshot in _unknown(history, vault):
         record = records.get(snapshot.hash) or fetch_record(deployment, client, snapshot)
-        _learn(deployment, client, history, vault, snapshot, record)
+        _learn(history, vault, snapshot, record)
 
 
 def learn_what_can_be(
@@ -44,14 +43,7 @@ def learn_what_can_be(
     """Do the same, and pass over what cannot be learnt; the caller has the lock."""
     for snapshot in _unknown(history, vault):
         with suppress(StrongroomError):
-            _learn(
-                deployment,
-                client,
-                history,
-                vault,
-                snapshot,
-                fetch_record(deployment, client, snapshot),
-            )
+            _learn(history, vault, snapshot, fetch_record(deployment, client, snapshot))
 
 
 def learn_buried(history: History, vault: Vault) -> int:
@@ -96,14 +88,7 @@ def catch_up_for(
     with deployment.tools.lock(client.vault):
         for earlier in (*_unknown(history, vault), snapshot):
             try:
-                _learn(
-                    deployment,
-                    client,
-                    history,
-                    vault,
-                    earlier,
-                    fetch_record(deployment, client, earlier),
-                )
+                _learn(history, vault, earlier, fetch_record(deployment, client, earlier))
             except StrongroomError as err:
                 failure = failure or err
             if earlier.hash == snapshot.hash:
@@ -132,14 +117,7 @@ def _unknown(history: History, vault: Vault) -> list[Snapshot]:
     return found[::-1]
 
 
-def _learn(
-    deployment: Deployment,
-    client: Client,
-    history: History,
-    vault: Vault,
-    snapshot: Snapshot,
-    record: Envelope,
-) -> None:
+def _learn(history: History, vault: Vault, snapshot: Snapshot, record: Envelope) -> None:
     header, writer = verified_header(history, record.statement)
     what = (snapshot.hash, record.body, writer, header.sequence, header.index)
     try:
@@ -148,6 +126,5 @@ def _learn(
         # It may refer to what a deleted snapshot had stored, which a lost index forgot.
         if not history.deleted():
             raise
-        vault.bury(packs_in(sorted(objects_of(deployment, client, history.tombs()))))
         learn_buried(history, vault)
         vault.learn(*what)

@@ -23,6 +23,7 @@ from strongroom.operations.check_credentials import (
     every_copy,
 )
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.lost_packs import note_lost
 from strongroom.operations.open_keys import open_keys, verified_header
 from strongroom.operations.placing import receipt_path, session_path, snapshot_path
 from strongroom.operations.receipts import fetch_record
@@ -56,7 +57,8 @@ class Problem:
 class CheckOutcome:
     """What a check looked at and found; `problems` is empty when all is well.
 
-    `not_judged` counts objects that only a custodian which is not here could compare.
+    `not_judged` counts objects that only a custodian which is not here could compare, `lost_packs`
+    those of the problems' packs that no location has.
     """
 
     client: str
@@ -68,6 +70,7 @@ class CheckOutcome:
     not_recomputed: str
     orphans: int
     not_judged: int
+    lost_packs: int
     elapsed_seconds: float
     problems: list[Problem]
     rights: list[Rights]
@@ -107,12 +110,8 @@ def check_vault(
         look = _Look(found, history)
         records = _records(deployment, client, history, good, look.problems)
         checked = [
-            Vault.Checked(
-                header.sequence,
-                header.index,
-                vault.structure(record.body, writer, header.sequence),
-            )
-            for header, writer, record in records
+            Vault.Checked(one.sequence, one.index, vault.structure(record.body, key, one.sequence))
+            for one, key, record in records
         ]
         read = request.read or request.read_data
         report = vault.check(checked, read, progress, look.noted())
@@ -135,6 +134,7 @@ def check_vault(
                 Problem(one.kind, one.location, one.object, 1, newest, one.why)
                 for one in opened.findings
             ]
+        lost = note_lost(found, history, look.troubled())
         rights = check_credentials(deployment, client)
         outcome = CheckOutcome(
             client.name,
@@ -146,6 +146,7 @@ def check_vault(
             reason,
             len(look.orphans),
             len(look.not_judged),
+            len(lost),
             round(tools.clock.monotonic() - started, 3),
             look.problems,
             rights,
@@ -196,6 +197,10 @@ class _Look:
             for one in self._history.copies.troubles()
             if one.state in ("damaged", "unauthenticated")
         }
+
+    def troubled(self) -> set[tuple[str, str]]:
+        """Return where copies are that are missing or not what they should be."""
+        return {(one.location, one.object) for one in self.problems}
 
     def take(self, report: Vault.CheckReport, ids: list[str]) -> None:
         """Take what the vault found of packs and index objects."""

@@ -24,7 +24,7 @@ from strongroom.operations.tombs import (
     place_of,
     place_tombs,
     read_own,
-    retire_buried,
+    retire_gone,
     sessions_in,
 )
 from strongroom.operations.vault_config import DELETION, check_config, require_feature
@@ -149,7 +149,7 @@ def _open(run: _Run) -> None:
     _check_clock(run)
     guard_against_rollback(deployment, client, history, run.keys.writer_public)
     learn_what_can_be(deployment, client, history, run.vault)
-    retire_buried(deployment, client, history, run.vault, run.keys)
+    retire_gone(deployment, client, history, run.vault, run.keys)
 
 
 def _check_clock(run: _Run) -> None:
@@ -171,22 +171,32 @@ def _carry_out(run: _Run, rows: Sequence[History.TombRow]) -> None:
     standing = _standing(run, [one for one in history.snapshots() if one.goes_at is None])
     needed = Vault.pruning.needed_by(standing, run.vault.forgetting.pack_index())
     looked = look(deployment, client)
-    whole = whole_places(looked, needed)
-    if not whole:
-        raise _short(run, looked, needed)
+    whole = _whole_places(run, looked, needed)
     listed = {key for tomb in tombs for key in tomb.objects}
     rescued = listed & needed
+    buried = [one.hash for tomb in tombs for one in tomb.snapshots]
+    dropped = [*packs_in(sorted(listed - rescued)), *_lost_for_nobody(run, frozenset(buried))]
     with deployment.janitor(whole, run.request.credential) as janitor:
         # From here on what the tombstones list cannot be restored.
         for row in rows:
             fact = deployment.fact("prune.begun", client.id, tomb=row.hash)
             history.forget_snapshots(row, sorted(listed - rescued), fact)
-        run.vault.forgetting.drop(
-            packs_in(sorted(listed - rescued)),
-            [one.hash for tomb in tombs for one in tomb.snapshots],
-        )
+        run.vault.forgetting.drop(dropped, buried)
         carried = carry_out(janitor, looked, whole, sorted(listed - rescued))
     _tell_carried(run, carried, looked, len(rescued))
+
+
+def _lost_for_nobody(run: _Run, gone: frozenset[str]) -> frozenset[str]:
+    """Return the lost packs that no snapshot needs but these; no tombstone lists what is nowhere.
+
+    None, where that cannot be known: to expect them longer harms nothing.
+    """
+    lost = run.history.copies.lost()
+    rest = [one for one in run.history.snapshots() if lost and one.hash not in gone]
+    try:
+        return lost.difference(*(one.packs for one in _standing(run, rest)))
+    except StrongroomError:
+        return frozenset()
 
 
 def _tell_carried(run: _Run, carried: Carried, looked: Looked, rescued: int) -> None:
@@ -226,8 +236,7 @@ def _plan(run: _Run) -> None:
     looked = look(deployment, client)
     pack_index = run.vault.forgetting.pack_index()
     needed = Vault.pruning.needed_by(standing, pack_index)
-    if not whole_places(looked, needed):
-        raise _short(run, looked, needed)
+    _whole_places(run, looked, needed)
     indexes = run.vault.forgetting.indexes()
     tombs = [read_own(deployment, client, run.keys, row) for row in history.tombs()]
     found = Vault.pruning.plan_prune(
@@ -418,10 +427,22 @@ def _announce(run: _Run, found: "Vault.pruning.PrunePlan") -> None:
     )
     require_feature(deployment, client, history, run.keys, DELETION)
     history.begin_tomb(row, buried, fact)
-    run.vault.forgetting.retire(row.hash, packs_in(tomb.objects), sessions_in(tomb.objects))
+    run.vault.forgetting.retire((row.hash,), packs_in(tomb.objects), sessions_in(tomb.objects))
     place_tombs(deployment, client, history, run.keys)
     run.outcome.state = "planned"
     run.outcome.generation, run.outcome.not_before = tomb.generation, tomb.not_before
+
+
+def _whole_places(run: _Run, looked: Looked, needed: frozenset[str]) -> frozenset[str]:
+    """Return the locations that list all that stays; raises when there is none.
+
+    What is lost is left out: every location was asked for it by name, and none has it.
+    """
+    lost = frozenset(Vault.pack_key(pack) for pack in run.history.copies.lost())
+    whole = whole_places(looked, needed - lost)
+    if not whole:
+        raise _short(run, looked, needed - lost)
+    return whole
 
 
 def _short(run: _Run, looked: Looked, needed: frozenset[str]) -> StrongroomError:

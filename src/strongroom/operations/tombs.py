@@ -39,21 +39,25 @@ def place_tombs(deployment: Deployment, client: Client, history: History, keys: 
             history.place_tomb(row)
 
 
-def retire_buried(
+def retire_gone(
     deployment: Deployment, client: Client, history: History, vault: Vault, keys: WorkerKeys
 ) -> None:
-    """Let dedup refer to nothing that a tombstone lists; the caller has the lock.
+    """Let dedup refer to nothing that a tombstone lists or that is lost; the caller has the lock.
 
     An index that lost its last rows or was rebuilt learns of them here, before it is used.
     """
-    hashes = history.tomb_hashes()
-    if not hashes or vault.forgetting.retired_by().issuperset(hashes):
+    hashes, lost = history.tomb_hashes(), history.copies.lost()
+    if not hashes and not lost:
         return
     done = vault.forgetting.retired_by()
+    if not done.issuperset(lost):
+        vault.forgetting.retire(lost - done, lost - done)
+    if done.issuperset(hashes):
+        return
     for row in history.tombs():
         if row.hash not in done:
             tomb = read_own(deployment, client, keys, row)
-            vault.forgetting.retire(row.hash, packs_in(tomb.objects), sessions_in(tomb.objects))
+            vault.forgetting.retire((row.hash,), packs_in(tomb.objects), sessions_in(tomb.objects))
 
 
 def packs_in(objects: Sequence[str]) -> list[str]:

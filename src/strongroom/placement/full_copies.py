@@ -14,6 +14,11 @@ class FullCopies:
 
     copies: Copies
 
+    @property
+    def needed(self) -> int:
+        """One copy is enough."""
+        return 1
+
     def put_async(self, key: str, data: bytes | bytearray | memoryview) -> Future[None]:
         """Begin to store the object at every location."""
         return self.copies.put_async(key, data)

@@ -33,6 +33,11 @@ class Placement(Protocol):
         """The locations themselves; what is no pack lies at all of them in full."""
         ...
 
+    @property
+    def needed(self) -> int:
+        """How many holdings of an object are enough to have it whole."""
+        ...
+
     def put_async(self, key: str, data: bytes | bytearray | memoryview) -> Future[None]:
         """Begin to store an object; wait while too many are under way.
 

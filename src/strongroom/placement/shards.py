@@ -56,6 +56,11 @@ class Shards:
         # One pack at a time is put together, so that memory does not grow with the readers.
         self._one_at_a_time = threading.Lock()
 
+    @property
+    def needed(self) -> int:
+        """Any k shards are enough."""
+        return self._parity.data
+
     def put_async(self, key: str, data: bytes | bytearray | memoryview) -> Future[None]:
         """Begin to store the pack; it is stored when all of its shards but one are."""
         required = self._parity.shards - 1

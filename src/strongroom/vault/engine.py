@@ -111,7 +111,6 @@ class Vault:
         self._copies = placement.copies
         self._index = Index(index)
         self.forgetting = Forgetting(index)
-        self._buried: frozenset[str] = frozenset()
         self._keys = keys
         self._token = token
         self._threads = threads
@@ -181,10 +180,6 @@ class Vault:
             for source in structure.sources
         ]
         self._index.make_good(snapshot, writer, sequence, sources)
-
-    def bury(self, packs: Iterable[str]) -> None:
-        """Take these packs for deleted: an index object that lists them is learnt all the same."""
-        self._buried = frozenset(packs)
 
     def learn_index(
         self, snapshot: str, writer_public: bytes, sequence: int, index_hash: str
@@ -342,10 +337,8 @@ class Vault:
     def _with_chunks(self, pack: ListedPack) -> ForeignPack:
         try:
             packed = {one.id: one for one in self._trailer(pack.id)}
-        except ObjectMissing:
-            if pack.id not in self._buried:
-                raise
-            # Deleted with the snapshots that needed it: dedup never refers to it.
+        except (Damaged, ObjectMissing):
+            # Deleted with the snapshots that needed it, or lost: dedup never refers to it.
             return _for_reading(pack)
         missing = [one.id.hex() for one in pack.segments if one.id not in packed]
         if missing:

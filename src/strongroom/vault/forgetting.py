@@ -1,7 +1,8 @@
-"""How the index of a vault forgets what is deleted, in two steps.
+"""How the index of a vault forgets what is deleted, in two steps, and what is lost, in the first.
 
 Before a tombstone is placed its segments are retired: they can still be read, and dedup never
-refers to them again. When they are deleted, their rows go. Both can be done again.
+refers to them again; neither are remembered files taken that lie in them. When they are deleted,
+their rows go. Both can be done again.
 """
 
 import json
@@ -41,11 +42,13 @@ class Forgetting:
         return frozenset(session.hex() for (session,) in rows)
 
     def retired_by(self) -> frozenset[str]:
-        """Return the hashes of the tombstones whose segments are retired."""
+        """Return why segments are retired: hashes of tombstones, and ids of lost packs."""
         with self._database.reading() as db:
-            return frozenset(str(tomb) for (tomb,) in db.rows("SELECT tomb FROM retired_by"))
+            return frozenset(str(cause) for (cause,) in db.rows("SELECT cause FROM retired_by"))
 
-    def retire(self, tomb: str, packs: Iterable[str], sessions: Iterable[str]) -> None:
+    def retire(
+        self, causes: Iterable[str], packs: Iterable[str], sessions: Iterable[str] = ()
+    ) -> None:
         """Let dedup never refer to the segments of these packs and sessions again."""
         with self._database.transaction() as db:
             db.run(
@@ -58,7 +61,9 @@ class Forgetting:
                 "WHERE lower(hex(session)) IN (SELECT value FROM json_each(?))",
                 (json.dumps(list(sessions)),),
             )
-            db.run("INSERT OR IGNORE INTO retired_by (tomb) VALUES (?)", (tomb,))
+            db.run_many(
+                "INSERT OR IGNORE INTO retired_by (cause) VALUES (?)", [(one,) for one in causes]
+            )
 
     def drop(self, packs: Iterable[str], snapshots: Iterable[str]) -> None:
         """Forget packs that are deleted, with all in them, and count snapshots no longer."""

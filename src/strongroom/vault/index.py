@@ -67,7 +67,7 @@ SCHEMA: Final = (
     """,
     "CREATE INDEX file_source ON file (source)",
     "CREATE TABLE refreshed (attempt INTEGER NOT NULL, source TEXT NOT NULL) STRICT",
-    "CREATE TABLE retired_by (tomb TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    "CREATE TABLE retired_by (cause TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
     """
     CREATE VIEW place AS
       SELECT s.number, s.id, s.session, p.id AS pack, s.offset, s.stored_bytes, s.chunks,
