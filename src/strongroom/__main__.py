@@ -22,13 +22,13 @@ def main() -> None:
     if _HEEDED:
         # All is done and told.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The reader may have left, or the disk be full, which was told already.
-    with suppress(OSError, ValueError):
-        sys.stdout.flush()
-    with suppress(OSError, ValueError):
-        sys.stderr.flush()
-    # Every file, lock and thread was given back by a `with` block. The interpreter would now take
-    # apart every object it has, for longer than some commands take, before the system frees it all.
+    for stream in (sys.stdout, sys.stderr):
+        # It may be closed, the reader may have left, or the disk be full, which was told already.
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    # Every file and lock was given back by a `with` block, unless a second Ctrl-C cut it short, and
+    # then the system does that. The interpreter would now take apart every object it has, for
+    # longer than some commands take, before the system frees it all.
     os._exit(code)
 
 

@@ -9,7 +9,6 @@ import importlib
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -38,7 +37,6 @@ from strongroom.operations.credentials import (
 )
 from strongroom.operations.deployment import (
     CommandPlace,
-    Companion,
     DatabasePlace,
     Deployment,
     Place,
@@ -61,7 +59,7 @@ _PLUGS: Final[Mapping[str, str]] = {
     "key_file": "strongroom.adapters.secrets.key_file:KeyFile",
     "sealed_files": "strongroom.adapters.secrets.key_file:SealedFiles",
     "lock": "strongroom.adapters.machine.lock:vault_lock",
-    "companion": "strongroom.adapters.machine.companion:CompanionProcess",
+    "companion": "strongroom.adapters.machine.companion:start_companion",
     "directory": "strongroom.adapters.locations.directory:open_directory",
     "file_system": "strongroom.adapters.locations.directory:file_system_of",
     "object_store": "strongroom.adapters.locations.object_store:open_object_store",
@@ -344,7 +342,7 @@ class App:
             sweep_partial=_sweep_partial,
             location=location,
             location_as=self._bare,
-            companion=lambda: _companion(home),
+            companion=lambda: plug("companion")("strongroom.cli.companion", home),
             file_system=plug("file_system"),
             parity_code=lambda: _made("parity_code"),
             custodian_home=custodian_home,
@@ -445,13 +443,6 @@ def _glance(source: ClientSource) -> int | None:
 def _lock(home: Path, vault: VaultId, clock: Clock) -> Iterator[None]:
     with plug("lock")(home / "run" / f"{vault}.lock", clock):
         yield
-
-
-def _companion(home: Path) -> AbstractContextManager[Companion]:
-    # Without -P a folder named strongroom, where the command was typed, would be taken for ours.
-    arguments = (sys.executable, "-P", "-m", "strongroom.cli.companion", str(home))
-    companion: AbstractContextManager[Companion] = plug("companion")(arguments)
-    return companion
 
 
 def _sweep_partial(place: Path) -> Sequence[Path]:

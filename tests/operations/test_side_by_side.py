@@ -1,5 +1,6 @@
 """Many clients in two processes: order, the companion's share, its death, a clean stop."""
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom.clients import Client, Keep
-from strongroom.errors import StrongroomError
+from strongroom.errors import Damaged, StrongroomError
 from strongroom.operations.add_client import NewClient, add_client, add_source
 from strongroom.operations.back_up import BackupReport, SourceReport
 from strongroom.operations.back_up_all import MANY, back_up_all
@@ -44,10 +45,20 @@ _report = st.builds(
 def test_an_answer_reads_as_it_was_written(report: BackupReport) -> None:
     line = write_answer(report)
     assert line.count("\n") == 1
-    assert read_answer(line) == report
+    assert read_answer(line, report.client) == report
     # A process that dies leaves a beginning of it.
-    assert read_answer(line[:-1]) is None
-    assert read_answer(write_answer(None)) is None
+    assert read_answer(line[:-1], report.client) is None
+    assert read_answer(write_answer(None), report.client) is None
+    with pytest.raises(Damaged):
+        read_answer(line, f"{report.client}-other")
+
+
+@pytest.mark.parametrize(
+    "line", ["hello\n", "{}\n", "[]\n", "7\n", '{"client": "a"}\n', '{"sources": 1}\n']
+)
+def test_an_odd_answer_is_refused(line: str) -> None:
+    with pytest.raises(Damaged):
+        read_answer(line, "a")
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +150,7 @@ def test_another_process_takes_its_share(world: World) -> None:
         # The first answer comes when it has started; until then the others go on alone.
         for _ in range(5):
             check_all(list(back_up_all(watched(deployment, made), clients, silent)))
-            if any(read_answer(line) for one in made for line in one.answers):
+            if any(len(line) > len("null\n") for one in made for line in one.answers):
                 break
         else:
             pytest.fail("the other process backed nothing up")
@@ -155,6 +166,49 @@ def test_one_that_is_killed_costs_nothing(world: World, dies_before: int) -> Non
         clients = deployment.registry.clients()
         check_all(list(back_up_all(watched(deployment, made, dies_before), clients, silent)))
     assert "" in made[0].answers
+
+
+def test_a_machine_that_starts_no_process_still_backs_up(world: World) -> None:
+    def refused() -> AbstractContextManager[Companion]:
+        raise BlockingIOError("no more processes")
+
+    with world.open() as deployment:
+        tools = dataclasses.replace(deployment.tools, threads=2, companion=refused)
+        alone = dataclasses.replace(deployment, tools=tools)
+        check_all(list(back_up_all(alone, deployment.registry.clients(), silent)))
+
+
+@dataclasses.dataclass(slots=True)
+class Odd:
+    """Something that answers what was not asked."""
+
+    answer: str
+    asked: int = 0
+    stopped: bool = False
+
+    def ask(self, line: str) -> str:
+        self.asked += 1
+        return "" if self.stopped else self.answer
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+@pytest.mark.parametrize("answer", ["hello\n", "another"])
+def test_whoever_answers_oddly_is_asked_no_more(world: World, answer: str) -> None:
+    with world.open() as deployment:
+        clients = deployment.registry.clients()
+        if answer == "another":
+            (_, report), *_ = back_up_all(deployment, clients[:1], silent)
+            assert isinstance(report, BackupReport)
+            answer = write_answer(dataclasses.replace(report, client="nobody"))
+        odd = Odd(answer)
+        tools = dataclasses.replace(
+            deployment.tools, threads=2, companion=lambda: contextlib.nullcontext(odd)
+        )
+        check_all(list(back_up_all(dataclasses.replace(deployment, tools=tools), clients, silent)))
+    assert odd.asked
+    assert odd.stopped
 
 
 def test_few_clients_start_no_other_process(world: World) -> None:

@@ -14,7 +14,7 @@ which this process holds them still.
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Final
 
 from strongroom.clients import Client
@@ -72,10 +72,13 @@ def back_up_all(
     """
     prepare(deployment)
     with ExitStack() as stack:
-        companions = [
-            stack.enter_context(deployment.tools.companion())
-            for _ in range(_companions(deployment, clients))
-        ]
+        companions: list[Companion] = []
+        # Without them it only takes longer: a machine that starts no process still backs up.
+        with suppress(OSError):
+            companions.extend(
+                stack.enter_context(deployment.tools.companion())
+                for _ in range(_companions(deployment, clients))
+            )
         yield from _back_up_all(deployment, clients, progress, companions)
 
 
@@ -113,6 +116,7 @@ def _back_up_all(
             if _left(task):
                 for _, other in tasks:
                     _watch(other, lambda: progress(reading.total()))
+                lanes.stop()
             try:
                 report = large(client) if _left(task) else task.result()
             except StrongroomError as err:
@@ -122,8 +126,7 @@ def _back_up_all(
                 yield client, report
     finally:
         reading.stop()
-        for companion in companions:
-            companion.stop()
+        lanes.stop()
         pool.shutdown(cancel_futures=True)
 
 

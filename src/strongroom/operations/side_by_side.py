@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from strongroom.clients import Client
+from strongroom.errors import Damaged
 from strongroom.operations.back_up import BackupReport, SourceReport
 from strongroom.operations.deployment import Companion
 
@@ -26,6 +27,7 @@ class Lanes:
 
     def __init__(self, here: Lane, companions: Sequence[Companion]) -> None:
         self._here = here
+        self._companions = companions
         self._free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
         self.count = IN_THIS_PROCESS + len(companions)
         for _ in range(IN_THIS_PROCESS):
@@ -41,8 +43,18 @@ class Lanes:
         finally:
             self._free.put(lane)
 
+    def stop(self) -> None:
+        """End what other processes do; only the lanes here are left."""
+        for companion in self._companions:
+            companion.stop()
+
     def _ask(self, companion: Companion, client: Client) -> BackupReport:
-        report = read_answer(companion.ask(client.name))
+        try:
+            report = read_answer(companion.ask(client.name), client.name)
+        except Damaged:
+            # Whatever it is that answers, it is not what was asked.
+            companion.stop()
+            report = None
         return self._here(client) if report is None else report
 
 
@@ -51,12 +63,22 @@ def write_answer(report: BackupReport | None) -> str:
     return json.dumps(None if report is None else asdict(report)) + "\n"
 
 
-def read_answer(line: str) -> BackupReport | None:
-    """Read what `write_answer` wrote; None for an answer that was not finished."""
+def read_answer(line: str, name: str) -> BackupReport | None:
+    """Read what `write_answer` wrote of the client of this name.
+
+    None for a report that there is none, and for one that was not finished; raises Damaged for
+    anything else.
+    """
     if not line.endswith("\n"):
         return None
-    fields = json.loads(line)
-    if fields is None:
-        return None
-    sources = [SourceReport(**source) for source in fields.pop("sources")]
-    return BackupReport(**fields, sources=sources)
+    try:
+        fields = json.loads(line)
+        if fields is None:
+            return None
+        sources = [SourceReport(**source) for source in fields.pop("sources")]
+        report = BackupReport(**fields, sources=sources)
+    except (ValueError, KeyError, TypeError, AttributeError) as err:
+        raise Damaged("another process of this program gave an odd answer", str(err)) from err
+    if report.client != name:
+        raise Damaged("another process of this program told of another client than was asked")
+    return report

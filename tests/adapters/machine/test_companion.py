@@ -1,11 +1,16 @@
 """Another process that answers lines: real ones, that answer, end, or are stopped."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
-from strongroom.adapters.machine.companion import CompanionProcess
+import pytest
+
+from strongroom.adapters.machine.companion import CompanionProcess, as_trusting_as
 
 ECHO = "import sys\nfor line in sys.stdin:\n    print(line.strip().upper(), flush=True)"
 SLEEP = "import sys, time\nsys.stdin.readline()\ntime.sleep(60)"
@@ -39,6 +44,36 @@ def test_stopped_while_it_is_asked() -> None:
         thread.join()
     assert answers == [""]
     assert time.monotonic() - started < 30
+
+
+def test_one_that_hangs_is_not_waited_for() -> None:
+    """It is stopped while somebody asks: leaving the block ends both."""
+    answers: list[str] = []
+    with companion(SLEEP) as one:
+        os.kill(one._process.pid, signal.SIGSTOP)
+        thread = threading.Thread(target=lambda: answers.append(one.ask("anything")))
+        thread.start()
+        time.sleep(0.2)
+        one.stop()
+    thread.join()
+    assert answers == [""]
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted"),
+    [((), ["-P"]), (("-E",), ["-P", "-E"]), (("-s",), ["-P", "-s"]), (("-I",), ["-I"])],
+)
+def test_it_trusts_no_more_than_this_process(own: tuple[str, ...], wanted: list[str]) -> None:
+    script = (
+        "from sys import flags as own\n"
+        "print(own.isolated, own.ignore_environment, own.no_user_site)"
+    )
+    done = subprocess.run(
+        [sys.executable, *own, "-c", script], capture_output=True, text=True, check=True
+    )
+    isolated, environment, site = (int(one) for one in done.stdout.split())
+    flags = SimpleNamespace(isolated=isolated, ignore_environment=environment, no_user_site=site)
+    assert as_trusting_as(flags) == wanted  # type: ignore[arg-type]  # the flags that matter
 
 
 def test_it_ends_with_the_process_that_asks() -> None:

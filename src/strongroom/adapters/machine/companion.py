@@ -6,8 +6,10 @@ It ends when its stdin ends, so it never outlives the process that asks by more 
 import contextlib
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -37,8 +39,12 @@ class CompanionProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop it, and wait until it has ended."""
-        self.stop()
+        """End it, and wait until it has ended.
+
+        What it may still be doing is cut off, as a power cut would; nobody waits for a process
+        that hangs.
+        """
+        self._process.kill()
         # Nobody is asking any more. `Popen` closes its pipes, one of which may hold a line that
         # nobody will read, and waits.
         with self._lock, contextlib.suppress(BrokenPipeError), self._process:
@@ -58,3 +64,22 @@ class CompanionProcess:
     def stop(self) -> None:
         """Interrupt what it does, as Ctrl-C would; `ask` then returns nothing."""
         self._process.send_signal(signal.SIGINT)
+
+
+def start_companion(module: str, home: Path) -> CompanionProcess:
+    """Run a module of ours in another process, with the home as its argument."""
+    return CompanionProcess([sys.executable, *as_trusting_as(sys.flags), "-m", module, str(home)])
+
+
+def as_trusting_as(flags: "sys._flags") -> list[str]:
+    """Return the options by which another interpreter trusts no more than this one does.
+
+    The current folder, where a `strongroom` might lie that is not ours, is never trusted.
+    """
+    if flags.isolated:
+        return ["-I"]
+    return [
+        "-P",
+        *(["-E"] if flags.ignore_environment else []),
+        *(["-s"] if flags.no_user_site else []),
+    ]
