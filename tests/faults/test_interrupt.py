@@ -142,3 +142,31 @@ runpy.run_module("strongroom", run_name="__main__")
     assert done.returncode in {-signal.SIGINT, 130}, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_interrupted_while_a_class_is_made(tmp_path: Path) -> None:
+    """Python 3.11 makes another error of a Ctrl-C that comes just then."""
+    script = f"""
+import runpy, signal, sys
+
+class Field:
+    def __set_name__(self, owner, name):
+        raise KeyboardInterrupt
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "strongroom.cli.status":
+            class Made:
+                field = Field()
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["strongroom", "--home", {str(tmp_path)!r}, "status"]
+runpy.run_module("strongroom", run_name="__main__")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 130, done.stderr
+    assert "interrupted" in done.stderr
+    assert "Traceback" not in done.stderr

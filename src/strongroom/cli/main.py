@@ -139,13 +139,12 @@ def run(arguments: list[str]) -> int:
         output.write_error(output.stderr(), usage, as_json="--json" in arguments)
         return usage.exit_code
     except KeyboardInterrupt:
-        as_json = "--json" in arguments
-        if not as_json:
-            # A terminal shows ^C where the cursor was.
-            output.stderr().write("\n")
-        interrupted = Interrupted("interrupted", "what was kept before is sound")
-        output.write_error(output.stderr(), interrupted, as_json=as_json)
-        return interrupted.exit_code
+        return _interrupted(as_json="--json" in arguments)
+    except RuntimeError as err:
+        # Python 3.11 wraps whatever comes up while it makes a class, Ctrl-C too: a module loads.
+        if not isinstance(err.__cause__, KeyboardInterrupt):
+            raise
+        return _interrupted(as_json="--json" in arguments)
     except BrokenPipeError:
         # The reader of our output left (`| head`), and there is nobody to tell.
         return 1
@@ -155,6 +154,15 @@ def run(arguments: list[str]) -> int:
         output.write_error(output.stderr(), plain, as_json="--json" in arguments)
         return plain.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _interrupted(*, as_json: bool) -> int:
+    if not as_json:
+        # A terminal shows ^C where the cursor was.
+        output.stderr().write("\n")
+    interrupted = Interrupted("interrupted", "what was kept before is sound")
+    output.write_error(output.stderr(), interrupted, as_json=as_json)
+    return interrupted.exit_code
 
 
 def _usage(err: CycloptsError) -> UsageError:

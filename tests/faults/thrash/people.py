@@ -30,8 +30,8 @@ OF_A_CLIENT = ("backup", "browse", "snapshots", "vault")
 DISTURBED = 0.45
 STARVED = 0.08
 SMALL_DISKS = (4096, 65_536, 400_000)
-NOT_BEGUN = "Could not import runpy module"
-"""What the interpreter says when Ctrl-C comes before it has found the program."""
+NOT_BEGUN = ("Could not import runpy module", "Fatal Python error: init_import_site")
+"""How the interpreter begins when Ctrl-C comes before it has found the program."""
 DEADLY = (signal.SIGKILL,) * 6 + (signal.SIGINT, signal.SIGTERM)
 # What a command may end with, beside failing for a good reason, while things come and go.
 BUSY_CODES = {0, 3}
