@@ -141,6 +141,21 @@ def test_it_announces_waits_and_deletes(kept: Kept) -> None:
     kept.assert_all_restore()
 
 
+def test_a_wait_that_was_made_shorter_meanwhile_is_no_wrong_clock(kept: Kept) -> None:
+    settings = kept.world.home / "strongroom.toml"
+    text = settings.read_text(encoding="utf-8")
+    hours = "prune_wait_hours = 72"
+    assert hours in text
+    settings.write_text(text.replace(hours, "prune_wait_hours = 240"), encoding="utf-8")
+    planned = kept.prune(oldest=2)
+    settings.write_text(text.replace(hours, "prune_wait_hours = 24"), encoding="utf-8")
+    kept.clock.step(hours=25)
+    # What was announced keeps the wait that was announced with it.
+    assert kept.prune(oldest=1).deleted_objects == 0
+    kept.clock.step(hours=216)
+    assert kept.prune(oldest=1).deleted_objects >= 3 * planned.goes_objects
+
+
 def test_a_dry_run_changes_nothing_anywhere(kept: Kept) -> None:
     before = {name: objects(kept.world, name) for name in kept.world.locations}
     ids = kept.snapshots()

@@ -44,12 +44,6 @@ def test_what_was_signed_is_read_back() -> None:
         assert Tomb.parse(data, PLACE, KEYS.writer_public, f"a/vaults/b/{tomb.key}") == tomb
 
 
-def test_index_objects_that_stay_are_told() -> None:
-    standing = FIRST.standing()
-    assert set(standing) == {(EARLIER, 3), (KEYS.writer_id, 2)}
-    assert standing[EARLIER, 3].index == "b1" * 32
-
-
 @pytest.mark.parametrize(
     "place",
     [

@@ -155,7 +155,11 @@ def _open(run: _Run) -> None:
 def _check_clock(run: _Run) -> None:
     """Raise ClockInDoubt when something that has happened lies in the future."""
     happened = [one.received_at or one.created_at for one in run.history.snapshots()]
-    happened += [row.not_before - run.deployment.tools.wait for row in run.history.tombs()]
+    # Not the end of its wait less today's wait, which may have been set anew since.
+    happened += [
+        read_own(run.deployment, run.client, run.keys, row).created_at
+        for row in run.history.tombs()[-1:]
+    ]
     latest = max(happened, default=run.now)
     if latest > run.now + CLOCK_SLACK:
         raise ClockInDoubt(

@@ -89,15 +89,6 @@ class Tomb:
         """Return where it lies, relative to the vault."""
         return tomb_key(self.writer, self.generation)
 
-    def standing(self) -> dict[tuple[str, int], BuriedSnapshot]:
-        """Return those of its snapshots whose index object stays, by writer and sequence."""
-        gone = set(self.objects)
-        return {
-            (one.writer, one.sequence): one
-            for one in self.snapshots
-            if f"index/{one.index}" not in gone
-        }
-
     def sign(self, place: VaultPlace, writer_seed: bytes) -> Envelope:
         """Return the signed object; what it says is read back before it leaves."""
         plain = msgspec.json.encode(
