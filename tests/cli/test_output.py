@@ -2,6 +2,9 @@
 
 import io
 import json
+import shlex
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -175,3 +178,9 @@ def test_an_id_of_nothing_but_digits_is_set_left_like_any_other() -> None:
         "123456789012  3.5 MiB",
         "111111111111      7 B",
     ]
+
+
+def test_a_closed_stderr_makes_no_failure_of_a_command_that_succeeded() -> None:
+    command = f"{shlex.quote(sys.executable)} -m strongroom --version 2>&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip() != "") == (0, True)
