@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from strongroom import app as composition
 from strongroom.app import App, plug
+from strongroom.app import plugs as board
 from strongroom.errors import Refused, StrongroomError
 from strongroom.ids import InstallId
 from tests.house.tree import ROOT, python_files
@@ -20,7 +20,7 @@ INSTALL = InstallId("00" * 16)
 
 
 def test_every_plug_fits() -> None:
-    source = Path(composition.__file__).read_text(encoding="utf-8")
+    source = Path(board.__file__).read_text(encoding="utf-8")
     names = re.findall(r'^    "([\w.]+)": \(?\s*"strongroom\.adapters', source, re.MULTILINE)
     assert len(names) > 10
     assert all(callable(plug(name)) for name in names)
@@ -33,7 +33,7 @@ def test_only_the_table_imports_adapters() -> None:
         if "adapters" not in path.parts
         and re.search(r"^from strongroom\.adapters|import_module", path.read_text("utf-8"), re.M)
     ]
-    assert importing == ["src/strongroom/app.py"]
+    assert importing == ["src/strongroom/app/plugs.py"]
 
 
 def test_home_is_for_its_owner_only(tmp_path: Path) -> None:

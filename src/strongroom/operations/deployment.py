@@ -83,7 +83,7 @@ Place = Path | DatabasePlace | CommandPlace
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What touches the outside world, ready to use; made by `app.py`."""
+    """What touches the outside world, ready to use; made by `app/`."""
 
     clock: Clock
     pause: Callable[[float], None]

@@ -60,16 +60,16 @@ class StruckApp(App):
 
     wrap: Callable[[Location], Location] = field(default=lambda location: location)
 
-    def _tools(self, settings: Settings) -> Tools:
-        tools = super()._tools(settings)
+    def tools(self, settings: Settings) -> Tools:
+        tools = super().tools(settings)
 
         def location(url: str, name: str, create: bool) -> Location:
             return self.wrap(tools.location(url, name, create))
 
-        return replace(tools, location=location)
+        return replace(tools, location=location, location_as=self.location)
 
-    def _bare(self, url: str, credential: Credential | None) -> Location:
-        return self.wrap(super()._bare(url, credential))
+    def location(self, url: str, credential: Credential | None) -> Location:
+        return self.wrap(super().location(url, credential))
 
 
 @dataclass(slots=True)

@@ -1,0 +1,53 @@
+"""The plug board: every adapter by name, loaded when it is first used.
+
+The only lazy import in the house: a backup of a directory never loads an object store's client.
+"""
+
+import importlib
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+_PLUGS: Final[Mapping[str, str]] = {
+    "database": "strongroom.adapters.database.sqlite:open_sqlite",
+    "key_file": "strongroom.adapters.secrets.key_file:KeyFile",
+    "sealed_files": "strongroom.adapters.secrets.key_file:SealedFiles",
+    "lock": "strongroom.adapters.machine.lock:vault_lock",
+    "companion": "strongroom.adapters.machine.companion:start_companion",
+    "directory": "strongroom.adapters.locations.directory:open_directory",
+    "file_system": "strongroom.adapters.locations.directory:file_system_of",
+    "object_store": "strongroom.adapters.locations.object_store:open_object_store",
+    "parity_code": "strongroom.adapters.parity.raid6:Raid6",
+    "absent": "strongroom.adapters.locations.absent:AbsentLocation",
+    "sniff": "strongroom.adapters.sources.sniff:sniff",
+    "glance": "strongroom.adapters.sources.sniff:glance",
+    "sweep": "strongroom.adapters.sources.postgres_spool:sweep_spool_folders",
+    "sweep_partial": "strongroom.adapters.sources.partial:sweep_partial",
+    "spool_plan": "strongroom.adapters.sources.sqlite:SpoolPlan",
+    "tool_folders": "strongroom.adapters.sources.postgres_tools:known_folders",
+    "postgres_place": "strongroom.adapters.sources.postgres_connection:PostgresPlace",
+    "wants_password": "strongroom.adapters.sources.postgres_connection:wants_password",
+    "dump_plan": "strongroom.adapters.sources.postgres:DumpPlan",
+    "find_program": "strongroom.adapters.sources.command_run:find_program",
+    "source.sqlite": "strongroom.adapters.sources.sqlite:SqliteSource",
+    "source.tree": "strongroom.adapters.sources.tree:TreeSource",
+    "source.file": "strongroom.adapters.sources.tree:FileSource",
+    "source.postgresql": "strongroom.adapters.sources.postgres:PostgresSource",
+    "source.command": "strongroom.adapters.sources.command:CommandSource",
+    "target.sqlite": "strongroom.adapters.sources.sqlite_target:SqliteTarget",
+    "target.tree": "strongroom.adapters.sources.tree_target:TreeTarget",
+    "target.file": "strongroom.adapters.sources.file_target:FileTarget",
+    "target.command": "strongroom.adapters.sources.file_target:FileTarget",
+    "target.command_stdin": "strongroom.adapters.sources.command_target:CommandTarget",
+    "target.postgresql": "strongroom.adapters.sources.postgres_folder:PostgresFolderTarget",
+    "target.postgresql_database": (
+        "strongroom.adapters.sources.postgres_target:PostgresDatabaseTarget"
+    ),
+}
+
+
+@cache
+def plug(name: str) -> Any:
+    """Return what the table names, loaded on first use."""
+    module, _, attribute = _PLUGS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,241 @@
+"""The composition root: from a home to a deployment with everything plugged in."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from strongroom import settings as settings_file
+from strongroom.app.plugs import plug
+from strongroom.app.tools import make_tools, open_location
+from strongroom.clients import Registry
+from strongroom.clock import Clock, SystemClock
+from strongroom.crypto.envelope import decode_envelope
+from strongroom.database import Database
+from strongroom.errors import Refused, StrongroomError
+from strongroom.ids import InstallId, Token, new_id
+from strongroom.locations import Copies, Location, LocationUnavailable
+from strongroom.operations.credentials import (
+    Credential,
+    check_credential,
+    seal_credential,
+    secret_name,
+)
+from strongroom.operations.deployment import Deployment, Tools
+from strongroom.operations.recover import (
+    RecoveryPlan,
+    begin_recovered,
+    find_install,
+    rebuild_custodians,
+)
+from strongroom.operations.recover_clients import Recovery, recover_clients
+from strongroom.quorum import Custodian, LocalCustodian, Roster
+from strongroom.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Ready tools for the faces; time and chance can be replaced by tests."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    token: Token = secrets.token_bytes
+
+    def tools(self, settings: Settings) -> Tools:
+        """Return what operations may use of the world, for the home of these settings."""
+        return make_tools(settings, self.clock, self.token)
+
+    def location(self, url: str, credential: Credential | None) -> Location:
+        """Open a location with this credential, or with none."""
+        return open_location(url, credential, self.token)
+
+    def default_home(self) -> Path:
+        """Return the home that is used when none is named."""
+        return settings_file.default_home()
+
+    def new_install(self) -> InstallId:
+        """Return the id of an install to be made."""
+        return InstallId(new_id(self.token))
+
+    def make_home(
+        self, home: Path, install: InstallId, key_file: Path | None = None
+    ) -> tuple[Tools, Registry]:
+        """Make an empty home and its key file, and return the tools to fill it with.
+
+        Refuses a folder that holds anything; leaves nothing where it fails.
+        """
+        self.check_new_home(home)
+        path = key_file or _free_name(settings_file.default_key_file(install))
+        try:
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            home.chmod(0o700)
+            for part in ("clients", "secrets", "custodians", "run"):
+                (home / part).mkdir(mode=0o700)
+        except OSError as err:
+            raise StrongroomError(
+                f"{home} cannot be made",
+                (err.strerror or type(err).__name__).lower(),
+                hint="Name another with --home.",
+            ) from err
+        try:
+            plug("key_file").create(path, self.token)
+        except BaseException:
+            # The key file that is in the way, if it is that, is another home's: it stays.
+            shutil.rmtree(home, ignore_errors=True)
+            raise
+        try:
+            settings_file.write_settings(home, path)
+            tools = self.tools(settings_file.read_settings(home))
+            return tools, Registry(plug("database")(home / "server.db"))
+        except BaseException:
+            self.remove_home(home, path)
+            raise
+
+    def check_new_home(self, home: Path) -> None:
+        """Raise Refused where a home cannot be made because something is there."""
+        if os.path.lexists(home) and (not home.is_dir() or any(home.iterdir())):
+            raise Refused(
+                f"{home} is not empty",
+                "a home is made in a new or empty folder",
+                hint="Name another with --home, or use the home that is there.",
+            )
+
+    def remove_home(self, home: Path, key_file: Path) -> None:
+        """Remove a home that was just made and could not be finished."""
+        shutil.rmtree(home, ignore_errors=True)
+        key_file.unlink(missing_ok=True)
+
+    @contextmanager
+    def open(self, home: Path) -> Iterator[Deployment]:
+        """Open a home with everything it needs; what is absent is in its place and says why."""
+        settings = settings_file.read_settings(home)
+        database = plug("database")(home / "server.db")
+        try:
+            with self.deployment(self.tools(settings), Registry(database)) as deployment:
+                yield deployment
+        finally:
+            database.close()
+
+    @contextmanager
+    def deployment(self, tools: Tools, registry: Registry) -> Iterator[Deployment]:
+        """Open what a registry names: custodians, locations, roster."""
+        install = registry.install()
+        roster = Roster.parse(decode_envelope(install.roster, "the roster"), install.operator_key)
+        custodians: dict[int, Custodian] = {}
+        absent_custodians: dict[int, StrongroomError] = {}
+        opened: list[Database] = []
+        for member in roster.members:
+            try:
+                custodian_database, kek = tools.custodian_home(member.index, False)
+                opened.append(custodian_database)
+                custodian = LocalCustodian.open(custodian_database, kek, self.clock, self.token)
+                custodians[member.index] = custodian
+            except StrongroomError as err:
+                absent_custodians[member.index] = err
+        locations, absent_locations = self._locations(tools, registry)
+        try:
+            with Copies(locations) as copies:
+                yield Deployment(
+                    tools=tools,
+                    registry=registry,
+                    install=install.id,
+                    operator=install.operator,
+                    roster=roster,
+                    custodians=custodians,
+                    absent_custodians=absent_custodians,
+                    copies=copies,
+                    absent_locations=absent_locations,
+                )
+        finally:
+            for custodian_database in opened:
+                custodian_database.close()
+
+    def recover(self, home: Path, plan: RecoveryPlan) -> Recovery:
+        """Rebuild a lost home from locations and kits; writes nothing to any location.
+
+        The home is removed again when this fails, so that the next try begins anew.
+        """
+        self.check_new_home(home)
+        check_credential(plan.credential, plan.locations.values())
+        with Copies(self._bare_locations(plan)) as copies:
+            listing = copies.list("")
+            install = find_install(copies, listing, plan)
+            tools, registry = self.make_home(home, install, plan.key_file)
+            try:
+                for name, url in plan.locations.items():
+                    if plan.credential is not None:
+                        seal_credential(tools.secrets, secret_name(name), url, plan.credential)
+                found = rebuild_custodians(tools, copies, listing, plan.kits, install)
+                begin_recovered(tools, registry, copies, found, plan.operator)
+                with self.deployment(tools, registry) as deployment:
+                    recovery = recover_clients(deployment, found)
+                    failures = {**deployment.copies.failures, **copies.failures}
+            except BaseException:
+                self.remove_home(home, tools.key_file)
+                raise
+            finally:
+                registry.close()
+            recovery.problems += [f"location {name}: {err}" for name, err in failures.items()]
+            recovery.damages += [(name, str(err)) for name, _, err in copies.damages]
+        return recovery
+
+    def sniff(self, path: bytes) -> Literal["sqlite", "tree", "file"]:
+        """Say what kind of source lies at a path."""
+        kind: Literal["sqlite", "tree", "file"] = plug("sniff")(path)
+        return kind
+
+    def check_database_url(self, url: str) -> None:
+        """Raise UsageError or Refused for a URL of a database that could not be connected to."""
+        plug("postgres_place").parse(url)
+
+    def check_command(self, arguments: Sequence[str]) -> None:
+        """Raise ProgramMissing for a command whose program is not on this machine."""
+        plug("find_program")(arguments[0])
+
+    def wants_password(self, url: str, password: str | None = None) -> bool:
+        """Ask a database's server whether it wants a password, or another than this.
+
+        Raises what else keeps us from it.
+        """
+        wanted: bool = plug("wants_password")(url, password)
+        return wanted
+
+    def _bare_locations(self, plan: RecoveryPlan) -> dict[str, Location]:
+        """Open what can be opened; raises LocationUnavailable when nothing can."""
+        opened: dict[str, Location] = {}
+        absent: list[LocationUnavailable] = []
+        for name, url in plan.locations.items():
+            try:
+                opened[name] = self.location(url, plan.credential)
+            except LocationUnavailable as err:
+                opened[name] = plug("absent")(url, err)
+                absent.append(err)
+        if len(absent) == len(opened) and absent:
+            raise absent[0]
+        return opened
+
+    def _locations(
+        self, tools: Tools, registry: Registry
+    ) -> tuple[dict[str, Location], dict[str, StrongroomError]]:
+        locations: dict[str, Location] = {}
+        absent: dict[str, StrongroomError] = {}
+        for place in registry.locations():
+            try:
+                locations[place.name] = tools.location(place.url, place.name, False)
+            except LocationUnavailable as err:
+                absent[place.name] = err
+                locations[place.name] = plug("absent")(place.url, err)
+        return locations, absent
+
+
+def _free_name(key_file: Path) -> Path:
+    """Return a path where no file is: a rebuilt home never takes the key file of the old one."""
+    number = 1
+    found = key_file
+    while os.path.lexists(found):
+        number += 1
+        found = key_file.with_name(f"{key_file.stem}-{number}{key_file.suffix}")
+    return found

@@ -1,0 +1,139 @@
+"""Every tool of one home, made from its settings and the plug board."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from strongroom.app.plugs import plug
+from strongroom.app.sources import Sources
+from strongroom.clients import ClientSource, History, parse_source_url
+from strongroom.clock import Clock, pause
+from strongroom.database import Database
+from strongroom.errors import Refused
+from strongroom.ids import ClientId, Token, VaultId
+from strongroom.locations import Location, parse_location_url
+from strongroom.operations.credentials import (
+    Credential,
+    needs_credential,
+    secret_name,
+    unseal_credential,
+)
+from strongroom.operations.deployment import Tools
+from strongroom.settings import Settings
+
+
+def make_tools(settings: Settings, clock: Clock, token: Token) -> Tools:
+    """Return what operations may use of the world, for the home of these settings."""
+    home = settings.home
+    key_file = plug("key_file").open(settings.key_file)
+    sealed = plug("sealed_files")(home / "secrets", key_file.derive("secrets"), token)
+    sources = Sources(settings, sealed, clock, token)
+
+    def location(url: str, name: str, create: bool) -> Location:
+        if parse_location_url(url).scheme == "file":
+            found: Location = plug("directory")(url, token, create=create)
+            return found
+        store: Location = plug("object_store")(url, unseal_credential(sealed, secret_name(name)))
+        return store
+
+    def custodian_home(index: int, create: bool) -> tuple[Database, bytes]:
+        folder = home / "custodians" / f"custodian-{index}"
+        if create:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        elif not (folder / "custodian.db").exists():
+            raise Refused(
+                "it has no home on this machine",
+                f"{folder.parent.name}/{folder.name} is not in {home}",
+                hint="Put it back, or recover again with all kits into a new home.",
+            )
+        database: Database = plug("database")(folder / "custodian.db")
+        return database, key_file.derive(f"custodian-{index}")
+
+    return Tools(
+        clock=clock,
+        pause=pause,
+        token=token,
+        threads=settings.threads,
+        keep=settings.keep,
+        wait=timedelta(hours=settings.prune_wait_hours),
+        key_file=settings.key_file,
+        secrets=sealed,
+        history=_histories(home),
+        index=_indexes(home),
+        lock=lambda vault: _lock(home, vault, clock),
+        source=sources.source,
+        glance=_glance,
+        target=sources.target,
+        sweep=lambda: plug("sweep")(settings.spool),
+        sweep_partial=_sweep_partial,
+        location=location,
+        location_as=lambda url, credential: open_location(url, credential, token),
+        companion=lambda: plug("companion")("strongroom.cli.companion", home),
+        file_system=plug("file_system"),
+        parity_code=lambda: _made("parity_code"),
+        custodian_home=custodian_home,
+    )
+
+
+def open_location(url: str, credential: Credential | None, token: Token) -> Location:
+    """Open a location with this credential, or with none."""
+    if not needs_credential(url):
+        directory: Location = plug("directory")(url, token)
+        return directory
+    store: Location = plug("object_store")(url, credential)
+    return store
+
+
+def _made(name: str) -> Any:
+    return plug(name)()
+
+
+def _glance(source: ClientSource) -> int | None:
+    if source.kind != "sqlite":
+        return None
+    found: int | None = plug("glance")(parse_source_url(source.url).path)
+    return found
+
+
+@contextmanager
+def _lock(home: Path, vault: VaultId, clock: Clock) -> Iterator[None]:
+    with plug("lock")(home / "run" / f"{vault}.lock", clock):
+        yield
+
+
+def _sweep_partial(place: Path) -> Sequence[Path]:
+    aside: Sequence[Path] = plug("sweep_partial")(place)
+    return aside
+
+
+def _client_folder(home: Path, client: ClientId) -> Path:
+    folder = home / "clients" / client
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _histories(home: Path) -> Callable[[ClientId], AbstractContextManager[History]]:
+    @contextmanager
+    def opened(client: ClientId) -> Iterator[History]:
+        database = plug("database")(_client_folder(home, client) / "client.db")
+        try:
+            yield History(database)
+        finally:
+            database.close()
+
+    return opened
+
+
+def _indexes(home: Path) -> Callable[[ClientId], AbstractContextManager[Database]]:
+    @contextmanager
+    def opened(client: ClientId) -> Iterator[Database]:
+        # The index can be rebuilt from the locations, so its last commits may be lost.
+        database = plug("database")(_client_folder(home, client) / "index.db", durable=False)
+        try:
+            yield database
+        finally:
+            database.close()
+
+    return opened
