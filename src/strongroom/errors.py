@@ -51,12 +51,32 @@ class Refused(StrongroomError):
     hint = "The rule is named above; it is not a fault."
 
 
+class Unwitnessed(StrongroomError):
+    """What was shown is sound as far as it can be told, and too few witnesses have cosigned it."""
+
+    exit_code = 10
+    code = "unwitnessed"
+    hint = "Run any command while the custodians answer: each one ends by asking them to cosign."
+
+
 class Stale(StrongroomError):
     """What was shown is older than what is known to exist: a rollback or a lagging copy."""
 
     exit_code = 20
     code = "stale"
     hint = "Use another location; find out who put the older state there."
+
+
+class SplitView(StrongroomError):
+    """One log was shown in two versions that cannot both be true; `notes` are both, as signed."""
+
+    exit_code = 30
+    code = "split_view"
+    hint = "Keep both notes: they are the evidence. Find out who showed which to whom."
+
+    def __init__(self, what: str, why: str = "", notes: tuple[bytes, ...] = ()) -> None:
+        super().__init__(what, why)
+        self.notes = notes
 
 
 class Damaged(StrongroomError):

@@ -23,10 +23,11 @@ What each command says of itself. The page is made from `--help` by
 `tests/cli/test_commands_page.py`, which fails when they differ; `UPDATE_TRANSCRIPTS=1` writes it
 anew.
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 partly done, 4 refused, 20 stale (a rollback), 40 damaged,
-130 interrupted. With `--json` a list is an array of flat objects and an action one object; times
-end in `_at` (UTC, with `Z`), durations in `_seconds`, sizes in `_bytes`; an error is one object on
-stderr, `{"error": {"code", "what", "why", "hint"}}`, with nothing on stdout.
+Exit codes: 0 done, 1 failed, 2 usage, 3 partly done, 4 refused, 10 unwitnessed (the ledger), 20
+stale (a rollback), 30 split view (the ledger), 40 damaged, 130 interrupted. With `--json` a list is
+an array of flat objects and an action one object; times end in `_at` (UTC, with `Z`), durations in
+`_seconds`, sizes in `_bytes`; an error is one object on stderr, `{"error": {"code", "what", "why",
+"hint"}}`, with nothing on stdout.
 """
 
 
