@@ -1,4 +1,7 @@
-"""Ed25519 (RFC 8032) over framed messages; a signature made for one purpose fits no other."""
+"""Ed25519 (RFC 8032) over framed messages; a signature made for one purpose fits no other.
+
+`sign_plain` and `verify_plain` are for the formats of the ledger, which others specified.
+"""
 
 from functools import lru_cache
 from typing import Final
@@ -33,12 +36,28 @@ def sign(seed: bytes, purpose: str, message: bytes) -> bytes:
     return Ed25519PrivateKey.from_private_bytes(seed).sign(frame(purpose.encode(), message))
 
 
+def sign_plain(seed: bytes, message: bytes) -> bytes:
+    """Return 64 bytes over the message alone, where a format of others says what is signed.
+
+    The key must sign nothing else: no purpose keeps its signatures apart.
+    """
+    return Ed25519PrivateKey.from_private_bytes(seed).sign(message)
+
+
+def verify_plain(public: bytes, message: bytes, signature: bytes, culprit: str) -> None:
+    """Raise Damaged naming the culprit unless this key signed this message alone."""
+    _check(public, message, signature, culprit)
+
+
 def verify(public: bytes, purpose: str, message: bytes, signature: bytes, culprit: str) -> None:
     """Raise Damaged naming the culprit unless this key signed this message for this purpose."""
-    framed = frame(purpose.encode(), message)
-    check = _verify if len(framed) <= _REMEMBERED_BYTES_MAX else _verify.__wrapped__
+    _check(public, frame(purpose.encode(), message), signature, culprit)
+
+
+def _check(public: bytes, signed: bytes, signature: bytes, culprit: str) -> None:
+    check = _verify if len(signed) <= _REMEMBERED_BYTES_MAX else _verify.__wrapped__
     try:
-        check(public, framed, signature)
+        check(public, signed, signature)
     except (InvalidSignature, ValueError) as err:
         raise Damaged(
             f"{culprit} carries a wrong signature",
@@ -47,6 +66,6 @@ def verify(public: bytes, purpose: str, message: bytes, signature: bytes, culpri
 
 
 @lru_cache(_REMEMBERED_MAX)
-def _verify(public: bytes, framed: bytes, signature: bytes) -> None:
+def _verify(public: bytes, signed: bytes, signature: bytes) -> None:
     """Verify once what a backup reads at every step; only what verified is remembered."""
-    Ed25519PublicKey.from_public_bytes(public).verify(signature, framed)
+    Ed25519PublicKey.from_public_bytes(public).verify(signature, signed)

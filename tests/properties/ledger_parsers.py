@@ -1,0 +1,50 @@
+"""Every parser of the ledger, with bytes that it takes; `parsers` holds them in its table."""
+
+from collections.abc import Callable
+
+from strongroom.ledger import Checkpoint, Policy, Proof
+from strongroom.ledger.cosignature import cosign, verify, witness_key
+from strongroom.ledger.note import VerifierKey, open_note, sign, split_note
+from strongroom.ledger.tiles import encode_bundle, entries_path, parse_bundle, parse_path
+from strongroom.ledger.tree import leaf_hash
+
+SEED = b"\x09" * 32
+ORIGIN = f"{'25' * 16}.ledger.invalid/{'9f' * 16}"
+WITNESS = witness_key("witness.example/w", b"\x0a" * 32)
+LOG = VerifierKey(ORIGIN, 1, witness_key(ORIGIN, SEED).public)
+TEXT = Checkpoint(ORIGIN, 2, leaf_hash(b"x"), ("further",)).encode()
+LINE = cosign(TEXT, 1_767_323_045, WITNESS.name, b"\x0a" * 32)
+NOTE = sign(TEXT, ORIGIN, SEED) + LINE
+POLICY = Policy.of([LOG], {"anna": WITNESS}, 1)
+
+
+def ledger_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
+    """Return valid bytes and what reads them, by `module:name`."""
+    return {
+        "ledger.tiles:parse_path": (
+            entries_path(1234067, 5).encode(),
+            lambda data: parse_path(_text(data)),
+        ),
+        "ledger.tiles:parse_bundle": (
+            encode_bundle([b"one", b"", b"three" * 60]),
+            lambda data: parse_bundle(data, 3),
+        ),
+        "ledger.note:VerifierKey.parse": (
+            str(WITNESS).encode(),
+            lambda data: VerifierKey.parse(_text(data)),
+        ),
+        "ledger.note:split_note": (NOTE, split_note),
+        "ledger.note:open_note": (NOTE, lambda data: open_note(data, [LOG, WITNESS])),
+        "ledger.cosignature:verify": (LINE, lambda data: verify(TEXT, data, WITNESS)),
+        "ledger.checkpoint:Checkpoint.parse": (TEXT, Checkpoint.parse),
+        "ledger.policy:Policy.parse": (POLICY.encode() + b"# \xff\n", Policy.parse),
+        "ledger.policy:Policy.check": (NOTE, POLICY.check),
+        "ledger.proof:Proof.parse": (
+            Proof(1, (leaf_hash(b"y"),), NOTE, b"extra").encode(),
+            Proof.parse,
+        ),
+    }
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
