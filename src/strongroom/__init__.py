@@ -3,3 +3,5 @@
 The tree is the architecture: one room per word of the glossary, imports go down only.
 Start at `app/` (what is plugged in) or `operations/` (the sentences the system can say).
 """
+
+__version__ = "0.1.0"

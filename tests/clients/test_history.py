@@ -11,11 +11,11 @@ from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.clients import ClientSource, History, Snapshot
 from strongroom.clients.history import SnapshotState
 from strongroom.errors import UsageError
-from strongroom.facts import Fact
 from strongroom.ids import SourceId, WriterId
+from tests.support.telling import told
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-FACT = Fact("test.done", "subject", "tester", NOON, {})
+FACT = told()
 
 
 @pytest.fixture(name="history")
@@ -49,7 +49,7 @@ def test_sources_are_listed_by_name(history: History) -> None:
     history.add_source(second, FACT)
     history.add_source(first, FACT)
     assert history.sources() == [first, second]
-    assert [fact.kind for fact in history.facts()] == ["test.done", "test.done"]
+    assert [fact.op for fact in history.facts()] == ["source.removed", "source.removed"]
 
 
 @pytest.mark.parametrize("other", [("a", "file:///x"), ("x", "file:///a")])
@@ -79,7 +79,7 @@ def test_writers_are_listed_oldest_first_with_where_they_end(history: History) -
 
 def test_snapshot_goes_from_writing_to_pending_to_good(history: History) -> None:
     begun = snapshot("ab", 0, "writing")
-    history.begin_snapshot(begun, b"record", replace(FACT, kind="test.begun"))
+    history.begin_snapshot(begun, b"record", told("source.password_set"))
     assert history.snapshots() == [begun]
     assert history.record_of(begun) == b"record"
     history.advance(begun, {})
@@ -94,12 +94,12 @@ def test_snapshot_goes_from_writing_to_pending_to_good(history: History) -> None
     (found,) = history.snapshots()
     assert (found.state, found.received_at, found.receipts) == ("good", NOON, 2)
     assert history.custodians_of() == {begun.hash: [1, 3]}
-    assert len(history.facts("test.done")) == 1, "what happens once is told once"
+    assert len(history.facts("source.removed")) == 1, "what happens once is told once"
 
 
 def test_placing_again_does_not_undo_good(history: History) -> None:
     begun = snapshot("ab", 0, "writing")
-    history.begin_snapshot(begun, b"record", replace(FACT, kind="test.begun"))
+    history.begin_snapshot(begun, b"record", told("source.password_set"))
     history.advance(begun, {}, (NOON, FACT))
     history.advance(begun, {})
     assert history.snapshots()[0].state == "good"

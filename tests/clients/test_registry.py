@@ -10,11 +10,11 @@ import pytest
 from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.clients import Client, Keep, Registry
 from strongroom.errors import UsageError
-from strongroom.facts import Fact
 from strongroom.ids import ClientId, InstallId, VaultId
+from tests.support.telling import told
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-FACT = Fact("test.done", "subject", "tester", NOON, {"count": 1})
+FACT = told()
 INSTALL = Registry.Install(InstallId("0" * 32), "ann", b"k" * 32, b"roster", NOON)
 SHED = Registry.Place(
     "shed", "file:///shed", Registry.Site("Shed", "ours", "LU", "disk 1"), False, NOON
@@ -65,8 +65,8 @@ def test_nobody_is_known_yet(registry: Registry) -> None:
 
 def test_keep_policy_is_changed_with_its_fact(registry: Registry) -> None:
     registry.add_client(ACME, FACT)
-    registry.set_keep(ACME, Keep(1, 2, 3, 4), replace(FACT, kind="client.keep_set"))
+    registry.set_keep(ACME, Keep(1, 2, 3, 4), told("source.password_set"))
     assert registry.client("acme").keep == Keep(1, 2, 3, 4)
-    assert [fact.kind for fact in registry.facts("client.keep_set")] == ["client.keep_set"]
+    assert [fact.op for fact in registry.facts("source.password_set")] == ["source.password_set"]
     registry.record(FACT)
     assert len(registry.facts()) == 3

@@ -109,7 +109,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     world = World(made.root, made.kits, App(clock=clock))
     with world.open() as deployment:
         client = deployment.registry.client(NORMAL)
-        fact = deployment.fact("client.changed", client.id)
+        fact = deployment.fact("client.keep_set", client.id, before="1d", after="1d")
         deployment.registry.set_keep(client, Keep.parse("1d0w0m3f"), fact)
     states = {}
     for day in range(DAYS):
@@ -209,7 +209,7 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, list[str],
     past = World(made.root, made.kits, App(clock=clock))
     with past.open() as deployment:
         client = deployment.registry.client(NORMAL)
-        fact = deployment.fact("client.changed", client.id)
+        fact = deployment.fact("client.keep_set", client.id, before="1d", after="1d")
         deployment.registry.set_keep(client, Keep.parse("1d0w0m3f"), fact)
     ids = []
     for day in range(DAYS):

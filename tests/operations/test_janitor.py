@@ -106,7 +106,7 @@ def test_what_was_sealed_can_be_forgotten(deployment: Deployment) -> None:
     done = set_credentials(deployment, "cloud", Credentials(), forget_janitor=True)
     assert (done.worker, done.janitor, done.same) == (True, False, False)
     (_, fact) = deployment.registry.facts("location.credentials_set")
-    assert (fact.subject, fact.body["janitor_forgotten"]) == ("cloud", True)
+    assert (fact.subject, fact.body["janitor_forgotten"]) == (deployment.install, True)
 
 
 @pytest.mark.parametrize("name", ["folder", "nowhere"])

@@ -35,6 +35,7 @@ from tests.journeys.world import (
     template_of,
 )
 from tests.support.stepping_clock import SteppingClock
+from tests.support.telling import told
 
 DAYS = 12
 KEEP = "2d1w1m2f"
@@ -78,7 +79,7 @@ class Kept:
     def set_keep(self, keep: str) -> None:
         with self.world.open() as deployment:
             client = deployment.registry.client(NORMAL)
-            fact = deployment.fact("client.changed", client.id)
+            fact = deployment.fact("client.keep_set", client.id, before="1d", after="1d")
             deployment.registry.set_keep(client, Keep.parse(keep), fact)
 
 
@@ -174,7 +175,7 @@ def test_more_than_half_within_one_wait_is_refused(kept: Kept) -> None:
         small.write_text("all that is left", encoding="utf-8")
         with deployment.tools.history(client.id) as history:
             for source in history.sources():
-                history.remove_source(source, deployment.fact("source.removed", client.id))
+                history.remove_source(source, told())
         add_source(deployment, client, "small", "file", f"file://{small}")
     assert kept.world.back_up().state == "good"
     error = refused(kept.prune)
@@ -332,7 +333,7 @@ def test_what_a_snapshot_needs_again_is_rescued(kept: Kept) -> None:
             envelope = wrong.sign(place, keys.writer_seed)
             digest = envelope.statement.hash.hex()
             forged = replace(row, hash=digest, generation=2, record=envelope.encode())
-            history.begin_tomb(forged, [], deployment.fact("prune.planned", "x"))
+            history.begin_tomb(forged, [], told())
     kept.clock.step(hours=73)
     done = kept.prune(oldest=1)
     assert done.rescued == 1

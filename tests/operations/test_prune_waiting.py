@@ -102,7 +102,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Waiting:
     world = World(made.root, made.kits, App(clock=clock))
     with world.open() as deployment:
         client = deployment.registry.client(NORMAL)
-        fact = deployment.fact("client.changed", client.id)
+        fact = deployment.fact("client.keep_set", client.id, before="1d", after="1d")
         deployment.registry.set_keep(client, Keep(daily=2, weekly=0, monthly=0, floor=2), fact)
     # More stays than goes, as in any vault that prune would touch.
     (world.tree / "staying").write_bytes(os.urandom(200_000))

@@ -26,7 +26,7 @@ def test_a_receipt_covers_every_fresh_share(high: World) -> None:
     assert high.roster.received_at(times) == sorted(times)[1]
     assert high.roster.received_at(times[:2]) == min(times[:2])
     with high.databases[0].reading() as transaction:
-        kinds = [fact.kind for fact in read_facts(transaction)]
+        kinds = [fact.op for fact in read_facts(transaction)]
     assert kinds == ["roster.adopted", "client.enrolled", "snapshot.receipted"]
 
 

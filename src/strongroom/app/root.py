@@ -148,6 +148,7 @@ class App:
                     absent_custodians=absent_custodians,
                     copies=copies,
                     absent_locations=absent_locations,
+                    session=tools.session(install.id),
                 )
         finally:
             for custodian_database in opened:

@@ -12,7 +12,7 @@ from strongroom.clients import ClientSource, History, parse_source_url
 from strongroom.clock import Clock, pause
 from strongroom.database import Database
 from strongroom.errors import Refused
-from strongroom.ids import ClientId, Token, VaultId
+from strongroom.ids import ClientId, Token, VaultId, new_id
 from strongroom.locations import Location, parse_location_url
 from strongroom.operations.credentials import (
     Credential,
@@ -55,6 +55,7 @@ def make_tools(settings: Settings, clock: Clock, token: Token) -> Tools:
         clock=clock,
         pause=pause,
         token=token,
+        run=new_id(token),
         threads=settings.threads,
         keep=settings.keep,
         wait=timedelta(hours=settings.prune_wait_hours),

@@ -88,7 +88,13 @@ def add_source(
     tools = deployment.tools
     check_password(password, [kind])
     source = ClientSource(SourceId(new_id(tools.token)), name, url, kind, tools.clock.now())
-    fact = deployment.fact("source.added", client.id, source=source.id, source_kind=kind)
+    fact = deployment.fact(
+        "source.added",
+        client.id,
+        private={"name": name, "url": url},
+        source=source.id,
+        source_kind=kind,
+    )
     # The password first, so that no source is there without the one it was given.
     seal_password(tools.secrets, source, password)
     try:
@@ -115,7 +121,13 @@ def remove_source(deployment: Deployment, client: Client, name: str) -> ClientSo
     source = check_source(deployment, client, name)
     with deployment.tools.history(client.id) as history:
         history.remove_source(
-            source, deployment.fact("source.removed", client.id, source=source.id)
+            source,
+            deployment.fact(
+                "source.removed",
+                client.id,
+                private={"name": source.name, "url": source.url},
+                source=source.id,
+            ),
         )
     seal_password(deployment.tools.secrets, source, None)
     return source

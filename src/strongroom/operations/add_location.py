@@ -85,7 +85,12 @@ def add_location(
     filled = fill(deployment, location, name, (deployment.install,))
     deployment.registry.add_location(
         Registry.Place(name, url, site, credentials.worker is not None, tools.clock.now()),
-        deployment.fact("location.added", name, url=url, copied=filled.copied),
+        deployment.fact(
+            "location.added",
+            deployment.install,
+            private={"name": name, "url": url},
+            copied=filled.copied,
+        ),
     )
     # A backup may have placed objects between the copying and the row: look once more.
     again = fill(deployment, location, name, (deployment.install,))
@@ -103,7 +108,12 @@ def _make_again(deployment: Deployment, place: Registry.Place) -> AddedLocation:
     location = deployment.tools.location(place.url, place.name, True)
     filled = fill(deployment, location, place.name, (deployment.install,))
     deployment.registry.record(
-        deployment.fact("location.made_again", place.name, url=place.url, copied=filled.copied)
+        deployment.fact(
+            "location.made_again",
+            deployment.install,
+            private={"name": place.name, "url": place.url},
+            copied=filled.copied,
+        )
     )
     return AddedLocation(
         place.name,
@@ -131,7 +141,12 @@ def remove_location(deployment: Deployment, name: str) -> str:
             hint="Add another first: `strongroom location add URL`.",
         )
     deployment.registry.remove_location(
-        name, deployment.fact("location.removed", name, url=places[name].url)
+        name,
+        deployment.fact(
+            "location.removed",
+            deployment.install,
+            private={"name": name, "url": places[name].url},
+        ),
     )
     for sealed in (secret_name(name), janitor_name(name)):
         forget_credential(deployment.tools.secrets, sealed)
@@ -157,7 +172,8 @@ def set_credentials(
     janitor = unseal_credential(tools.secrets, janitor_name(name))
     fact = deployment.fact(
         "location.credentials_set",
-        name,
+        deployment.install,
+        private={"name": name},
         worker=credentials.worker is not None,
         janitor=credentials.janitor is not None,
         janitor_forgotten=forget_janitor,
@@ -171,7 +187,12 @@ def set_site(deployment: Deployment, name: str, changes: Mapping[str, str]) -> R
     """Change what is said of where a location is; what is not named stays."""
     place = _place(deployment, name)
     site = replace(place.site, **changes)
-    fact = deployment.fact("location.site_set", name, changed=sorted(changes))
+    fact = deployment.fact(
+        "location.site_set",
+        deployment.install,
+        private={"name": name},
+        changed=sorted(changes),
+    )
     deployment.registry.set_site(name, site, fact)
     return site
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from strongroom.clients import Client, ClientSource, History, Snapshot
 from strongroom.crypto.envelope import Envelope, decode_envelope
+from strongroom.crypto.hashing import statement_hash
 from strongroom.errors import Damaged, StrongroomError, UsageError
 from strongroom.ids import SessionId, new_id
 from strongroom.locations import LocationUnavailable
@@ -29,9 +30,12 @@ from strongroom.operations.vault_config import check_config
 from strongroom.quorum import Dealing, SnapshotHeader
 from strongroom.vault import SessionKeys, Vault, WorkerKeys
 
+COMMITMENTS = "strongroom/facts-of-sources"
 NAMES_SHOWN = 20
 """How many names a report tells; a source's facts hold as many."""
 LARGE_BYTES = 8 << 20
+COMMITMENTS_TOLD = 256
+"""A fact tells so many sources' commitments; a hash stands for all where there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,11 +389,14 @@ def _commit(
             "sources_failed": sum(report.state == "failed" for report in run.reports),
         },
     )
+    told = [f"{source} {digest}" for source, digest in sorted(run.commitments.items())]
+    few = len(told) <= COMMITMENTS_TOLD
     fact = run.deployment.fact(
         "backup.written",
         run.client.id,
         snapshot=snapshot.hash,
         sessions=len(header.fresh),
-        facts=[f"{source} {digest}" for source, digest in sorted(run.commitments.items())],
+        facts=told if few else None,
+        facts_hash=None if few else statement_hash(COMMITMENTS, "\n".join(told).encode()).hex(),
     )
     run.history.begin_snapshot(snapshot, record.encode(), fact)

@@ -287,10 +287,10 @@ def _checked(
         objects=outcome.objects,
         problems=len(outcome.problems),
         read_data=request.read_data,
-        overwritten_at=[one.location for one in outcome.rights if one.overwrite is Answer.YES],
-        deleted_at=[one.location for one in outcome.rights if one.delete is Answer.YES],
-        kept_at=[one.location for one in outcome.rights if one.destroy is Answer.NO],
-        every_copy_destroyable=outcome.destroyable,
+        overwritten_at=sum(one.overwrite is Answer.YES for one in outcome.rights),
+        deleted_at=sum(one.delete is Answer.YES for one in outcome.rights),
+        kept_at=sum(one.destroy is Answer.NO for one in outcome.rights),
+        every_copy_destroyable=str(outcome.destroyable),
     )
 
 

@@ -11,7 +11,7 @@ from strongroom.clients import Client, ClientSource, History, Registry
 from strongroom.clock import Clock
 from strongroom.database import Database
 from strongroom.errors import Refused, StrongroomError
-from strongroom.facts import Fact, FactValue
+from strongroom.facts import Fact, FactValue, Session, Who
 from strongroom.ids import ClientId, InstallId, Token, VaultId
 from strongroom.locations import Copies, Location
 from strongroom.operations.credentials import (
@@ -24,8 +24,6 @@ from strongroom.operations.credentials import (
 from strongroom.placement import FullCopies, ParityCode, Placement, Shards
 from strongroom.quorum import Custodian, LocalCustodian, Roster
 from strongroom.vault import Source, Target, Vault, WorkerKeys
-
-ACTOR_OPERATOR = "operator"
 
 Listing = Mapping[str, frozenset[str]]
 """Keys of objects with the names of the locations that list each."""
@@ -89,6 +87,8 @@ class Tools:
     pause: Callable[[float], None]
     """Wait so many seconds."""
     token: Token
+    run: str
+    """The id of this command's run; all its facts have it."""
     threads: int
     keep: str
     wait: timedelta
@@ -122,6 +122,10 @@ class Tools:
     custodian_home: Callable[[int, bool], tuple[Database, bytes]]
     """Open (or, with True, make) an embedded custodian's database, with the key that seals it."""
 
+    def session(self, install: InstallId) -> Session:
+        """Return what makes the facts of this command: by the operator, in this home."""
+        return Session(Who("operator", "human"), self.run, install, self.clock, self.token)
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -136,10 +140,29 @@ class Deployment:
     absent_custodians: Mapping[int, StrongroomError]
     copies: Copies
     absent_locations: Mapping[str, StrongroomError]
+    session: Session
+    touched: set[ClientId] = field(default_factory=set)
+    """The clients of whom this command has made a fact."""
 
-    def fact(self, kind: str, subject: str, **body: FactValue) -> Fact:
-        """Return a fact of now, by the operator."""
-        return Fact(kind, subject, ACTOR_OPERATOR, self.tools.clock.now(), body)
+    def fact(
+        self,
+        op: str,
+        subject: str,
+        *,
+        client: str = "",
+        private: Mapping[str, str] | None = None,
+        **body: FactValue | None,
+    ) -> Fact:
+        """Return a fact of now, by the operator; a field that is None is left out.
+
+        `client` is whose log it goes to where the subject is not the client itself. What is
+        `private` (a URL, a path, a name) is in no fact.
+        """
+        fact = self.session.fact_of(op, subject, body, client=client)
+        fact.schema.check_private(private or {})
+        if fact.client:
+            self.touched.add(ClientId(fact.client))
+        return fact
 
     def embedded(self) -> list[LocalCustodian]:
         """Return the custodians that run in this process."""

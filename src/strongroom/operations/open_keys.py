@@ -92,7 +92,8 @@ def open_keys(
             client.id,
             snapshot=snapshot,
             request=request,
-            failed=list(opening.culprits),
+            absent=list(opening.absent),
+            altered=list(opening.altered),
         )
     )
     return {

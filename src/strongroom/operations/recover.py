@@ -15,12 +15,11 @@ from pathlib import Path
 from strongroom.clients import Registry
 from strongroom.crypto.envelope import decode_envelope
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
-from strongroom.facts import Fact
 from strongroom.ids import InstallId
 from strongroom.locations import Copies, LocationUnavailable, ObjectMissing
 from strongroom.operations.certificates import SMALL_BYTES_MAX
 from strongroom.operations.credentials import Credential
-from strongroom.operations.deployment import ACTOR_OPERATOR, Listing, Tools
+from strongroom.operations.deployment import Listing, Tools
 from strongroom.quorum import Kit, LocalCustodian, Roster
 
 KITS_MAX = 32
@@ -156,21 +155,21 @@ def begin_recovered(
 ) -> None:
     """Write the install and its locations into the new home."""
     now = tools.clock.now()
+    session = tools.session(found.install)
     for name, location in copies.locations.items():
         registry.add_location(
             Registry.Place(
                 name, location.url, Registry.Site(), tools.secrets.has(f"location-{name}"), now
             ),
-            Fact("location.added", name, ACTOR_OPERATOR, now, {"url": location.url}),
+            session.fact("location.added", found.install),
         )
     registry.begin(
         Registry.Install(found.install, operator, found.roster.operator, found.roster_data, now),
-        Fact(
+        session.fact(
             "install.recovered",
             found.install,
-            ACTOR_OPERATOR,
-            now,
-            {"kits": len(found.custodians), "threshold": found.roster.threshold},
+            kits=len(found.custodians),
+            threshold=found.roster.threshold,
         ),
     )
 

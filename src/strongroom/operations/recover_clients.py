@@ -295,7 +295,13 @@ def _adopt_identity(rebuild: _Rebuild, history: History, structure: Vault.Struct
         )
         try:
             history.add_source(
-                row, deployment.fact("source.recovered", client.id, source=source.id)
+                row,
+                deployment.fact(
+                    "source.recovered",
+                    client.id,
+                    private={"name": source.name, "url": source.url},
+                    source=source.id,
+                ),
             )
         except StrongroomError as err:
             rebuild.problems.append(f"client {client.name}: a source is left out: {err}")

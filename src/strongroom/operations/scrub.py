@@ -147,8 +147,8 @@ def scrub_vault(
                 objects=report.read_objects,
                 bytes=report.read_bytes,
                 share=report.share,
-                locations=report.locations,
-                absent=sorted(report.absent),
+                locations=len(report.locations),
+                absent=len(report.absent),
                 problems=len(report.problems),
             )
         )

@@ -13,7 +13,6 @@ from strongroom.clients import Registry
 from strongroom.crypto import passphrase, sealing, signing
 from strongroom.crypto.envelope import Envelope
 from strongroom.errors import StrongroomError, UsageError
-from strongroom.facts import Fact
 from strongroom.ids import InstallId
 from strongroom.locations import Copies, Location, LocationUnavailable
 from strongroom.operations.credentials import (
@@ -22,7 +21,7 @@ from strongroom.operations.credentials import (
     seal_credential,
     secret_name,
 )
-from strongroom.operations.deployment import ACTOR_OPERATOR, Tools
+from strongroom.operations.deployment import Tools
 from strongroom.operations.placing import place_kit_entries, roster_path
 from strongroom.quorum import Kit, LocalCustodian, Roster
 
@@ -97,21 +96,21 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
         custodians, kits = _make_custodians(tools, plan, opened)
         roster = _begin_roster(plan, operator_seed, custodians, now)
         _place(plan, places, roster.encode(), custodians)
-    for name, url in plan.locations.items():
+    session = tools.session(plan.install)
+    for name in plan.locations:
         registry.add_location(
             Registry.Place(name, places[name].url, Registry.Site(), name in sealed, now),
-            Fact("location.added", name, ACTOR_OPERATOR, now, {"url": url}),
+            session.fact("location.added", plan.install),
         )
     registry.begin(
         Registry.Install(
             plan.install, plan.operator, signing.public_key(operator_seed), roster.encode(), now
         ),
-        Fact(
+        session.fact(
             "install.begun",
             plan.install,
-            ACTOR_OPERATOR,
-            now,
-            {"custodians": plan.custodians, "threshold": plan.threshold},
+            custodians=plan.custodians,
+            threshold=plan.threshold,
         ),
     )
     parsed = Roster.parse(roster, signing.public_key(operator_seed))

@@ -11,9 +11,10 @@ from typing import Literal, TypeAlias
 from strongroom.clock import Clock
 from strongroom.crypto import public_sealing, signing
 from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
+from strongroom.crypto.hashing import statement_hash
 from strongroom.database import Database, Transaction
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
-from strongroom.facts import Fact, FactValue, record
+from strongroom.facts import FactValue, Session, Who, record
 from strongroom.ids import ClientId, CustodianId, InstallId, Token, VaultId, WriterId, new_id
 from strongroom.quorum import rules, store
 from strongroom.quorum.header import SnapshotHeader
@@ -33,6 +34,7 @@ from strongroom.quorum.release import Release, ReleaseRequest
 from strongroom.quorum.roster import Member, Roster
 from strongroom.quorum.rules import Asked, Standing
 
+_FACT_ROLE = "strongroom/custodian-fact"
 Seat = tuple[InstallId, int, str]
 """Where a new custodian sits: its install, its index in the roster from 1, and its name."""
 
@@ -296,8 +298,8 @@ class LocalCustodian:
             ).sign(self._identity_seed)
             reached = Standing(header.sequence, snapshot_hash)
             store.write_receipt(transaction, writer.id, reached, receipt.encode())
-            body: dict[str, FactValue] = {"vault": header.vault, "sequence": header.sequence}
-            self._record(transaction, "snapshot.receipted", snapshot_hash, body)
+            told: dict[str, FactValue] = {"vault": header.vault, "sequence": header.sequence}
+            self._record(transaction, "snapshot.receipted", snapshot_hash, told, header.client)
             return receipt
 
     def release(self, request: ReleaseRequest) -> Envelope:
@@ -336,11 +338,11 @@ class LocalCustodian:
             )
             answer = release.sign(self._identity_seed, request.recipient, opened)
             store.write_release(transaction, request, header.client, release, answer.encode())
-            body: dict[str, FactValue] = {
+            told: dict[str, FactValue] = {
                 "snapshot": snapshot_hash,
                 "sessions": len(header.sessions),
             }
-            self._record(transaction, "share.released", request.request, body)
+            self._record(transaction, "share.released", request.request, told, header.client)
         # Point of no return: the journal row is on disk, so the answer may leave.
         return answer
 
@@ -454,9 +456,19 @@ class LocalCustodian:
         return EntryPlace(self._install, self._member.id, name)
 
     def _record(
-        self, transaction: Transaction, kind: str, subject: str, body: Mapping[str, FactValue]
+        self,
+        transaction: Transaction,
+        op: str,
+        subject: str,
+        body: Mapping[str, FactValue],
+        client: str = "",
     ) -> None:
-        record(transaction, Fact(kind, subject, self._member.id, self._clock.now(), body))
+        # Chance is for keys: what a custodian draws stays the same whatever it tells of it. One op
+        # on one subject happens once in a millisecond, and the fact's id has the millisecond.
+        own = statement_hash(_FACT_ROLE, self._member.id.encode(), op.encode(), subject.encode())
+        author = Who(self._member.id, "custodian")
+        session = Session(author, "", self._install, self._clock, lambda size: own[:size])
+        record(transaction, session.fact_of(op, subject, body, client=client))
 
 
 def _placed(entries: Sequence[tuple[str, bytes]]) -> list[tuple[EntryPlace, bytes]]:

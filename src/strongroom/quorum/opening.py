@@ -75,6 +75,16 @@ class Opening:
         return tuple(failed[index] for index in sorted(failed))
 
     @property
+    def absent(self) -> tuple[int, ...]:
+        """Return the indices of the custodians that could not be asked or refused."""
+        return tuple(sorted(self._absent.keys() - self._altered.keys()))
+
+    @property
+    def altered(self) -> tuple[int, ...]:
+        """Return the indices of the custodians that answered with something else."""
+        return tuple(sorted(self._altered))
+
+    @property
     def enough(self) -> bool:
         """Return whether a threshold of good answers is in hand for every session."""
         return len(self._points) >= self._threshold()

@@ -1,0 +1,44 @@
+"""What happens to a client and to its writer."""
+
+from typing import Final
+
+from strongroom.facts.kinds import CLASS, COUNT, ID, KEEP, PUBLIC_KEY
+from strongroom.facts.op import Op
+
+_CLIENT: Final = ("client", ID)
+
+OPS: Final = (
+    Op(
+        "client.added",
+        "B",
+        "create",
+        "A client has a vault, and a key at every custodian.",
+        _CLIENT,
+        must={"vault": ID, "vault_class": CLASS},
+        may={"parity": COUNT},
+    ),
+    Op(
+        "client.keep_set",
+        "A",
+        "update",
+        "What is kept of a client follows another policy.",
+        _CLIENT,
+        must={"before": KEEP, "after": KEEP},
+    ),
+    Op(
+        "client.recovered",
+        "B",
+        "create",
+        "A client was rebuilt from the locations, with so many good snapshots.",
+        _CLIENT,
+        must={"snapshots": COUNT},
+    ),
+    Op(
+        "writer.enrolled",
+        "A",
+        "create",
+        "The custodians have pinned this home's writer of a client.",
+        _CLIENT,
+        must={"writer": PUBLIC_KEY},
+    ),
+)

@@ -1,0 +1,27 @@
+"""What happens to the install: it begins, it is recovered."""
+
+from typing import Final
+
+from strongroom.facts.kinds import COUNT, ID
+from strongroom.facts.op import Op
+
+_INSTALL: Final = ("install", ID)
+
+OPS: Final = (
+    Op(
+        "install.begun",
+        "A",
+        "create",
+        "`init` has made the home, the custodians and the roster.",
+        _INSTALL,
+        must={"custodians": COUNT, "threshold": COUNT},
+    ),
+    Op(
+        "install.recovered",
+        "A",
+        "create",
+        "`recover` has made a home anew from so many kits and the locations.",
+        _INSTALL,
+        must={"kits": COUNT, "threshold": COUNT},
+    ),
+)

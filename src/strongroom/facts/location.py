@@ -1,0 +1,56 @@
+"""What happens to a location."""
+
+from typing import Final
+
+from strongroom.facts.kinds import COUNT, FLAG, ID, many, one_of
+from strongroom.facts.op import Op
+
+_INSTALL: Final = ("install", ID)
+_PRIVATE: Final = frozenset({"name", "url"})
+
+OPS: Final = (
+    Op(
+        "location.added",
+        "B",
+        "create",
+        "A location holds what the others hold.",
+        _INSTALL,
+        may={"copied": COUNT},
+        private=_PRIVATE,
+    ),
+    Op(
+        "location.made_again",
+        "B",
+        "update",
+        "A lost location was made anew where it was, and filled.",
+        _INSTALL,
+        must={"copied": COUNT},
+        private=_PRIVATE,
+    ),
+    Op(
+        "location.removed",
+        "A",
+        "delete",
+        "A location was forgotten, with its credentials; what lies there stays.",
+        _INSTALL,
+        private=_PRIVATE,
+    ),
+    Op(
+        "location.credentials_set",
+        "A",
+        "update",
+        "Other credentials of a location were sealed, or the janitor's was forgotten.",
+        _INSTALL,
+        must={"worker": FLAG, "janitor": FLAG, "janitor_forgotten": FLAG},
+        private=_PRIVATE,
+    ),
+    Op(
+        "location.site_set",
+        "B",
+        "update",
+        "Something else is said of where a location is.",
+        _INSTALL,
+        must={"changed": many(one_of("facility", "provider", "country", "device"))},
+        private=_PRIVATE,
+    ),
+)

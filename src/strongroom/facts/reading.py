@@ -1,0 +1,55 @@
+"""What is read of what a client keeps. Where somebody looked is in no fact; how much, is."""
+
+from typing import Final
+
+from strongroom.facts.kinds import COUNT, HASH, ID, many
+from strongroom.facts.op import Op
+
+_CLIENT: Final = ("client", ID)
+
+OPS: Final = (
+    Op(
+        "keys.asked",
+        "A",
+        "read",
+        "The custodians are asked for the keys of a snapshot, all that it depends on.",
+        _CLIENT,
+        must={"snapshot": HASH, "request": ID},
+    ),
+    Op(
+        "keys.opened",
+        "A",
+        "read",
+        "Enough custodians answered. The others, by their index, were absent or refused, or "
+        "answered with something else.",
+        _CLIENT,
+        must={"snapshot": HASH, "request": ID},
+        may={"absent": many(COUNT), "altered": many(COUNT)},
+    ),
+    Op(
+        "restore.done",
+        "A",
+        "read",
+        "Sources were restored from a snapshot; `chosen` counts what was chosen of them.",
+        _CLIENT,
+        must={"snapshot": HASH, "sources": COUNT, "chosen": COUNT},
+        private=frozenset({"to"}),
+    ),
+    Op(
+        "browse.done",
+        "A",
+        "read",
+        "What a snapshot holds was listed.",
+        _CLIENT,
+        must={"snapshot": HASH, "rows": COUNT},
+        private=frozenset({"path"}),
+    ),
+    Op(
+        "diff.done",
+        "A",
+        "read",
+        "Two snapshots were compared.",
+        _CLIENT,
+        must={"snapshot": HASH, "other": HASH, "differences": COUNT},
+    ),
+)

@@ -1,0 +1,51 @@
+"""A session: who acts, in which command, from which home; it makes the facts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from strongroom import __version__
+from strongroom.clock import Clock
+from strongroom.facts.fact import Fact, Who, new_fact_id
+from strongroom.facts.kinds import FactValue
+from strongroom.facts.vocabulary import newest
+from strongroom.ids import Token
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Makes facts of now by one author; `run` is the same in all facts of one command."""
+
+    who: Who
+    run: str
+    node: str
+    clock: Clock
+    token: Token
+    behalf: str = ""
+
+    def fact(self, op: str, subject: str, *, client: str = "", **body: FactValue | None) -> Fact:
+        """Return a fact of now; a field that is None is left out.
+
+        `client` is whose log it goes to where the subject is not the client itself.
+        """
+        return self.fact_of(op, subject, body, client=client)
+
+    def fact_of(
+        self, op: str, subject: str, body: Mapping[str, FactValue | None], *, client: str = ""
+    ) -> Fact:
+        """Return a fact of now with this body."""
+        schema = newest(op)
+        now = self.clock.now()
+        return Fact(
+            op,
+            subject,
+            self.who,
+            now,
+            {name: value for name, value in body.items() if value is not None},
+            new_fact_id(now, self.token),
+            v=schema.version,
+            client=client or (subject if schema.subject[0] == "client" else ""),
+            behalf=self.behalf,
+            run=self.run,
+            node=self.node,
+            version=__version__,
+        )
