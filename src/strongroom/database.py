@@ -48,6 +48,10 @@ class Database(Protocol):
         """Bring the schema to `len(steps)`; refuse a database of a newer version."""
         ...
 
+    def scour(self) -> None:
+        """Write the whole database anew, so that no file of it holds what was deleted."""
+        ...
+
     def close(self) -> None:
         """Give the file or connection back."""
         ...

@@ -102,6 +102,9 @@ class _CountingDatabase:
     def migrate(self, steps: Sequence[str]) -> None:
         self.inner.migrate(steps)
 
+    def scour(self) -> None:
+        self._database.scour()
+
     def close(self) -> None:
         self.inner.close()
 

@@ -285,3 +285,32 @@ def test_full_disk_keeps_what_was_committed(tmp_path: Path) -> None:
 def test_a_mistake_in_a_statement_stays_a_bug(database: Database) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such table"), database.reading() as each:
         each.rows("SELECT * FROM absent")
+
+
+def test_what_was_deleted_is_in_no_file_after_scouring(tmp_path: Path) -> None:
+    opened = open_sqlite(tmp_path / "a.db")
+    opened.migrate([TABLE])
+    with opened.transaction() as transaction:
+        names_ = [(f"secret {number} {'x' * (number % 90)}",) for number in range(500)]
+        transaction.run_many("INSERT INTO thing (name) VALUES (?)", names_)
+        transaction.run("DELETE FROM thing WHERE number % 2")
+    opened.scour()
+    # Half of them stay, and the journal is open: the search looks where something is.
+    held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"secret 1 " in held
+    assert b"secret 2 " not in held
+    assert len(names(opened)) == 250
+    opened.close()
+
+
+def test_scouring_under_the_eyes_of_a_reader_is_refused(tmp_path: Path) -> None:
+    opened = open_sqlite(tmp_path / "a.db", busy_seconds=0)
+    opened.migrate([TABLE])
+    other = open_sqlite(tmp_path / "a.db")
+    with other.reading() as reading:
+        reading.rows("SELECT * FROM thing")
+        with pytest.raises(StrongroomError, match="still holds what was deleted"):
+            opened.scour()
+    opened.scour()
+    other.close()
+    opened.close()

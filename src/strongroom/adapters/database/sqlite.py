@@ -130,6 +130,25 @@ class _SqliteDatabase:
                     transaction.run(statement)
             transaction.run(f"PRAGMA user_version = {len(steps)}")
 
+    def scour(self) -> None:
+        # Deleted rows are zeroed where they lay, but pages that were split or merged keep stale
+        # copies in their gaps, and the journal keeps every older page until it is cut off.
+        with self._lock:
+            connection = self._connection
+            try:
+                connection.execute("PRAGMA temp_store = MEMORY")
+                connection.execute("VACUUM")
+                busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.Error as error:
+                _tell(error, self._name)
+                raise
+        if busy:
+            raise DatabaseUnavailable(
+                f"{self._name} still holds what was deleted, in its journal",
+                "another process is reading it",
+                hint="Run the same command again when the other one has ended.",
+            )
+
     def close(self) -> None:
         with self._lock:
             self._connection.close()
