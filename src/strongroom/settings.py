@@ -6,6 +6,7 @@ reader of the environment.
 """
 
 import os
+import pwd
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ THREADS_MAX = 64
 PRUNE_WAIT_HOURS = 72
 PRUNE_WAIT_HOURS_MIN = 24
 PRUNE_WAIT_HOURS_MAX = 24 * 366
+DISCLOSURE_DAYS = 730
+DISCLOSURE_DAYS_MIN = 7
+DISCLOSURE_DAYS_MAX = 36_500
 
 _TEMPLATE = """\
 # Strongroom's settings for this home. An unknown key is refused.
@@ -48,6 +52,10 @@ keep = "7d5w12m3f"
 
 # Hours between the announcement of a deletion and the deletion: time to notice, at least 24.
 prune_wait_hours = 72
+
+# Days for which the private side of the ledger is kept: names, URLs and paths to which its facts
+# commit. What is older is deleted; the facts and their proofs stay. At least 7, or 0: no limit.
+disclosure_days = {disclosure_days}
 """
 
 
@@ -69,6 +77,7 @@ class Settings:
     keep: str
     tool_folders: tuple[Path, ...] = ()
     prune_wait_hours: int = PRUNE_WAIT_HOURS
+    disclosure_days: int = DISCLOSURE_DAYS
 
 
 def default_home() -> Path:
@@ -94,6 +103,7 @@ def write_settings(home: Path, key_file: Path) -> None:
         home_version=HOME_VERSION,
         key_file=str(key_file).replace("\\", "\\\\").replace('"', '\\"'),
         threads=min(max(os.cpu_count() or 1, 1), 8),
+        disclosure_days=DISCLOSURE_DAYS,
     )
     (home / FILE_NAME).write_text(text, encoding="utf-8")
 
@@ -131,9 +141,11 @@ def _parse(home: Path, path: Path, values: Mapping[str, Any]) -> Settings:
         "tool_folders": list,
         "keep": str,
         "prune_wait_hours": int,
+        "disclosure_days": int,
     }
     # A home that was made before there were these settings goes on.
-    values = {"tool_folders": [], "prune_wait_hours": PRUNE_WAIT_HOURS, **values}
+    newer = {"tool_folders": [], "prune_wait_hours": PRUNE_WAIT_HOURS}
+    values = {**newer, "disclosure_days": DISCLOSURE_DAYS, **values}
     unknown = sorted(set(values) - set(wanted))
     if unknown:
         raise UsageError(
@@ -152,6 +164,12 @@ def _parse(home: Path, path: Path, values: Mapping[str, Any]) -> Settings:
             f"the setting prune_wait_hours in {path} is not usable",
             f"it may be {PRUNE_WAIT_HOURS_MIN} to {PRUNE_WAIT_HOURS_MAX} hours",
         )
+    days = values["disclosure_days"]
+    if days != 0 and not DISCLOSURE_DAYS_MIN <= days <= DISCLOSURE_DAYS_MAX:
+        raise UsageError(
+            f"the setting disclosure_days in {path} is not usable",
+            f"it may be {DISCLOSURE_DAYS_MIN} to {DISCLOSURE_DAYS_MAX} days, or 0 for no limit",
+        )
     if not all(isinstance(folder, str) for folder in values["tool_folders"]):
         raise UsageError(f"the setting tool_folders in {path} is no list of texts")
     tools = tuple(Path(folder) for folder in values["tool_folders"])
@@ -168,7 +186,22 @@ def _parse(home: Path, path: Path, values: Mapping[str, Any]) -> Settings:
         values["keep"],
         tools,
         values["prune_wait_hours"],
+        days,
     )
+
+
+def origin() -> tuple[str, str]:
+    """Return the login under which this runs and the name of the host.
+
+    Of somebody who became root by sudo the own login is returned: root is nobody's name.
+    """
+    user = os.geteuid()
+    sudo = os.environ.get("SUDO_USER") if user == 0 else None
+    try:
+        login = sudo or pwd.getpwuid(user).pw_name
+    except KeyError:
+        login = str(user)
+    return login, os.uname().nodename
 
 
 def path_folders() -> tuple[Path, ...]:

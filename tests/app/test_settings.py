@@ -1,6 +1,7 @@
 """The settings of a home: every key is written, nothing unknown is read."""
 
 import os
+import pwd
 import tomllib
 from pathlib import Path
 
@@ -78,6 +79,10 @@ def test_unknown_keys_are_refused(tmp_path: Path, line: str, said: str) -> None:
         (3, "threads = 2.0", "threads"),
         (4, "", "keep"),
         (4, 'keep = "', "cannot be read"),
+        (4, 'keep = "7d"\ndisclosure_days = 6', "7 to 36500 days, or 0"),
+        (4, 'keep = "7d"\ndisclosure_days = 36501', "7 to 36500 days, or 0"),
+        (4, 'keep = "7d"\ndisclosure_days = -1', "7 to 36500 days, or 0"),
+        (4, 'keep = "7d"\ndisclosure_days = false', "disclosure_days"),
         (4, 'keep = "7d"\ntool_folders = "/p"', "tool_folders"),
         (4, 'keep = "7d"\ntool_folders = [1]', "tool_folders"),
         (4, 'keep = "7d"\ntool_folders = ["relative"]', "absolute"),
@@ -134,3 +139,18 @@ def test_default_spool_is_memory_where_there_is_some(
     assert settings.read_settings(tmp_path).spool == tmp_path / "strongroom-spool"
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "absent"))
     assert settings.read_settings(tmp_path).spool.name == f"strongroom-spool-{os.geteuid()}"
+
+
+def test_private_values_may_be_kept_without_a_limit(tmp_path: Path) -> None:
+    write(tmp_path, *GOOD, "disclosure_days = 0")
+    assert settings.read_settings(tmp_path).disclosure_days == 0
+
+
+def test_origin_is_this_login_on_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    assert settings.origin() == (pwd.getpwuid(os.geteuid()).pw_name, os.uname().nodename)
+    monkeypatch.setenv("SUDO_USER", "ann")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert settings.origin()[0] == "ann"
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000_000)
+    assert settings.origin()[0] == "4000000000"

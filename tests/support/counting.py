@@ -103,7 +103,7 @@ class _CountingDatabase:
         self.inner.migrate(steps)
 
     def scour(self) -> None:
-        self._database.scour()
+        self.inner.scour()
 
     def close(self) -> None:
         self.inner.close()
