@@ -4,9 +4,12 @@ With UPDATE_TRANSCRIPTS=1 in the environment of pytest the page is written anew.
 """
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from cyclopts import App as Commands
 
 from strongroom.cli.main import commands
@@ -60,6 +63,27 @@ def test_page_shows_every_command_as_it_is(tmp_path: Path) -> None:
         PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(wanted, encoding="utf-8")
     assert PAGE.read_text(encoding="utf-8") == wanted
+
+
+@pytest.mark.parametrize("group", sorted({chain[:-1] for chain in chains(commands)}))
+def test_a_group_reads_the_same_where_none_of_its_commands_was_run(
+    group: tuple[str, ...], tmp_path: Path
+) -> None:
+    """What is loaded only when it is named must say elsewhere what its group shows of it."""
+    with at_home(tmp_path):
+        alone = subprocess.run(
+            [sys.executable, "-m", "strongroom", *group, "--help"],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        for chain in chains(commands):
+            shown(*chain)
+        assert [line.rstrip() for line in alone.stdout.rstrip().splitlines()] == shown(
+            *group
+        ).splitlines()
 
 
 def test_every_command_says_what_it_takes(tmp_path: Path) -> None:

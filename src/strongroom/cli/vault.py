@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from strongroom.cli import output
 from strongroom.cli.face import Face, SecretFile, With, read_secret_file
+from strongroom.cli.prune import prune
 from strongroom.cli.rights import tell_rights
 from strongroom.clients import Client
 from strongroom.errors import Damaged, PartlyDone, Stale, UsageError
@@ -29,7 +30,7 @@ _GRAVE = frozenset({"damaged", "unauthenticated"})
 _MENDED = frozenset({"damaged", "missing"})
 
 commands = Commands(name="vault", help="Vaults: check, read again and mend what is stored.")
-commands.command("strongroom.cli.prune:prune", name="prune")
+commands.command(prune)
 
 Every = Annotated[bool, Parameter(name="--all")]
 
