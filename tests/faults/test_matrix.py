@@ -18,7 +18,7 @@ from tests.faults.matrix.machine import CrashMatrix
 from tests.faults.matrix.world import MatrixWorld
 
 SHORT_EXAMPLES = 12
-SHORT_STEPS = 22
+SHORT_STEPS = 28
 LONG_STEPS = 40
 LONG_EXAMPLES = 25
 LONG_SECONDS = 900.0

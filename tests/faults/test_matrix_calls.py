@@ -20,7 +20,7 @@ from strongroom.operations.add_location import add_location
 from strongroom.operations.credentials import Credentials
 from strongroom.operations.deployment import Deployment
 from tests.faults.matrix.blows import DEATHS, READS, WRITES, Blow
-from tests.faults.matrix.machine import back_up_some, prune_one, repair_all
+from tests.faults.matrix.commands import back_up_some, prune_one, repair_all, scrub_all
 from tests.faults.matrix.mutations import MUTATIONS
 from tests.faults.matrix.world import CLIENTS, LOCATIONS, MatrixWorld
 from tests.support.misbehaving_location import Fault
@@ -144,12 +144,28 @@ def what_stays_is_whole(world: MatrixWorld) -> None:
     these_restore(world, waiting)
 
 
+def rot_some(world: MatrixWorld) -> None:
+    """Objects of each kind are altered at one of three locations."""
+    for which in range(0, len(world.objects(LOCATIONS[0])), 7):
+        assert world.rot(LOCATIONS[0], which)
+
+
+def what_rotted_is_known(world: MatrixWorld) -> None:
+    """The next repair mends all of it, and reads nothing else to find it."""
+    assert world.altered(LOCATIONS[0]), "a scrub changed a location"
+    mended = world.run(repair_all, {})
+    assert mended.result == {name: [] for name in LOCATIONS}, mended
+    assert world.altered(LOCATIONS[0]) == []
+    every_snapshot_restores(world)
+
+
 COMMANDS: Final = {
     "backup": Command(
         change, lambda _: back_up_some(("plain",)), any_location_can_be_lost, LOCATIONS
     ),
     "prune": Command(bury_some, lambda _: prune_one("plain", None), what_stays_is_whole, LOCATIONS),
     "repair": Command(lose_a_location, lambda _: repair_all, all_hold_the_same, LOCATIONS),
+    "scrub": Command(rot_some, lambda _: scrub_all(1), what_rotted_is_known, LOCATIONS),
     "location add": Command(nothing, add_one, all_hold_the_same, (*LOCATIONS, NEW)),
 }
 
@@ -162,13 +178,16 @@ def world(tmp_path: Path) -> MatrixWorld:
 def blows(world: MatrixWorld, command: Command) -> Iterator[dict[str, Blow]]:
     """Yield blows to every storage call that the command makes when all goes well.
 
-    One location is struck, or all but one, or all; a death needs only one.
+    One location is struck, or all but one, or all; a death needs only one, and at a read only where
+    nothing is written, as it is a death between two writes otherwise.
     """
     command.prepare(world)
     world.begin_here()
     met = world.calls_of(command.run(world), command.struck)
     command.judge(world)
     names = command.struck
+    writes = any(calls[method] for calls in met.values() for method in WRITES)
+    at_reads = (Fault.FAIL_BEFORE,) if writes else (Fault.FAIL_BEFORE, Fault.DIE_BEFORE)
     for at, (name, calls) in enumerate(met.items()):
         for number in range(sum(calls[method] for method in WRITES)):
             for fault in _AT_WRITES:
@@ -179,7 +198,8 @@ def blows(world: MatrixWorld, command: Command) -> Iterator[dict[str, Blow]]:
                 if fault not in DEATHS and at == 0:
                     yield others
         for number in range(sum(calls[method] for method in READS)):
-            yield {name: Blow(Fault.FAIL_BEFORE, number, READS)}
+            for fault in at_reads:
+                yield {name: Blow(fault, number, READS)}
 
 
 def strike(world: MatrixWorld, command: Command, struck: dict[str, Blow]) -> None:

@@ -80,20 +80,25 @@ def _stale(plan: Plan) -> Plan:
 
 _AFTERWARDS = (Fault.FAIL_AFTER, Fault.DIE_AFTER, Fault.DIE_BEFORE, Fault.FAIL_BEFORE)
 _SPREAD: Final = st.sampled_from((1, 1, 1, 2, 3))
-BLOWS: Final = st.builds(
-    Blow,
-    st.sampled_from((*_AFTERWARDS, *_AFTERWARDS, Fault.FULL, Fault.READ_ONLY, Fault.TEAR)),
-    CALLS,
-    lasting=st.booleans(),
-    spread=_SPREAD,
-    power=st.booleans(),
-) | st.builds(
+LOOKS: Final = st.builds(
     Blow,
     st.sampled_from((Fault.FAIL_BEFORE, Fault.DIE_BEFORE, Fault.FLIP)),
     CALLS,
     methods=st.just(READS),
     lasting=st.booleans(),
     spread=_SPREAD,
+)
+"""Blows to what a command reads."""
+BLOWS: Final = (
+    st.builds(
+        Blow,
+        st.sampled_from((*_AFTERWARDS, *_AFTERWARDS, Fault.FULL, Fault.READ_ONLY, Fault.TEAR)),
+        CALLS,
+        lasting=st.booleans(),
+        spread=_SPREAD,
+        power=st.booleans(),
+    )
+    | LOOKS
 )
 """Blows to a command that writes."""
 STORMS: Final = st.builds(

@@ -16,13 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from strongroom.errors import StrongroomError
-from strongroom.operations.back_up import BackupReport, back_up
-from strongroom.operations.back_up_all import back_up_all
-from strongroom.operations.check_vault import CheckOutcome, CheckRequest, Problem, check_vault
+from strongroom.operations.back_up import BackupReport
+from strongroom.operations.check_vault import Problem
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.fill_locations import repair_client
-from strongroom.operations.prune import PruneOutcome, PruneRequest, prune
-from tests.faults.matrix.blows import BLOWS, STORMS, Blow
+from tests.faults.matrix.blows import BLOWS, LOOKS, STORMS, Blow
+from tests.faults.matrix.commands import back_up_some, check, prune_one, repair_all, scrub_all
 from tests.faults.matrix.live import Content
 from tests.faults.matrix.world import (
     CLIENTS,
@@ -31,7 +29,6 @@ from tests.faults.matrix.world import (
     LOCATIONS,
     THRESHOLD,
     MatrixWorld,
-    silent,
 )
 from tests.support.apart import Ended
 from tests.support.misbehaving_location import Fault
@@ -42,47 +39,6 @@ PRUNE_RULES: Final = ("BeyondFloor", "ClockInDoubt", "Refused")
 """What forbids a prune where nothing is broken: its floor, its clock, a home not yet begun."""
 MAYBE_BLOWS: Final = st.none() | BLOWS
 KITS: Final = st.sampled_from(((1, 2), (1, 3), (2, 3), (1, 2, 3)))
-
-
-def back_up_some(clients: Sequence[str]) -> Callable[[Deployment], list[tuple[str, Any]]]:
-    """Return the command that backs these clients up, as the command line does."""
-
-    def command(deployment: Deployment) -> list[tuple[str, Any]]:
-        found = [deployment.registry.client(client) for client in clients]
-        if len(found) == 1:
-            return [(clients[0], back_up(deployment, found[0], silent))]
-        return [(one.name, report) for one, report in back_up_all(deployment, found, silent)]
-
-    return command
-
-
-def prune_one(client: str, oldest: int | None) -> Callable[[Deployment], PruneOutcome]:
-    """Return the command that deletes what was announced, and announces what goes now."""
-
-    def command(deployment: Deployment) -> PruneOutcome:
-        found = deployment.registry.client(client)
-        return prune(deployment, found, PruneRequest(oldest=oldest))
-
-    return command
-
-
-def repair_all(deployment: Deployment) -> dict[str, list[str]]:
-    """Repair both clients; return what was left out by location, and where nothing was reached."""
-    left: dict[str, list[str]] = {}
-    for client in CLIENTS:
-        for name, filled in repair_client(deployment, deployment.registry.client(client)).items():
-            left.setdefault(name, []).extend(filled.left_out)
-    return {name: left.get(name, ["it was away"]) for name in LOCATIONS}
-
-
-def check(client: str) -> Callable[[Deployment], CheckOutcome]:
-    """Return the command that reads every byte of a client at every location."""
-
-    def command(deployment: Deployment) -> CheckOutcome:
-        found = deployment.registry.client(client)
-        return check_vault(deployment, found, CheckRequest(read=True), silent)
-
-    return command
 
 
 def several(blow: Blow | None, ended: Ended) -> bool:
@@ -104,6 +60,8 @@ class CrashMatrix(RuleBasedStateMachine):
         """Whether the weak location is away."""
         self.damaged = False
         """Whether the weak location holds objects that are not what was put there."""
+        self.halfway = False
+        """Whether a scrub was stopped, with which the next one goes on."""
         self.uneven = False
         """Whether something may have been left out anywhere since the last whole repair."""
         self.present = set(CUSTODIANS)
@@ -145,6 +103,19 @@ class CrashMatrix(RuleBasedStateMachine):
             self.hold(self.weak is not None or ended.told, str(ended.error))
         elif ended.result is not None and not ended.told:
             self.judge_repair(ended.result)
+
+    @rule(share=st.sampled_from((1, 1, 3)), blow=st.none() | LOOKS, place=PLACES)
+    def scrub(self, share: int, blow: Blow | None, place: str) -> None:
+        self.say(f"scrub 1/{share}: {blow} at {self.target(place)}")
+        before = self.world.held_anywhere()
+        ended = self.strike(scrub_all(share), blow, place)
+        self.hold(self.world.held_anywhere() == before, "a scrub changed a location")
+        self.world.counts["scrubs"] += 1
+        if ended.error is not None:
+            self.judge_refusal("scrub", ended.error, blow, ended)
+        elif ended.result is not None and not ended.told and share == 1 and not self.halfway:
+            self.judge_scrub(ended.result)
+        self.halfway = ended.result is None
 
     @rule(
         client=st.sampled_from(tuple(CLIENTS)),
@@ -333,14 +304,23 @@ class CrashMatrix(RuleBasedStateMachine):
             ]
             self.hold(left == [], f"{client}: {left} did not become good")
         if self.damaged and self.weak is not None:
-            self.world.empty(self.weak)
-            self.damaged = False
+            self.mend_or_replace(self.weak)
         self.repair(None, LOCATIONS[0])
         for client in CLIENTS:
             ended = self.world.run(check(client), {})
             self.hold(ended.result is not None, f"check: {ended}")
             found = [one for one in ended.result.problems if not self.explained(client, one)]
             self.hold(found == [], f"check: {found}")
+
+    def mend_or_replace(self, name: str) -> None:
+        """Mend what scrubbing finds; what nothing is left to compare with goes with its place."""
+        self.halfway = False
+        self.scrub(1, None, name)
+        self.repair(None, name)
+        self.scrub(1, None, name)
+        if self.damaged:
+            self.world.empty(name)
+            self.damaged = False
 
     def explained(self, client: str, problem: Problem) -> bool:
         """Say whether a kit that was not given explains it, or a machine lost amid a deletion."""
@@ -464,6 +444,21 @@ class CrashMatrix(RuleBasedStateMachine):
         whole = not left and not self.damaged and not self.world.stale and not self.world.unsynced
         if whole:
             self.weak, self.uneven = None, False
+
+    def judge_scrub(self, named: set[tuple[str, str]]) -> None:
+        """All that is altered is named, and nothing at a location that was never struck."""
+        elsewhere = {one for one in named if one[0] != self.weak}
+        self.hold(not elsewhere, f"scrub names what is whole: {elsewhere}")
+        if self.weak is None or self.gone or self.weak in self.world.stale:
+            return
+        altered = {(self.weak, key) for key in self.world.altered(self.weak)}
+        unseen = {one for one in altered - named if "/kits/" not in one[1]}
+        all_here = self.present - self.asleep == set(CUSTODIANS)
+        self.hold(not unseen and (altered <= named or not all_here), f"scrub missed {altered}")
+        self.world.counts["damaged copies named by scrubs"] += len(named)
+        if self.damaged and not named and not altered:
+            self.damaged = False
+            self.world.counts["locations mended after a scrub"] += 1
 
     def names_a_culprit(self, err: StrongroomError) -> bool:
         told = f"{err.what} {err.why}"

@@ -10,12 +10,14 @@ from typing import Any, Final
 
 import pytest
 
+from strongroom.clients import History
 from strongroom.crypto.envelope import Envelope
 from strongroom.locations import Copies
 from strongroom.locations.copies import Data
 from strongroom.operations import back_up, prune
 from strongroom.operations.back_up import _commit
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.scrub import _Walk
 from tests.faults.matrix.world import Change
 from tests.support.misbehaving_location import Fault
 
@@ -56,6 +58,13 @@ def place_then_commit(
     commit(run, header, record, totals)
 
 
+def note_then_look(walk: Any, name: str, key: str, look: Callable[..., None] = _Walk._look) -> None:
+    """Note a copy as read before it is."""
+    note = History.CopyNote(name, key, "sound", walk._clock.now())
+    walk._history.copies.write([note])
+    look(walk, name, key)
+
+
 @dataclass(frozen=True, slots=True)
 class Mutation:
     """One wrong product: a deployment that is changed, or code that is replaced."""
@@ -83,5 +92,10 @@ MUTATIONS: Final = {
     ),
     "the record is placed before the home knows of it": Mutation(
         patch=lambda patch: patch.setattr(back_up, "_commit", place_then_commit)
+    ),
+    "a copy counts as scrubbed before it was read": Mutation(
+        patch=lambda patch: patch.setattr(_Walk, "_look", note_then_look),
+        command="scrub",
+        fault=Fault.DIE_BEFORE,
     ),
 }

@@ -356,6 +356,21 @@ class MatrixWorld:
         """Return the files of all objects at a location."""
         return frozenset(self.objects(name))
 
+    def held_anywhere(self) -> dict[str, frozenset[Path]]:
+        """Return the files of all objects at each location that is there."""
+        return {name: self.held(name) for name in LOCATIONS if (self.root / name).exists()}
+
+    def altered(self, name: str) -> list[str]:
+        """Return the keys under which a location holds other bytes than some other one does."""
+        found: list[str] = []
+        for path in self.objects(name):
+            key = path.relative_to(self.root / name)
+            others = [self.root / other / key for other in LOCATIONS if other != name]
+            data = path.read_bytes()
+            if any(other.exists() and other.read_bytes() != data for other in others):
+                found.append(str(key))
+        return found
+
     def lie(self, name: str) -> None:
         """Let a location answer from now on before it has synced."""
         self.unsynced[name] = self.held(name)
