@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
-from itertools import product
 from typing import Any
 
 import pytest
@@ -23,9 +22,7 @@ ROW = (7, "client.added", CLIENT, "operator", "2026-11-01T10:00:00.000000Z")
 
 
 def backup(**body: Any) -> Fact:
-    return session().fact_of(
-        "backup.written", CLIENT, {"snapshot": HASH, "sessions": 2, **body}, client=""
-    )
+    return session().fact("backup.written", CLIENT, **{"snapshot": HASH, "sessions": 2, **body})
 
 
 hexes = st.text("0123456789abcdef", min_size=32, max_size=32)
@@ -149,13 +146,26 @@ def test_ids_are_uuids_that_sort_by_time() -> None:
 
 
 def test_intent_and_result_are_tied() -> None:
-    intent = told().as_intent()
-    result = told().as_result_of(intent, "error", "no_location")
-    assert (intent.phase, result.phase, result.ref) == ("intent", "result", intent.id)
-    assert Fact.parse(result.encode()) == result
-    for out, why in product(("denied", "error"), ("", "Not a code", "ann@example.org")):
-        with pytest.raises(FactRefused):
-            told().as_result_of(intent, out, why)  # type: ignore[arg-type]  # of a product
+    intent = session().intent("restore.done", CLIENT, snapshot=HASH)
+    failed = session().result(intent, "error", "no_location", snapshot=HASH)
+    done = session().result(intent, snapshot=HASH, sources=1, chosen=0)
+    assert [one.phase for one in (intent, failed, done)] == ["intent", "result", "result"]
+    assert [one.ref for one in (intent, failed, done)] == ["", intent.id, intent.id]
+    assert len({intent.id, failed.id, done.id}) == 3
+    assert (done.client, done.subject, done.op) == (CLIENT, CLIENT, "restore.done")
+    assert all(Fact.parse(one.encode()) == one for one in (intent, failed, done))
+    with pytest.raises(FactRefused, match="'sources' is missing"):
+        session().result(intent, snapshot=HASH)
+    with pytest.raises(FactRefused, match="'more' is not one of its fields"):
+        session().intent("restore.done", CLIENT, more=1)
+
+
+@pytest.mark.parametrize("why", ["", "Not a code", "ann@example.org"])
+@pytest.mark.parametrize("out", ["denied", "error"])
+def test_what_went_wrong_has_a_code_that_says_why(out: Any, why: str) -> None:
+    intent = session().intent("restore.done", CLIENT)
+    with pytest.raises(FactRefused):
+        session().result(intent, out, why)
 
 
 def test_the_author_is_the_session() -> None:

@@ -8,7 +8,7 @@ them in a microsecond, and a test compares with the package `rfc8785`. docs/form
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, cast
 
@@ -110,7 +110,11 @@ class Fact:
     def __post_init__(self) -> None:
         """Raise FactRefused, naming the field, for what the schema does not have."""
         op = known(self.op, self.v)
-        op.check(self.subject, self.body, self.v)
+        # An intent does not know yet what a result tells, and what went wrong never does.
+        done = self.phase != "intent" and self.out == "ok" and self.v != CONVERTED
+        op.check(self.body, done=done)
+        if self.subject or self.v != CONVERTED:
+            op.check_subject(self.subject)
         wrong = _wrong(self)
         if wrong:
             raise FactRefused(f"a fact {self.op} cannot be recorded", f"its {wrong} is malformed")
@@ -210,14 +214,6 @@ class Fact:
             v=CONVERTED,
             client=subject if schema.subject[0] == "client" else "",
         )
-
-    def as_intent(self) -> "Fact":
-        """Return the same fact as the announcement of an act."""
-        return replace(self, phase="intent")
-
-    def as_result_of(self, intent: "Fact", out: Outcome = "ok", why: str = "") -> "Fact":
-        """Return the same fact as the answer to an announcement."""
-        return replace(self, phase="result", ref=intent.id, out=out, why=why)
 
 
 def new_fact_id(at: datetime, token: Token) -> str:

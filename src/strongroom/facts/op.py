@@ -43,22 +43,26 @@ class Op:
     private: frozenset[str] = frozenset()
     version: int = 1
 
-    def check(self, subject: str, body: Mapping[str, object], version: int) -> None:
-        """Raise FactRefused, naming the field, for a body or a subject of another form."""
-        if version != CONVERTED:
+    def check(self, body: Mapping[str, object], *, done: bool) -> None:
+        """Raise FactRefused, naming the field, for a body of another form.
+
+        What is not `done` has fields that nobody knows yet, or ever: they may be absent.
+        """
+        if done:
             for name in self.must:
                 if name not in body:
                     raise self._refuse(name, "is missing")
-            if not self.subject[1].fits(subject):
-                raise self._refuse("subject", f"is not {self.subject[0]}")
-        elif subject and not self.subject[1].fits(subject):
-            raise self._refuse("subject", f"is not {self.subject[0]}")
         for name, value in body.items():
             kind = self.must.get(name) or self.may.get(name)
             if kind is None:
                 raise self._refuse(name, "is not one of its fields")
             if not kind.fits(value):
                 raise self._refuse(name, f"is no {kind.says}")
+
+    def check_subject(self, subject: str) -> None:
+        """Raise FactRefused for the id of something else."""
+        if not self.subject[1].fits(subject):
+            raise self._refuse("subject", f"is no id of a {self.subject[0]}")
 
     def check_private(self, names: Mapping[str, object]) -> None:
         """Raise FactRefused for a private field that this op does not have."""

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from strongroom import __version__
 from strongroom.clock import Clock
-from strongroom.facts.fact import Fact, Who, new_fact_id
+from strongroom.facts.fact import Fact, Outcome, Who, new_fact_id
 from strongroom.facts.kinds import FactValue
 from strongroom.facts.vocabulary import newest
 from strongroom.ids import Token
@@ -27,12 +28,27 @@ class Session:
 
         `client` is whose log it goes to where the subject is not the client itself.
         """
-        return self.fact_of(op, subject, body, client=client)
+        return self._fact(op, subject, client, body)
 
-    def fact_of(
-        self, op: str, subject: str, body: Mapping[str, FactValue | None], *, client: str = ""
+    def intent(self, op: str, subject: str, *, client: str = "", **body: FactValue | None) -> Fact:
+        """Return the announcement of an act; what only its result can tell is left out."""
+        return self._fact(op, subject, client, body, phase="intent")
+
+    def result(
+        self, intent: Fact, out: Outcome = "ok", why: str = "", **body: FactValue | None
     ) -> Fact:
-        """Return a fact of now with this body."""
+        """Return how what was announced ended; `why` is a code, where it did not end well."""
+        given = {"phase": "result", "ref": intent.id, "out": out, "why": why}
+        return self._fact(intent.op, intent.subject, intent.client, body, **given)
+
+    def _fact(
+        self,
+        op: str,
+        subject: str,
+        client: str,
+        body: Mapping[str, FactValue | None],
+        **ending: Any,
+    ) -> Fact:
         schema = newest(op)
         now = self.clock.now()
         return Fact(
@@ -48,4 +64,5 @@ class Session:
             run=self.run,
             node=self.node,
             version=__version__,
+            **ending,
         )

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from strongroom.clients import Client, ClientSource, History, Registry
 from strongroom.clock import Clock
@@ -158,7 +158,31 @@ class Deployment:
         `client` is whose log it goes to where the subject is not the client itself. What is
         `private` (a URL, a path, a name) is in no fact.
         """
-        fact = self.session.fact_of(op, subject, body, client=client)
+        return self._kept(self.session.fact(op, subject, client=client, **body), private)
+
+    def intent(
+        self,
+        op: str,
+        subject: str,
+        *,
+        client: str = "",
+        private: Mapping[str, str] | None = None,
+        **body: FactValue | None,
+    ) -> Fact:
+        """Return the announcement of an act, as `fact` does; its result tells the rest."""
+        return self._kept(self.session.intent(op, subject, client=client, **body), private)
+
+    def result(
+        self,
+        intent: Fact,
+        out: Literal["ok", "denied", "error"] = "ok",
+        why: str = "",
+        **body: FactValue | None,
+    ) -> Fact:
+        """Return how an act that was announced ended; `why` is a code, where not well."""
+        return self._kept(self.session.result(intent, out, why, **body), None)
+
+    def _kept(self, fact: Fact, private: Mapping[str, str] | None) -> Fact:
         fact.schema.check_private(private or {})
         if fact.client:
             self.touched.add(ClientId(fact.client))

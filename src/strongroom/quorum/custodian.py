@@ -468,7 +468,7 @@ class LocalCustodian:
         own = statement_hash(_FACT_ROLE, self._member.id.encode(), op.encode(), subject.encode())
         author = Who(self._member.id, "custodian")
         session = Session(author, "", self._install, self._clock, lambda size: own[:size])
-        record(transaction, session.fact_of(op, subject, body, client=client))
+        record(transaction, session.fact(op, subject, client=client, **body))
 
 
 def _placed(entries: Sequence[tuple[str, bytes]]) -> list[tuple[EntryPlace, bytes]]:
