@@ -12,6 +12,7 @@ from strongroom.crypto.envelope import Envelope, Statement, decode_envelope, sig
 from strongroom.crypto.scalars import from_int
 from strongroom.errors import Damaged
 from strongroom.ids import VaultId
+from strongroom.ledger import Witness
 from strongroom.operations.deployment import Deployment
 from strongroom.quorum import Custodian, LocalCustodian, SnapshotHeader
 from strongroom.quorum.opening import SharesAltered, TooFewShares
@@ -51,6 +52,13 @@ class LyingCustodian:
 
     def standing(self, vault: VaultId) -> Standing:
         return self._honest.standing(vault)
+
+    @property
+    def witness(self) -> Witness:
+        return self._honest.witness
+
+    def witness_card(self) -> Envelope:
+        return self._honest.witness_card()
 
     def release(self, request: ReleaseRequest) -> Envelope:
         self.asked += 1

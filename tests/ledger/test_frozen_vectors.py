@@ -8,7 +8,7 @@ import pytest
 
 from strongroom.ledger import Policy, Proof
 from strongroom.ledger.tree import ProofInvalid, verify_consistency
-from tests.vectors import build_ledger_v1
+from tests.vectors import build_ledger_v1, build_witness_v1
 
 PATH = Path(__file__).parents[1] / "vectors" / "ledger-v1.json"
 ENTRIES = build_ledger_v1.entries()
@@ -43,3 +43,11 @@ def test_the_frozen_proofs_verify(frozen: dict[str, Any]) -> None:
     for size, hashes in frozen["consistency"].items():
         proof_hashes = [bytes.fromhex(one) for one in hashes]
         verify_consistency(int(size), 300, proof_hashes, roots[int(size)], roots[300])
+
+
+def test_witness_v1_is_made_as_it_was_frozen() -> None:
+    frozen = json.loads((PATH.parent / "witness-v1.json").read_text(encoding="utf-8"))
+    assert build_witness_v1.build() == frozen
+    assert [one["status"] for one in frozen["rounds"]] == [
+        *(404, 200, 200, 409, 200, 200, 422, 403, 400, 400)
+    ]

@@ -14,6 +14,7 @@ from strongroom.quorum.client_key import ClientKey
 from strongroom.quorum.fields import Fields
 from strongroom.quorum.receipt import Receipt
 from strongroom.quorum.release import Release
+from strongroom.quorum.witness_card import WitnessCard
 from tests.quorum.world import World, resigned
 
 Reader = Callable[[Envelope], object]
@@ -39,6 +40,11 @@ def _objects(world: World) -> dict[str, tuple[Envelope, bytes, Reader]]:
             lambda e: SnapshotHeader.parse(e.statement, world.writer),
         ),
         "release": (answer, seed, lambda e: Release.parse(e, member)),
+        "witness-card": (
+            custodian.witness_card(),
+            seed,
+            lambda e: WitnessCard.parse(e, member.identity),
+        ),
     }
 
 

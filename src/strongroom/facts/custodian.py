@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from strongroom.facts.kinds import COUNT, HASH, ID
+from strongroom.facts.kinds import COUNT, HASH, ID, one_of
 from strongroom.facts.op import Op
 
 _CLIENT: Final = ("client", ID)
@@ -55,6 +55,24 @@ OPS: Final = (
         "A custodian has journalled its answer to a request; then it left.",
         ("request", ID),
         must={"snapshot": HASH, "sessions": COUNT},
+    ),
+    Op(
+        "log.registered",
+        "B",
+        "create",
+        "A custodian's witness takes a log under its eyes, and pins its key. The log is named by "
+        "the hash of its origin.",
+        ("log", HASH),
+        must={"purpose": one_of("client", "server")},
+    ),
+    Op(
+        "log.contradicted",
+        "A",
+        "detect",
+        "A custodian's witness was shown a checkpoint that does not go on from what it saw last, "
+        "of so many facts; it keeps both as evidence.",
+        ("log", HASH),
+        must={"size": COUNT},
     ),
     Op(
         "kit.confirmed",

@@ -9,10 +9,12 @@ from strongroom.ledger.checkpoint import Checkpoint
 from strongroom.ledger.disclosures import Disclosures
 from strongroom.ledger.policy import Policy
 from strongroom.ledger.proof import Proof
+from strongroom.ledger.witness import Witness
 
 __all__ = [
     "Checkpoint",
     "Disclosures",
     "Policy",
     "Proof",
+    "Witness",
 ]

@@ -16,6 +16,7 @@ from strongroom.database import Database, Transaction
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.facts import FactValue, Session, Who, record
 from strongroom.ids import ClientId, CustodianId, InstallId, Token, VaultId, WriterId, new_id
+from strongroom.ledger import Witness
 from strongroom.quorum import rules, store
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.key_table import (
@@ -33,6 +34,7 @@ from strongroom.quorum.receipt import Receipt
 from strongroom.quorum.release import Release, ReleaseRequest
 from strongroom.quorum.roster import Member, Roster
 from strongroom.quorum.rules import Asked, Standing
+from strongroom.quorum.witness_seat import WitnessSeat
 
 _FACT_ROLE = "strongroom/custodian-fact"
 Seat = tuple[InstallId, int, str]
@@ -61,6 +63,9 @@ class LocalCustodian:
         self._kit_key = self._safe.open("kit-key", row.kit_key_sealed)
         if signing.public_key(self._identity_seed) != row.member.identity:
             raise Damaged(f"{row.member} does not serve", "its identity key is another one")
+        self._seat = WitnessSeat(
+            database, self._safe, row.member, self._identity_seed, clock, token
+        )
 
     @classmethod
     def create(
@@ -353,6 +358,15 @@ class LocalCustodian:
             if writer is None:
                 raise Refused(f"{self._member} does not know vault {vault[:8]}", "never enrolled")
             return store.read_standing(transaction, writer)
+
+    @property
+    def witness(self) -> Witness:
+        """Return the witness at this custodian's side."""
+        return self._seat.take(self._record)[0]
+
+    def witness_card(self) -> Envelope:
+        """Return the certificate of the witness's key, always the same."""
+        return self._seat.take(self._record)[1]
 
     def resume(self, receipts: Sequence[Envelope]) -> None:
         """Take up receipts this custodian signed before it was rebuilt from its kit.

@@ -1,6 +1,7 @@
 """What the rest of the house may ask of a custodian, in this process or on another machine.
 
-Five questions, each safe to ask again: the answer to the same question is the same bytes.
+Questions that are safe to ask again: the answer to the same one is the same bytes. What is asked of
+the witness at its side is C2SP's: the answer to the same request has a newer time.
 """
 
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from typing import Literal, Protocol
 
 from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.ids import ClientId, VaultId
+from strongroom.ledger import Witness
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import Standing
@@ -36,6 +38,15 @@ class Custodian(Protocol):
 
     def release(self, request: ReleaseRequest) -> Envelope:
         """Journal the request, then return this custodian's shares sealed to the recipient."""
+        ...
+
+    @property
+    def witness(self) -> Witness:
+        """Return the witness at this custodian's side."""
+        ...
+
+    def witness_card(self) -> Envelope:
+        """Return the certificate of the witness's key, always the same."""
         ...
 
     def standing(self, vault: VaultId) -> Standing:

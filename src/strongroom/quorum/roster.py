@@ -19,6 +19,7 @@ from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.label import FORMAT, Label, VaultClass
 from strongroom.quorum.receipt import Receipt
 from strongroom.quorum.shares import COUNT_MAX, check_threshold
+from strongroom.quorum.witness_card import WitnessCard
 
 KIND = "roster"
 
@@ -156,6 +157,12 @@ class Roster:
         if snapshot is not None:
             receipt.check_covers(SnapshotHeader.read(snapshot), snapshot.hash.hex())
         return receipt
+
+    def check_witness(self, envelope: Envelope) -> WitnessCard:
+        """Return a witness card signed by the member it names."""
+        card = WitnessCard.read(envelope)
+        member = self._signer(card.index, card.custodian, card.install)
+        return WitnessCard.parse(envelope, member.identity)
 
     @staticmethod
     def received_at(times: Iterable[datetime]) -> datetime:

@@ -15,6 +15,7 @@ from strongroom.crypto.sealing import SALT_BYTES, open_sealed, seal
 from strongroom.database import Transaction
 from strongroom.facts import FACT_TABLE
 from strongroom.ids import ClientId, CustodianId, InstallId, Token, VaultId, WriterId
+from strongroom.ledger import Witness
 from strongroom.quorum.key_table import ClientEntry, ClientPin, PinnedWriter
 from strongroom.quorum.release import Release, ReleaseRequest
 from strongroom.quorum.roster import Member
@@ -80,6 +81,14 @@ CREATE TABLE kit_entry (
 ) STRICT;
 """,
     FACT_TABLE,
+    """
+CREATE TABLE witness (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  seed_sealed BLOB NOT NULL,
+  card BLOB NOT NULL
+) STRICT
+""",
+    *Witness.SCHEMA,
 )
 
 
@@ -309,6 +318,17 @@ def read_release(transaction: Transaction, request: str) -> tuple[bytes, str, by
         "SELECT recipient, snapshot, answer FROM release WHERE request = ?", (request,)
     )
     return None if row is None else (row[0], row[1], row[2])
+
+
+def write_witness(transaction: Transaction, seed_sealed: bytes, card: bytes) -> None:
+    """Keep the witness key, sealed, and its card for good."""
+    transaction.run("INSERT INTO witness VALUES (1, ?, ?)", (seed_sealed, card))
+
+
+def read_witness(transaction: Transaction) -> tuple[bytes, bytes] | None:
+    """Return the sealed witness key and its card, or None before it was made."""
+    row = transaction.row("SELECT seed_sealed, card FROM witness")
+    return None if row is None else (row[0], row[1])
 
 
 def write_kit_entries(transaction: Transaction, entries: Sequence[tuple[str, bytes]]) -> None:
