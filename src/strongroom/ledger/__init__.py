@@ -7,6 +7,7 @@ lies beside the logs, where it can be erased. Normative page: docs/formats/ledge
 
 from strongroom.ledger.checkpoint import Checkpoint
 from strongroom.ledger.disclosures import Disclosures
+from strongroom.ledger.log import Log
 from strongroom.ledger.policy import Policy
 from strongroom.ledger.proof import Proof
 from strongroom.ledger.witness import Witness
@@ -14,6 +15,7 @@ from strongroom.ledger.witness import Witness
 __all__ = [
     "Checkpoint",
     "Disclosures",
+    "Log",
     "Policy",
     "Proof",
     "Witness",

@@ -29,6 +29,7 @@ _REASONS = {
     sqlite3.SQLITE_PROTOCOL: "the file system has no working locks",
     sqlite3.SQLITE_NOLFS: "the file is too large for this file system",
 }
+_NO_TEXT = "Could not decode to UTF-8"
 _DAMAGES = {
     sqlite3.SQLITE_CORRUPT: "its pages contradict each other",
     sqlite3.SQLITE_NOTADB: "it is not an SQLite database",
@@ -246,6 +247,8 @@ def _statements(step: str) -> Iterator[str]:
 
 def _tell(error: sqlite3.Error, name: str) -> None:
     """Raise our error for what the surroundings did; return when the statement is at fault."""
+    if str(error).startswith(_NO_TEXT):
+        raise DatabaseDamaged(f"{name} is damaged", "a text in it is not UTF-8") from error
     # Errors that the module itself raises, such as for a closed database, carry no code.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
     if code in _DAMAGES:

@@ -1,0 +1,326 @@
+"""One log: leaves that are appended in the caller's transaction, and signed afterwards.
+
+Appending needs no key, so every change of the home can carry its fact. Signing reads the tree
+anew from tiles and leaves and compares it with the head and with the last signed checkpoint: a file
+in which anything was altered is not signed, and neither is a shorter or another tree. What a
+stranger gets is the static layout of C2SP's tlog-tiles. Normative page: docs/formats/ledger-v1.md.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeAlias
+
+from strongroom.clock import format_instant, parse_instant
+from strongroom.database import Database, Transaction
+from strongroom.facts import Fact, read_facts
+from strongroom.ledger import log_checkpoints as checkpoints
+from strongroom.ledger import log_rows
+from strongroom.ledger.checkpoint import Checkpoint
+from strongroom.ledger.log_rows import LogBehind, LogDamaged, LogForked, LogRefused
+from strongroom.ledger.log_site import write_site
+from strongroom.ledger.log_verify import Verified, verify
+from strongroom.ledger.note import VerifierKey, open_note, split_note
+from strongroom.ledger.tiles import WIDTH, encode_bundle, tiles_of
+from strongroom.ledger.tree import (
+    EMPTY_ROOT,
+    CompactRange,
+    Read,
+    consistency_proof,
+    inclusion_proof,
+)
+
+_LEAVES_AT_ONCE = 1024
+
+
+class Log:
+    """The log in one database; with `epoch`, a view of an epoch that takes no more leaves."""
+
+    SCHEMA = log_rows.SCHEMA
+    Damaged: TypeAlias = LogDamaged
+    Refused: TypeAlias = LogRefused
+    Behind: TypeAlias = LogBehind
+    Forked: TypeAlias = LogForked
+    Head: TypeAlias = log_rows.Head
+    Signed: TypeAlias = checkpoints.Signed
+    Verified: TypeAlias = Verified
+
+    @dataclass(frozen=True, slots=True)
+    class Epoch:
+        """A stretch of the log under one origin and key; both are None until it is signed.
+
+        `previous` is the last cosigned checkpoint of the epoch that this one follows, where there
+        is one.
+        """
+
+        number: int
+        origin: str | None
+        vkey: str | None
+        begun_at: datetime | None
+        previous: bytes | None
+
+    def __init__(self, database: Database, epoch: int | None = None) -> None:
+        self._database = database
+        self._epoch = epoch
+
+    # -- appending
+
+    def append(self, transaction: Transaction, fact: log_rows.Recordable) -> int:
+        """Append the fact and return its number; the same fact again keeps its number.
+
+        Durable when the caller's transaction has ended. Raises LogRefused for an id that is taken
+        by other bytes.
+        """
+        return self.append_many(transaction, (fact,))[0]
+
+    def append_many(
+        self, transaction: Transaction, facts: Iterable[log_rows.Recordable]
+    ) -> list[int]:
+        """Append facts in order, as `append` does each, and return their numbers."""
+        return self._append(transaction, facts)
+
+    # -- reading
+
+    def head(self) -> log_rows.Head:
+        """Return where the log stands."""
+        with self._database.reading() as reading:
+            return log_rows.read_head(reading, self._epoch)
+
+    def size(self) -> int:
+        """Return how many leaves there are."""
+        return self.head().size
+
+    def leaf(self, number: int) -> bytes:
+        """Return one leaf's bytes."""
+        return next(self.leaves(number, number + 1))
+
+    def leaves(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the leaves from `start` up to, not including, `stop`, a few rows at a time."""
+        for first in range(start, stop, _LEAVES_AT_ONCE):
+            with self._database.reading() as reading:
+                head = log_rows.read_head(reading, self._epoch)
+                wanted = range(first, min(first + _LEAVES_AT_ONCE, stop))
+                page = log_rows.read_leaves(reading, head.epoch, wanted)
+            yield from page
+
+    def number_of(self, fact_id: str) -> int | None:
+        """Return the number of the leaf with this fact, or None."""
+        with self._database.reading() as reading:
+            head = log_rows.read_head(reading, self._epoch)
+            row = reading.row(
+                "SELECT number FROM leaf WHERE id = ? AND epoch = ?", (fact_id, head.epoch)
+            )
+        return None if row is None else int(row[0])
+
+    def facts(self, op: str | None = None) -> list[Fact]:
+        """Return the facts in order, of one operation where given."""
+        with self._database.reading() as reading:
+            rows = reading.rows(
+                "SELECT bytes FROM leaf WHERE epoch = ? AND (? IS NULL OR op = ?) ORDER BY number",
+                (log_rows.read_head(reading, self._epoch).epoch, op, op),
+            )
+        return [Fact.parse(data) for (data,) in rows]
+
+    def take_over_plain_facts(self) -> None:
+        """Make what is left in the plain table of facts the first leaves, in order."""
+        with self._database.reading() as reading:
+            if reading.row("SELECT 1 FROM fact LIMIT 1") is None:
+                return
+        with self._database.transaction() as transaction:
+            self.append_many(transaction, read_facts(transaction))
+            transaction.run("DELETE FROM fact")
+
+    # -- epochs
+
+    def epoch(self) -> Epoch:
+        """Return the epoch that this log is in, or views."""
+        with self._database.reading() as reading:
+            return _read_epoch(reading, log_rows.read_head(reading, self._epoch).epoch)
+
+    def epochs(self) -> list["Log"]:
+        """Return a view of every epoch, oldest first."""
+        with self._database.reading() as reading:
+            rows = reading.rows("SELECT number FROM epoch ORDER BY number")
+        return [Log(self._database, number) for (number,) in rows]
+
+    def begin_epoch(
+        self, origin: str, vkey: str, now: datetime, previous: bytes | None = None
+    ) -> None:
+        """Begin an epoch: the nameless one that appending began, or else a new one after the last.
+
+        The old one takes no more leaves and is never signed again. `previous` is the last cosigned
+        checkpoint of what this one follows.
+        """
+        VerifierKey.parse(vkey)
+        with self._database.transaction() as transaction:
+            head = log_rows.read_head(transaction)
+            number = head.epoch
+            if _read_epoch(transaction, number).origin is not None:
+                number += 1
+                transaction.run("INSERT INTO epoch (number) VALUES (?)", (number,))
+                transaction.run(
+                    "INSERT INTO head (epoch, size, root, stack) VALUES (?, 0, ?, x'')",
+                    (number, EMPTY_ROOT),
+                )
+            transaction.run(
+                "UPDATE epoch SET origin = ?, vkey = ?, begun_at = ?, previous = ? "
+                "WHERE number = ?",
+                (origin, vkey, format_instant(now), previous, number),
+            )
+
+    def adopt(
+        self, leaves: Iterable[Fact], note: bytes, witnesses: Sequence[VerifierKey], now: datetime
+    ) -> None:
+        """Append leaves that were found elsewhere, with the checkpoint that ends with them.
+
+        Nothing is kept unless our leaves and these make exactly the tree of the checkpoint, which
+        the log's own key has signed.
+        """
+        with self._database.transaction() as transaction:
+            self._append(transaction, leaves)
+            head = log_rows.read_head(transaction)
+            key = checkpoints.own_key(transaction, head.epoch)
+            found = Checkpoint.parse(open_note(note, [key]).text)
+            if found != Checkpoint(key.name, head.size, head.root):
+                raise LogDamaged(
+                    "leaves that were found do not make the signed tree",
+                    f"with them there are {head.size}, and {found.size} were signed",
+                )
+            checkpoints.insert(transaction, head, note, now)
+            checkpoints.keep_cosigned(transaction, head.epoch, note, witnesses)
+
+    # -- signing
+
+    def sign(self, seed: bytes, now: datetime) -> bytes:
+        """Sign the tree as it is and return the note; of an unchanged tree the stored one.
+
+        Raises LogDamaged, and signs nothing, unless the tiles and leaves make the tree of the head
+        and begin with the tree that was signed last.
+        """
+        self._check_newest()
+        with self._database.transaction() as transaction:
+            return checkpoints.sign_head(transaction, seed, now)
+
+    def cosigned(self, note: bytes, witnesses: Sequence[VerifierKey]) -> None:
+        """Keep the cosignatures of these witnesses that stand on a checkpoint of this log.
+
+        Raises LogDamaged when it was not signed here, NoteInvalid when a cosignature is wrong.
+        """
+        with self._database.transaction() as transaction:
+            head = log_rows.read_head(transaction, self._epoch)
+            checkpoints.keep_cosigned(transaction, head.epoch, note, witnesses)
+
+    def placed(self, size: int) -> None:
+        """Note that the locations hold the leaves up to the checkpoint of this size."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "UPDATE checkpoint SET placed = 1 WHERE epoch = ? AND size = ?",
+                (log_rows.read_head(transaction, self._epoch).epoch, size),
+            )
+
+    def checkpoint(self, *, cosigned: bool = False, placed: bool = False) -> Signed | None:
+        """Return the newest checkpoint, of those that are cosigned or placed where asked."""
+        with self._database.reading() as reading:
+            epoch = log_rows.read_head(reading, self._epoch).epoch
+            return checkpoints.last_signed(reading, epoch, cosigned=cosigned, placed=placed)
+
+    def check_seen(self, seen: Checkpoint, by: str) -> None:
+        """Raise LogBehind unless this log begins with a tree that somebody saw of it.
+
+        Raises LogForked where it is another tree. `by` names who saw it.
+        """
+        with self._database.reading() as reading:
+            head = log_rows.read_head(reading, self._epoch)
+            if seen.size > head.size:
+                raise LogBehind(
+                    "the log is behind what was seen of it",
+                    f"{by} saw {seen.size} leaves, and there are {head.size}",
+                )
+            if log_rows.range_at(reading, head.epoch, seen.size).root() != seen.root:
+                raise LogForked(
+                    "the log is another than the one that was seen",
+                    f"{by} saw another tree of {seen.size} leaves",
+                )
+
+    # -- proofs
+
+    def root(self, size: int) -> bytes:
+        """Return the root over the first leaves, computed from tiles and leaves."""
+        with self._database.reading() as reading:
+            return CompactRange.of(self._reader(reading, size), size).root()
+
+    def inclusion(self, number: int, size: int) -> list[bytes]:
+        """Return the proof that a leaf is in the tree of this size."""
+        with self._database.reading() as reading:
+            return inclusion_proof(self._reader(reading, size), number, size)
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """Return the proof that the tree of one size begins with that of a smaller one."""
+        with self._database.reading() as reading:
+            return consistency_proof(self._reader(reading, new), old, new)
+
+    def tile(self, level: int, number: int, width: int = WIDTH) -> bytes:
+        """Return the first hashes of a tile of tlog-tiles."""
+        with self._database.reading() as reading:
+            epoch = log_rows.read_head(reading, self._epoch).epoch
+            return log_rows.read_tile(reading, epoch, level, number, width)
+
+    def bundle(self, number: int, width: int = WIDTH) -> bytes:
+        """Return the first entries of a bundle of tlog-tiles."""
+        return encode_bundle(self.leaves(number * WIDTH, number * WIDTH + width))
+
+    # -- looking at all of it
+
+    def verify(self) -> Verified:
+        """Compare every byte of leaves, tiles, heads and checkpoints; raise LogDamaged."""
+        with self._database.reading() as reading:
+            return verify(reading)
+
+    def export(self, folder: Path) -> Checkpoint:
+        """Write the log up to its newest checkpoint as a static site of C2SP's tlog-tiles.
+
+        The folder is made, or must be empty. Raises LogRefused where nothing was signed yet.
+        """
+        signed = self.checkpoint()
+        if signed is None:
+            raise LogRefused("there is no signed checkpoint of this log yet")
+        checkpoint = Checkpoint.parse(split_note(signed.note).text)
+        files = (
+            (
+                place.path,
+                self.bundle(place.number, place.width)
+                if place.level is None
+                else self.tile(place.level, place.number, place.width),
+            )
+            for place in tiles_of(signed.size)
+        )
+        write_site(folder, signed.note, files)
+        return checkpoint
+
+    def _append(self, transaction: Transaction, facts: Iterable[log_rows.Recordable]) -> list[int]:
+        self._check_newest()
+        return log_rows.add(transaction, map(log_rows.leaf_of, facts))
+
+    def _check_newest(self) -> None:
+        if self._epoch is not None:
+            raise LogRefused(
+                "an earlier epoch of a log takes no leaves and is not signed",
+                f"epoch {self._epoch}",
+            )
+
+    def _reader(self, reading: Transaction, size: int) -> Read:
+        head = log_rows.read_head(reading, self._epoch)
+        if not 0 <= size <= head.size:
+            raise LogRefused(f"the log has no tree of {size} leaves", f"it has {head.size}")
+        return log_rows.reader(reading, head.epoch, size)
+
+
+def _read_epoch(transaction: Transaction, number: int) -> Log.Epoch:
+    row = transaction.row(
+        "SELECT number, origin, vkey, begun_at, previous FROM epoch WHERE number = ?", (number,)
+    )
+    if row is None:
+        raise LogDamaged("the epoch of the log is missing", str(number))
+    begun_at = row[3] and parse_instant(row[3])
+    return Log.Epoch(row[0], row[1], row[2], begun_at, row[4])
