@@ -1,6 +1,7 @@
 """One client's database: sources, writers, snapshots, and which snapshot is meant."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.clients import ClientSource, History, Snapshot
 from strongroom.clients.history import SnapshotState
 from strongroom.errors import UsageError
+from strongroom.facts import FACT_TABLE, record
 from strongroom.ids import SourceId, WriterId
 from tests.support.telling import told
 
@@ -46,8 +48,8 @@ def snapshot(
 
 def test_sources_are_listed_by_name(history: History) -> None:
     second, first = source(1, "b", "file:///b"), source(2, "a", "file:///a")
-    history.add_source(second, FACT)
-    history.add_source(first, FACT)
+    history.add_source(second, told())
+    history.add_source(first, told())
     assert history.sources() == [first, second]
     assert [fact.op for fact in history.facts()] == ["source.removed", "source.removed"]
 
@@ -193,3 +195,19 @@ def test_time_is_when_custodians_received_it_whatever_the_order(history: History
     holding(history, [late, early])
     assert history.find("2026-11-22T13:30Z") == early
     assert history.find("2026-11-23T00:00Z") == late
+
+
+def test_plain_facts_of_an_older_home_become_the_first_leaves(tmp_path: Path) -> None:
+    with closing(open_sqlite(tmp_path / "client.db")) as database:
+        database.migrate([FACT_TABLE])
+        older = [told("source.removed"), told("source.password_set")]
+        with database.transaction() as transaction:
+            for fact in older:
+                record(transaction, fact)
+    for count in (3, 4):
+        with closing(open_sqlite(tmp_path / "client.db")) as database:
+            history = History(database)
+            history.record(told())
+            assert history.facts()[:2] == older
+            assert history.log.size() == count
+            history.log.verify()

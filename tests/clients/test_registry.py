@@ -68,5 +68,5 @@ def test_keep_policy_is_changed_with_its_fact(registry: Registry) -> None:
     registry.set_keep(ACME, Keep(1, 2, 3, 4), told("source.password_set"))
     assert registry.client("acme").keep == Keep(1, 2, 3, 4)
     assert [fact.op for fact in registry.facts("source.password_set")] == ["source.password_set"]
-    registry.record(FACT)
+    registry.record(told())
     assert len(registry.facts()) == 3

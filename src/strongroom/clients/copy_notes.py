@@ -15,7 +15,8 @@ from typing import Literal, cast
 
 from strongroom.clock import format_instant, parse_instant
 from strongroom.database import Database, Row
-from strongroom.facts import Fact, record
+from strongroom.facts import Fact
+from strongroom.ledger import Log
 
 CopyState = Literal["sound", "damaged", "missing", "unauthenticated", "unknown"]
 
@@ -53,8 +54,9 @@ class CopyNote:
 class CopyNotes:
     """The rows of one client's copies, in the client's own database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, log: Log) -> None:
         self._database = database
+        self._log = log
 
     def write(self, notes: Iterable[CopyNote]) -> None:
         """Write what was just seen, in the place of what was seen before; one transaction."""
@@ -102,7 +104,7 @@ class CopyNotes:
             transaction.run_many(
                 "INSERT OR IGNORE INTO lost (pack) VALUES (?)", [(pack,) for pack in packs]
             )
-            record(transaction, fact)
+            self._log.append(transaction, fact)
 
     def begin_round(self, share: int, now: datetime, oldest: datetime) -> datetime:
         """Return when the round began that this one is part of.

@@ -17,8 +17,9 @@ from strongroom.clients.tombs import TOMB_SCHEMA, Tombs
 from strongroom.clock import format_instant, parse_instant
 from strongroom.database import Database, Row, Transaction, Value
 from strongroom.errors import UsageError
-from strongroom.facts import FACT_TABLE, Fact, read_facts, record
+from strongroom.facts import FACT_TABLE, Fact
 from strongroom.ids import SourceId, WriterId
+from strongroom.ledger import Log
 
 SnapshotState = Literal["writing", "pending", "good"]
 
@@ -63,6 +64,7 @@ SCHEMA = (
     *copy_notes.SCHEMA,
     *TOMB_SCHEMA,
     copy_notes.LOST_TABLE,
+    *Log.SCHEMA,
 )
 
 Tally = dict[str, tuple[int, int]]
@@ -122,7 +124,8 @@ class History(Tombs):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         database.migrate(SCHEMA)
-        self.copies = copy_notes.CopyNotes(database)
+        self.log.take_over_plain_facts()
+        self.copies = copy_notes.CopyNotes(database, self.log)
         """What was seen of each copy of this client's objects."""
 
     # -- sources
@@ -152,7 +155,7 @@ class History(Tombs):
                 "INSERT INTO source (id, name, url, kind, added_at) VALUES (?, ?, ?, ?, ?)",
                 (source.id, source.name, source.url, source.kind, format_instant(source.added_at)),
             )
-            record(transaction, fact)
+            self.log.append(transaction, fact)
 
     def remove_source(self, source: ClientSource, fact: Fact) -> None:
         """Stop backing a source up; its snapshots stay."""
@@ -161,7 +164,7 @@ class History(Tombs):
                 "UPDATE source SET removed_at = ? WHERE id = ?",
                 (format_instant(fact.at), source.id),
             )
-            record(transaction, fact)
+            self.log.append(transaction, fact)
 
     # -- keys, public parts
 
@@ -178,7 +181,7 @@ class History(Tombs):
         with self._database.transaction() as transaction:
             transaction.run("INSERT INTO writer (key) VALUES (?)", (key,))
             _write_client_keys(transaction, client_keys)
-            record(transaction, fact)
+            self.log.append(transaction, fact)
 
     def adopt_client_keys(self, client_keys: Mapping[int, bytes]) -> None:
         """Write certificates that were found at the locations."""
@@ -203,7 +206,7 @@ class History(Tombs):
         """Write a snapshot's row with its exact record; from here on it can only be completed."""
         with self._database.transaction() as transaction:
             _insert(transaction.run, snapshot, record_bytes)
-            record(transaction, fact)
+            self.log.append(transaction, fact)
 
     def adopt_snapshots(self, found: Iterable[tuple[Snapshot, Mapping[int, datetime]]]) -> None:
         """Write snapshots that were found at the locations, oldest first, with their receipts."""
@@ -251,7 +254,7 @@ class History(Tombs):
                 (format_instant(received_at), snapshot.hash),
             )
             if changed:
-                record(transaction, fact)
+                self.log.append(transaction, fact)
 
     def receipts(self, snapshot: Snapshot) -> dict[int, datetime]:
         """Return when each custodian received it, by custodian index."""
@@ -337,12 +340,11 @@ class History(Tombs):
     def record(self, fact: Fact) -> None:
         """Record a fact that changes no row here."""
         with self._database.transaction() as transaction:
-            record(transaction, fact)
+            self.log.append(transaction, fact)
 
     def facts(self, kind: str | None = None) -> list[Fact]:
         """Return the client's facts in order."""
-        with self._database.reading() as reading:
-            return read_facts(reading, kind)
+        return self.log.facts(kind)
 
     def close(self) -> None:
         """Give the database back."""

@@ -11,8 +11,9 @@ from strongroom.clients.model import Client, ClientClass, Keep
 from strongroom.clock import format_instant, parse_instant
 from strongroom.database import Database, Row
 from strongroom.errors import UsageError
-from strongroom.facts import FACT_TABLE, Fact, read_facts, record
+from strongroom.facts import FACT_TABLE, Fact
 from strongroom.ids import ClientId, InstallId, VaultId
+from strongroom.ledger import Log
 from strongroom.placement import Parity
 
 SITE_LENGTH_MAX = 100
@@ -38,6 +39,7 @@ SCHEMA = (
       parity TEXT, created_at TEXT NOT NULL
     ) STRICT
     """,
+    *Log.SCHEMA,
 )
 
 
@@ -85,6 +87,9 @@ class Registry:
     def __init__(self, database: Database) -> None:
         self._database = database
         database.migrate(SCHEMA)
+        self.log = Log(database)
+        """The server's log; every change of these tables is in it."""
+        self.log.take_over_plain_facts()
 
     def install(self) -> Install:
         """Return this install; raise UsageError where `init` has not finished."""
@@ -112,7 +117,7 @@ class Registry:
                     format_instant(install.created_at),
                 ),
             )
-            record(transaction, fact)
+            self.log.append(transaction, fact)
 
     def locations(self) -> list[Place]:
         """Return the locations in the order of their names."""
@@ -148,7 +153,7 @@ class Registry:
                     format_instant(entry.added_at),
                 ),
             )
-            record(transaction, fact)
+            self.log.append(transaction, fact)
 
     def set_credential(self, name: str, sealed: bool, fact: Fact) -> None:
         """Note whether a credential is sealed for a location."""
@@ -156,7 +161,7 @@ class Registry:
             transaction.run(
                 "UPDATE location SET credential = ? WHERE name = ?", (int(sealed), name)
             )
-            record(transaction, fact)
+            self.log.append(transaction, fact)
 
     def set_site(self, name: str, site: Site, fact: Fact) -> None:
         """Change what is said of where a location is."""
@@ -166,13 +171,13 @@ class Registry:
                 "WHERE name = ?",
                 (*astuple(site), name),
             )
-            record(transaction, fact)
+            self.log.append(transaction, fact)
 
     def remove_location(self, name: str, fact: Fact) -> None:
         """Forget a location; what lies there stays."""
         with self._database.transaction() as transaction:
             transaction.run("DELETE FROM location WHERE name = ?", (name,))
-            record(transaction, fact)
+            self.log.append(transaction, fact)
 
     def clients(self) -> list[Client]:
         """Return the clients in the order of their names."""
@@ -211,23 +216,22 @@ class Registry:
                     format_instant(client.created_at),
                 ),
             )
-            record(transaction, fact)
+            self.log.append(transaction, fact)
 
     def set_keep(self, client: Client, keep: Keep, fact: Fact) -> None:
         """Change a client's keep policy."""
         with self._database.transaction() as transaction:
             transaction.run("UPDATE client SET keep = ? WHERE id = ?", (str(keep), client.id))
-            record(transaction, fact)
+            self.log.append(transaction, fact)
 
     def record(self, fact: Fact) -> None:
         """Record a fact that changes no row here."""
         with self._database.transaction() as transaction:
-            record(transaction, fact)
+            self.log.append(transaction, fact)
 
     def facts(self, kind: str | None = None) -> list[Fact]:
         """Return the server's facts in order."""
-        with self._database.reading() as reading:
-            return read_facts(reading, kind)
+        return self.log.facts(kind)
 
     def close(self) -> None:
         """Give the database back."""

@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from strongroom.clock import format_instant, parse_instant
 from strongroom.database import Database, Row, Transaction
-from strongroom.facts import Fact, record
+from strongroom.facts import Fact
+from strongroom.ledger import Log
 
 TOMB_SCHEMA = (
     """
@@ -58,6 +59,8 @@ class Tombs:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.log = Log(database)
+        """This client's log; every change of these tables is in it."""
 
     def tombs(self) -> list[TombRow]:
         """Return the tombstones that this home made, oldest first."""
@@ -112,7 +115,7 @@ class Tombs:
                 (tomb.hash, tomb.generation, format_instant(tomb.not_before), tomb.record),
             )
             _bury(transaction, snapshots, tomb.hash)
-            record(transaction, fact)
+            self.log.append(transaction, fact)
 
     def place_tomb(self, tomb: TombRow) -> None:
         """Note that enough locations hold the tombstone."""
@@ -138,7 +141,7 @@ class Tombs:
             )
             _forget_indexes(transaction, objects)
             if gone:
-                record(transaction, fact)
+                self.log.append(transaction, fact)
 
 
 def _tomb(row: Row) -> TombRow:
