@@ -78,12 +78,33 @@ def test_wrong_credential_makes_nothing(folder: Path, store: Seaweed) -> None:
     assert not (folder / "home").exists()
 
 
+def test_init_takes_both_credentials(folder: Path, store: Seaweed) -> None:
+    right = credential(folder, store)
+    (folder / "wrong").write_text("nobody\nwrong\n", encoding="utf-8")
+    places = ("--location", store.url("backups", "both"), "--location", "one")
+    first = FirstHome(folder)
+    for refused, janitor in ((1, "wrong"), (2, "-")):
+        secrets = ("--credential-file", right if refused == 1 else "-")
+        first.refused(refused, "init", *places, *secrets, "--janitor-credential-file", janitor)
+        assert not first.home.exists()
+    done = strongroom(
+        "init", *places, "--credential-file", right, "--janitor-credential-file", right
+    )
+    assert done.code == 0, done.err
+    rows = json.loads(strongroom("location", "list", "--json").out)
+    assert [row["janitor"] for row in rows] == ["sealed here", "folder"]
+    everything = b"".join(path.read_bytes() for path in first.home.rglob("*") if path.is_file())
+    assert store.secret.encode() not in everything
+
+
 def test_store_is_added_later_after_a_wrong_try(folder: Path, store: Seaweed) -> None:
     first = FirstHome.make(folder, "one")
     url = store.url("backups", "later")
     (folder / "wrong").write_text("nobody\nwrong\n", encoding="utf-8")
     first.refused(1, "location", "add", url, "--credential-file", "wrong")
     right = credential(folder, store)
+    janitor = ("--credential-file", right, "--janitor-credential-file", "wrong")
+    first.refused(1, "location", "add", url, *janitor)
     done = strongroom("location", "add", url, "--credential-file", right, "--name", "cloud")
     assert done.code == 0, done.err
     (folder / "one").rename(folder / "one-lost")

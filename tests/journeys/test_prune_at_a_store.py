@@ -21,7 +21,7 @@ from strongroom.locations import Location, LocationUnavailable
 from strongroom.operations.add_client import NewClient, add_client, add_source
 from strongroom.operations.back_up import back_up
 from strongroom.operations.check_vault import CheckRequest, check_vault
-from strongroom.operations.credentials import Credential
+from strongroom.operations.credentials import Credential, Credentials
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.prune import PruneOutcome, PruneRequest, prune
 from strongroom.operations.restore import RestoreRequest, restore
@@ -126,9 +126,9 @@ def make_home(tmp_path: Path, store: Seaweed, clock: SteppingClock) -> App:
     app = App(clock=clock)
     install = app.new_install()
     urls = {bucket: store.url(bucket, "ours") for bucket in BUCKETS}
-    worker = Credential(WORKER.key_id, WORKER.secret)
+    worker = Credentials(Credential(WORKER.key_id, WORKER.secret))
     tools, registry = app.make_home(tmp_path / "home", install, tmp_path / "key")
-    set_up(tools, registry, InstallPlan(install, "tester", 1, 1, urls, credential=worker))
+    set_up(tools, registry, InstallPlan(install, "tester", 1, 1, urls, credentials=worker))
     registry.close()
     return app
 

@@ -17,7 +17,7 @@ from strongroom.errors import StrongroomError
 from strongroom.operations.add_client import NewClient, add_client, add_source
 from strongroom.operations.back_up import back_up
 from strongroom.operations.check_vault import CheckRequest, check_vault
-from strongroom.operations.credentials import Credential
+from strongroom.operations.credentials import Credential, Credentials
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.fill_locations import Filled, repair_client
 from strongroom.operations.restore import RestoreRequest, restore
@@ -55,7 +55,7 @@ def opened(tmp_path: Path, store: Seaweed, parity: int = 0) -> Iterator[tuple[De
     app = App()
     install = app.new_install()
     urls = {bucket: store.url(bucket, "ours") for bucket in BUCKETS}
-    plan = InstallPlan(install, "tester", 1, 1, urls, credential=credential)
+    plan = InstallPlan(install, "tester", 1, 1, urls, credentials=Credentials(credential))
     tools, registry = app.make_home(tmp_path / "home", install, tmp_path / "key")
     set_up(tools, registry, plan)
     registry.close()

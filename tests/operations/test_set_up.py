@@ -7,11 +7,12 @@ import pytest
 from strongroom.app import App
 from strongroom.errors import StrongroomError, UsageError
 from strongroom.ids import InstallId
-from strongroom.operations.credentials import Credential, secret_name
+from strongroom.operations.credentials import Credential, Credentials, secret_name
 from strongroom.operations.set_up import InstallPlan, seal_operator_seed, set_up
 
 INSTALL = InstallId("0" * 32)
 ONE = {"one": "file:///nowhere/one"}
+KEY = Credential("key", "SECRET")
 SEED = b"\x05" * 32
 
 
@@ -41,11 +42,13 @@ def test_no_place_and_a_credential_for_none() -> None:
     with pytest.raises(UsageError, match="no location"):
         InstallPlan(INSTALL, "ann", 3, 2, {}).check()
     with pytest.raises(UsageError, match="no location needs one"):
-        InstallPlan(INSTALL, "ann", 3, 2, ONE, credential=Credential("a", "b")).check()
+        InstallPlan(INSTALL, "ann", 3, 2, ONE, credentials=Credentials(KEY)).check()
+    with pytest.raises(UsageError, match="no location needs one"):
+        InstallPlan(INSTALL, "ann", 3, 2, ONE, credentials=Credentials(janitor=KEY)).check()
 
 
 def test_secrets_are_not_in_what_python_shows() -> None:
-    plan = InstallPlan(INSTALL, "ann", 3, 2, ONE, "PASSPHRASE", Credential("key", "SECRET"))
+    plan = InstallPlan(INSTALL, "ann", 3, 2, ONE, "PASSPHRASE", Credentials(KEY, KEY))
     assert "PASSPHRASE" not in repr(plan)
     assert "SECRET" not in repr(plan)
 

@@ -8,10 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from strongroom.cli.credential_files import NONE_GIVEN, CredentialFiles
 from strongroom.cli.face import Face, SecretFile, With, read_secret_file
 from strongroom.cli.naming import name_locations
 from strongroom.errors import UsageError
-from strongroom.operations.credentials import Credential
 from strongroom.operations.set_up import InstallPlan, SetUp, set_up
 
 PASSPHRASE_LENGTH_MIN = 12
@@ -32,19 +32,22 @@ class InitOptions:
     """Who operates this: a name or an e-mail address, kept with what is done."""
     passphrase_file: SecretFile | None = None
     """A file with the passphrase of the operator's key, or - for stdin; else it is asked for."""
-    credential_file: SecretFile | None = None
-    """For object stores: a file with key id and secret, one a line, or - for stdin."""
 
 
 DEFAULT = InitOptions()
 
 
-def init(*, how: Annotated[InitOptions, Parameter(name="*")] = DEFAULT, face: With) -> None:
+def init(
+    *,
+    how: Annotated[InitOptions, Parameter(name="*")] = DEFAULT,
+    secrets: Annotated[CredentialFiles, Parameter(name="*")] = NONE_GIVEN,
+    face: With,
+) -> None:
     """Make a home: custodians, recovery kits, locations."""
-    face.show(make(face, how))
+    face.show(make(face, how, secrets))
 
 
-def make(face: Face, how: InitOptions) -> dict[str, object]:
+def make(face: Face, how: InitOptions, secrets: CredentialFiles = NONE_GIVEN) -> dict[str, object]:
     """Make a home, tell of it, and return it as an object."""
     if not how.location:
         raise UsageError(
@@ -52,15 +55,12 @@ def make(face: Face, how: InitOptions) -> dict[str, object]:
             "backups need at least one place to go",
             hint="Name each: `strongroom init --location PATH --location s3://...`.",
         )
-    if "-" == how.passphrase_file == how.credential_file:
-        raise UsageError("only one thing can be read from stdin", hint="Put the other in a file.")
+    secrets.check_stdin(how.passphrase_file)
     named = name_locations(how.location)
-    credential = None
-    if how.credential_file is not None:
-        credential = Credential.read(read_secret_file(how.credential_file, "the credential"))
+    credentials = secrets.read()
     install = face.app.new_install()
     plan = InstallPlan(
-        install, how.operator, how.custodians, how.threshold, named, credential=credential
+        install, how.operator, how.custodians, how.threshold, named, credentials=credentials
     )
     plan.check()
     face.app.check_new_home(face.home)

@@ -7,7 +7,8 @@ from cyclopts import App as Commands
 from cyclopts import Parameter
 
 from strongroom.cli import output
-from strongroom.cli.face import Face, SecretFile, With, read_secret_file
+from strongroom.cli.credential_files import NONE_GIVEN, CredentialFiles
+from strongroom.cli.face import Face, With
 from strongroom.cli.naming import name_locations
 from strongroom.clients import Registry
 from strongroom.errors import PartlyDone, UsageError
@@ -19,35 +20,8 @@ from strongroom.operations.add_location import (
     set_credentials,
     set_site,
 )
-from strongroom.operations.credentials import Credential, Credentials
 
 commands = Commands(name="location")
-
-
-@dataclass(frozen=True, slots=True)
-class CredentialFiles:
-    """Where an object store's credentials are read from, to be kept sealed."""
-
-    credential_file: SecretFile | None = None
-    """For an object store: a file with the key id and the secret that backups use, one a line, or -
-    for stdin; best is one that may not delete."""
-    janitor_credential_file: SecretFile | None = None
-    """The same for the credential that may delete, which backups never use. Whoever has this
-    machine has it then: better give it only to the commands that delete."""
-
-    def read(self) -> Credentials:
-        """Read what is named; stdin can be only one of the two."""
-        worker, janitor = self.credential_file, self.janitor_credential_file
-        if "-" == worker == janitor:
-            raise UsageError(
-                "only one thing can be read from stdin", hint="Put the other in a file."
-            )
-        return Credentials(
-            _read(worker, "the credential"), _read(janitor, "the janitor's credential")
-        )
-
-
-NONE_GIVEN = CredentialFiles()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +43,6 @@ class SiteOptions:
 
 
 NOTHING_SAID = SiteOptions()
-
-
-def _read(name: str | None, what: str) -> Credential | None:
-    return None if name is None else Credential.read(read_secret_file(name, what))
 
 
 @commands.command

@@ -26,7 +26,7 @@ _INIT = """Make a home: custodians, recovery kits, locations.
 
 The kits are shown once. Take three places that do not burn together. Without a passphrase file
 and without a terminal the operator's key is sealed by the key file, which `status` calls
-DEGRADED. A credential serves all object stores named here; `location add` takes others."""
+DEGRADED. Credentials serve all object stores named here; `location add` takes others."""
 _BACKUP = """Back up a client, or all of them.
 
 Exits 3 when something could not be kept: it is named, and the next backup goes on from there."""

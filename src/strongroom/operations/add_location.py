@@ -79,7 +79,8 @@ def add_location(
             return _make_again(deployment, place)
         if name == place.name or url == place.url:
             raise UsageError(f"the location {place.url} is already there", f"it is {place.name}")
-    credentials.check(url)
+    credentials.check([url])
+    credentials.try_at(url, f"{deployment.install}/roster", tools.location_as)
     credentials.seal(tools.secrets, name, url)
     location = tools.location(url, name, True)
     filled = fill(deployment, location, name, (deployment.install,))
@@ -160,11 +161,8 @@ def set_credentials(
     place, tools = _place(deployment, name), deployment.tools
     if not needs_credential(place.url):
         raise UsageError(f"location {name} has no credential", f"{place.url} is a folder")
-    credentials.check(place.url)
-    for credential in (credentials.worker, credentials.janitor):
-        if credential is not None:
-            location = tools.location_as(place.url, credential)
-            next(location.list(f"{deployment.install}/roster"), None)
+    credentials.check([place.url])
+    credentials.try_at(place.url, f"{deployment.install}/roster", tools.location_as)
     credentials.seal(tools.secrets, name, place.url)
     if forget_janitor:
         forget_credential(tools.secrets, janitor_name(name))

@@ -6,13 +6,13 @@ docs/formats/home-v1.md.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from strongroom.clients import ClientSource
 from strongroom.errors import Damaged, UsageError
-from strongroom.locations import parse_location_url
+from strongroom.locations import Location, parse_location_url
 
 CREDENTIAL_BYTES_MAX = 32 << 10
 
@@ -81,10 +81,19 @@ class Credentials:
     worker: Credential | None = None
     janitor: Credential | None = None
 
-    def check(self, url: str) -> None:
-        """Raise UsageError for a credential that this location could not use."""
+    def check(self, urls: Iterable[str]) -> None:
+        """Raise UsageError for a credential that none of these locations could use."""
+        places = list(urls)
         for one in (self.worker, self.janitor):
-            check_credential(one, [url])
+            check_credential(one, places)
+
+    def try_at(
+        self, url: str, below: str, open_as: Callable[[str, Credential | None], Location]
+    ) -> None:
+        """See that the location answers to each that is given; raises LocationUnavailable."""
+        for one in (self.worker, self.janitor):
+            if one is not None and needs_credential(url):
+                next(open_as(url, one).list(below), None)
 
     def seal(self, secrets: Secrets, location: str, url: str) -> None:
         """Seal what is given, each in place of an earlier one."""
@@ -115,7 +124,7 @@ def check_credential(credential: Credential | None, urls: Iterable[str]) -> None
         raise UsageError(
             "a credential is given, and no location needs one",
             "folders have none",
-            hint="Leave out --credential-file, or name an object store: s3://bucket/prefix.",
+            hint="Leave it out, or name an object store: s3://bucket/prefix.",
         )
 
 

@@ -15,12 +15,7 @@ from strongroom.crypto.envelope import Envelope
 from strongroom.errors import StrongroomError, UsageError
 from strongroom.ids import InstallId
 from strongroom.locations import Copies, Location, LocationUnavailable
-from strongroom.operations.credentials import (
-    Credential,
-    check_credential,
-    seal_credential,
-    secret_name,
-)
+from strongroom.operations.credentials import Credentials, secret_name
 from strongroom.operations.deployment import Tools
 from strongroom.operations.placing import place_kit_entries, roster_path
 from strongroom.quorum import Kit, LocalCustodian, Roster
@@ -39,7 +34,7 @@ class InstallPlan:
     threshold: int
     locations: Mapping[str, str]
     passphrase: str | None = field(default=None, repr=False)
-    credential: Credential | None = None
+    credentials: Credentials = field(default_factory=Credentials)
 
     def under(self, passphrase: str | None) -> "InstallPlan":
         """Return the same plan with the operator's key under this passphrase."""
@@ -63,7 +58,7 @@ class InstallPlan:
             )
         if not self.locations:
             raise UsageError("no location is given", "backups need at least one place to go")
-        check_credential(self.credential, self.locations.values())
+        self.credentials.check(self.locations.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +82,9 @@ class SetUp:
 def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
     """Make the install; durable when this returns."""
     plan.check()
-    sealed = _seal_credentials(tools, plan)
-    places = {name: _open_place(tools, name, url) for name, url in plan.locations.items()}
+    for name, url in plan.locations.items():
+        plan.credentials.seal(tools.secrets, name, url)
+    places = {name: _open_place(tools, plan, name) for name in plan.locations}
     operator_seed = tools.token(signing.SEED_BYTES)
     tools.secrets.write("operator", seal_operator_seed(tools, plan.passphrase, operator_seed))
     now = tools.clock.now()
@@ -99,7 +95,9 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
     session = tools.session(plan.install)
     for name in plan.locations:
         registry.add_location(
-            Registry.Place(name, places[name].url, Registry.Site(), name in sealed, now),
+            Registry.Place(
+                name, places[name].url, Registry.Site(), tools.secrets.has(secret_name(name)), now
+            ),
             session.fact("location.added", plan.install),
         )
     registry.begin(
@@ -143,11 +141,13 @@ def seal_operator_seed(tools: Tools, words: str | None, seed: bytes) -> bytes:
     return b"P" + salt + seal_salt + sealing.seal(key, "operator", seal_salt, b"", seed)
 
 
-def _open_place(tools: Tools, name: str, url: str) -> Location:
+def _open_place(tools: Tools, plan: InstallPlan, name: str) -> Location:
     """Open a location and see that it answers, before anything lies at the others."""
+    url = plan.locations[name]
     try:
         location = tools.location(url, name, True)
         next(iter(location.list("")), None)
+        plan.credentials.try_at(url, "", tools.location_as)
     except LocationUnavailable as err:
         raise StrongroomError(
             f"the location {name} cannot be used",
@@ -155,16 +155,6 @@ def _open_place(tools: Tools, name: str, url: str) -> Location:
             hint="Mend it, or name another place; nothing was kept of this try.",
         ) from err
     return location
-
-
-def _seal_credentials(tools: Tools, plan: InstallPlan) -> set[str]:
-    if plan.credential is None:
-        return set()
-    return {
-        name
-        for name, url in plan.locations.items()
-        if seal_credential(tools.secrets, secret_name(name), url, plan.credential)
-    }
 
 
 def _make_custodians(
