@@ -29,14 +29,15 @@ class Blow:
     methods: tuple[str, ...] = WRITES
     lasting: bool = False
     spread: int = 1
-    """At how many locations at once, each at its own n-th call; a death needs only one."""
+    """At how many locations at once, each at its own n-th call; a death needs only one, and halves
+    of objects may lie only at one."""
     power: bool = False
     """A death is a power cut: what was not synced is forgotten."""
 
     @property
     def reach(self) -> int:
         """Return how many locations are struck."""
-        return 1 if self.deadly else self.spread
+        return 1 if self.deadly or self.fault is Fault.TEAR else self.spread
 
     @property
     def deadly(self) -> bool:
