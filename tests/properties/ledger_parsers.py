@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 
+from strongroom.crypto.envelope import decode_envelope, sign_envelope
+from strongroom.crypto.sealing import SALT_BYTES, open_sealed, seal
 from strongroom.ledger import Checkpoint, Policy, Proof
 from strongroom.ledger.cosignature import cosign, verify, witness_key
 from strongroom.ledger.note import VerifierKey, open_note, sign, split_note
+from strongroom.ledger.stretch import KIND, _context, open_stretch
 from strongroom.ledger.tiles import encode_bundle, entries_path, parse_bundle, parse_path
 from strongroom.ledger.tree import leaf_hash
+from tests.vectors import build_stretch_v1 as stretch_vector
 
 SEED = b"\x09" * 32
 ORIGIN = f"{'25' * 16}.ledger.invalid/{'9f' * 16}"
@@ -16,6 +20,11 @@ TEXT = Checkpoint(ORIGIN, 2, leaf_hash(b"x"), ("further",)).encode()
 LINE = cosign(TEXT, 1_767_323_045, WITNESS.name, b"\x0a" * 32)
 NOTE = sign(TEXT, ORIGIN, SEED) + LINE
 POLICY = Policy.of([LOG], {"anna": WITNESS}, 1)
+STRETCH = stretch_vector.stretches()[0]
+STRETCH_KEY = stretch_vector.parent_of(STRETCH)
+STRETCH_OBJECT = decode_envelope(
+    STRETCH.sign(stretch_vector.SEED, STRETCH_KEY, stretch_vector.salt_of(STRETCH)), "a stretch"
+)
 
 
 def ledger_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
@@ -43,7 +52,22 @@ def ledger_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
             Proof(1, (leaf_hash(b"y"),), NOTE, b"extra").encode(),
             Proof.parse,
         ),
+        "ledger.stretch:open_stretch": (_stretch_inside(), _read_stretch),
     }
+
+
+def _stretch_inside() -> bytes:
+    salt, sealed = STRETCH_OBJECT.body[:SALT_BYTES], STRETCH_OBJECT.body[SALT_BYTES:]
+    return open_sealed(STRETCH_KEY, KIND, salt, _context(STRETCH.log, STRETCH.start), sealed)
+
+
+def _read_stretch(data: bytes) -> object:
+    """Read a stretch as somebody with all of its keys could make it."""
+    salt = b"\x0b" * SALT_BYTES
+    body = salt + seal(STRETCH_KEY, KIND, salt, _context(STRETCH.log, STRETCH.start), data)
+    header = STRETCH_OBJECT.statement.fields(KIND)
+    made = sign_envelope(stretch_vector.SEED, KIND, header, body)
+    return open_stretch(made.encode(), STRETCH.key, STRETCH_KEY)
 
 
 def _text(data: bytes) -> str:
