@@ -204,6 +204,11 @@ def origin() -> tuple[str, str]:
     return login, os.uname().nodename
 
 
+def refuse_secrets() -> bool:
+    """Tell whether a fact that seems to hold a secret fails the command, as in our tests."""
+    return os.environ.get("STRONGROOM_REFUSE_SECRETS") == "1"
+
+
 def path_folders() -> tuple[Path, ...]:
     """Return the absolute folders of PATH, in which a shell looks for programs."""
     named = os.environ.get("PATH", os.defpath).split(os.pathsep)

@@ -21,7 +21,7 @@ from strongroom.operations.credentials import (
     unseal_credential,
 )
 from strongroom.operations.deployment import Tools
-from strongroom.settings import Settings
+from strongroom.settings import Settings, refuse_secrets
 
 
 def make_tools(settings: Settings, clock: Clock, token: Token) -> Tools:
@@ -57,6 +57,7 @@ def make_tools(settings: Settings, clock: Clock, token: Token) -> Tools:
         token=token,
         run=new_id(token),
         threads=settings.threads,
+        refuse_secrets=refuse_secrets(),
         keep=settings.keep,
         wait=timedelta(hours=settings.prune_wait_hours),
         key_file=settings.key_file,

@@ -8,6 +8,7 @@ from strongroom import __version__
 from strongroom.clock import Clock
 from strongroom.facts.fact import Fact, Outcome, Who, new_fact_id
 from strongroom.facts.kinds import FactValue
+from strongroom.facts.scan import SecretInFact, mask
 from strongroom.facts.vocabulary import newest
 from strongroom.ids import Token
 
@@ -22,6 +23,8 @@ class Session:
     clock: Clock
     token: Token
     behalf: str = ""
+    strict: bool = False
+    """Refuse what looks like a secret; otherwise it is masked."""
 
     def fact(self, op: str, subject: str, *, client: str = "", **body: FactValue | None) -> Fact:
         """Return a fact of now; a field that is None is left out.
@@ -40,6 +43,22 @@ class Session:
         """Return how what was announced ended; `why` is a code, where it did not end well."""
         given = {"phase": "result", "ref": intent.id, "out": out, "why": why}
         return self._fact(intent.op, intent.subject, intent.client, body, **given)
+
+    def screen(
+        self, fact: Fact, private: Mapping[str, str]
+    ) -> tuple[Mapping[str, str], Fact | None]:
+        """Return private values as they may be kept, and the alarm that is to be recorded.
+
+        What looks like a secret is masked. Raises SecretInFact for it in a strict session, and
+        FactRefused for a field that the fact's op does not have.
+        """
+        fact.schema.check_private(private)
+        kept, found = mask(private)
+        if not found:
+            return kept, None
+        if self.strict:
+            raise SecretInFact(f"a private value of a fact {fact.op} looks like a secret", found[0])
+        return kept, self.fact("ledger.secret_masked", fact.id, looked_like=found)
 
     def _fact(
         self,

@@ -90,6 +90,8 @@ class Tools:
     run: str
     """The id of this command's run; all its facts have it."""
     threads: int
+    refuse_secrets: bool
+    """Fail where a private value of a fact looks like a secret, instead of masking it."""
     keep: str
     wait: timedelta
     """How long a tombstone stands before anything it lists is deleted."""
@@ -124,7 +126,10 @@ class Tools:
 
     def session(self, install: InstallId) -> Session:
         """Return what makes the facts of this command: by the operator, in this home."""
-        return Session(Who("operator", "human"), self.run, install, self.clock, self.token)
+        operator = Who("operator", "human")
+        return Session(
+            operator, self.run, install, self.clock, self.token, strict=self.refuse_secrets
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +188,17 @@ class Deployment:
         return self._kept(self.session.result(intent, out, why, **body), None)
 
     def _kept(self, fact: Fact, private: Mapping[str, str] | None) -> Fact:
-        fact.schema.check_private(private or {})
+        self._masked(fact, private or {})
         if fact.client:
             self.touched.add(ClientId(fact.client))
         return fact
+
+    def _masked(self, fact: Fact, private: Mapping[str, str]) -> Mapping[str, str]:
+        """Return private values as they may be kept; what looks like a secret raises the alarm."""
+        kept, alarm = self.session.screen(fact, private)
+        if alarm is not None:
+            self.registry.record(alarm)
+        return kept
 
     def embedded(self) -> list[LocalCustodian]:
         """Return the custodians that run in this process."""

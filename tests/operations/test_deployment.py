@@ -1,0 +1,60 @@
+"""The facts that a deployment makes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from strongroom.app import App
+from strongroom.facts.scan import SecretInFact
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.set_up import InstallPlan, set_up
+
+URL = "postgresql://app:hunter2@db/shop"
+
+
+@pytest.fixture(name="home")
+def _home(tmp_path: Path) -> Path:
+    app = App()
+    plan = InstallPlan(app.new_install(), "tester", 1, 1, {"folder": f"file://{tmp_path / 'one'}"})
+    tools, registry = app.make_home(tmp_path / "home", plan.install, tmp_path / "key")
+    set_up(tools, registry, plan)
+    registry.close()
+    return tmp_path / "home"
+
+
+@pytest.fixture(name="deployment")
+def _deployment(home: Path) -> Iterator[Deployment]:
+    with App().open(home) as opened:
+        yield opened
+
+
+def test_facts_of_one_command_have_one_run(deployment: Deployment, home: Path) -> None:
+    facts = [deployment.fact("location.added", deployment.install) for _ in range(2)]
+    assert len({fact.run for fact in facts}) == 1
+    assert {fact.node for fact in facts} == {deployment.install}
+    with App().open(home) as again:
+        assert again.fact("location.added", again.install).run != facts[0].run
+
+
+def test_a_fact_touches_its_client(deployment: Deployment) -> None:
+    deployment.fact("location.added", deployment.install)
+    assert deployment.touched == set()
+    deployment.fact("client.recovered", "1" * 32, snapshots=1)
+    deployment.intent("restore.done", "2" * 32)
+    assert deployment.touched == {"1" * 32, "2" * 32}
+
+
+def test_a_secret_in_a_private_value_fails_a_test(deployment: Deployment) -> None:
+    with pytest.raises(SecretInFact):
+        deployment.fact("location.added", deployment.install, private={"url": URL})
+
+
+def test_a_secret_in_a_private_value_raises_an_alarm(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STRONGROOM_REFUSE_SECRETS")
+    with App().open(home) as deployment:
+        fact = deployment.fact("location.added", deployment.install, private={"url": URL})
+        (alarm,) = deployment.registry.facts("ledger.secret_masked")
+    assert (alarm.subject, alarm.body) == (fact.id, {"looked_like": ["url_password"]})
