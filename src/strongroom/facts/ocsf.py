@@ -25,7 +25,17 @@ _CLASS_NAMES: Final = {
 }
 CLASSES: Final = {
     **dict.fromkeys(
-        ("client", "custodian", "install", "kit", "location", "person", "roster", "settings"),
+        (
+            "client",
+            "custodian",
+            "install",
+            "kit",
+            "location",
+            "log",
+            "person",
+            "roster",
+            "settings",
+        ),
         _ENTITY,
     ),
     **dict.fromkeys(("source", "writer", "writers"), _ENTITY),
