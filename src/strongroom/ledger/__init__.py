@@ -10,6 +10,7 @@ from strongroom.ledger.disclosures import Disclosures
 from strongroom.ledger.log import Log
 from strongroom.ledger.policy import Policy
 from strongroom.ledger.proof import Proof
+from strongroom.ledger.search import Search
 from strongroom.ledger.witness import Witness
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "Log",
     "Policy",
     "Proof",
+    "Search",
     "Witness",
 ]
