@@ -272,19 +272,6 @@ def test_checkpoint_that_was_not_signed_here_is_not_kept(
         log.cosigned(forged, [])
 
 
-def test_newest_placed_checkpoint_is_remembered(database: Database) -> None:
-    log = begun(database, 3)
-    log.sign(SEED, NOON)
-    assert log.checkpoint(placed=True) is None
-    log.placed(3)
-    fill(database, log, 1)
-    log.sign(SEED, NOON)
-    placed, newest = log.checkpoint(placed=True), log.checkpoint()
-    assert placed is not None
-    assert newest is not None
-    assert (placed.size, newest.size) == (3, 4)
-
-
 def test_new_epoch_follows_and_the_old_one_rests(database: Database) -> None:
     log = begun(database, 3)
     last = log.sign(SEED, NOON)

@@ -10,16 +10,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from strongroom.clock import format_instant, parse_instant
 from strongroom.database import Database, Transaction
 from strongroom.facts import Fact, read_facts
 from strongroom.ledger import log_checkpoints as checkpoints
-from strongroom.ledger import log_rows
+from strongroom.ledger import log_rows, stretch
 from strongroom.ledger.checkpoint import Checkpoint
+from strongroom.ledger.log_epochs import Past, begin_after
 from strongroom.ledger.log_rows import LogBehind, LogDamaged, LogForked, LogRefused
 from strongroom.ledger.log_site import write_site
+from strongroom.ledger.log_stretches import (
+    STRETCH_SCHEMA,
+    Cut,
+    Stretches,
+    Waiting,
+    give_up,
+    note_placed,
+)
 from strongroom.ledger.log_verify import Verified, verify
 from strongroom.ledger.note import VerifierKey, open_note, split_note
 from strongroom.ledger.tiles import WIDTH, encode_bundle, tiles_of
@@ -37,7 +46,7 @@ _LEAVES_AT_ONCE = 1024
 class Log:
     """The log in one database; with `epoch`, a view of an epoch that takes no more leaves."""
 
-    SCHEMA = log_rows.SCHEMA
+    SCHEMA = (*log_rows.SCHEMA, *STRETCH_SCHEMA)
     Damaged: TypeAlias = LogDamaged
     Refused: TypeAlias = LogRefused
     Behind: TypeAlias = LogBehind
@@ -45,10 +54,14 @@ class Log:
     Head: TypeAlias = log_rows.Head
     Signed: TypeAlias = checkpoints.Signed
     Verified: TypeAlias = Verified
+    Past: TypeAlias = Past
+    Cut: TypeAlias = Cut
+    Waiting: TypeAlias = Waiting
+    stretch: ClassVar = stretch
 
     @dataclass(frozen=True, slots=True)
     class Epoch:
-        """A stretch of the log under one origin and key; both are None until it is signed.
+        """A part of the log under one origin and key; both are None until it is signed.
 
         `previous` is the last cosigned checkpoint of the epoch that this one follows, where there
         is one.
@@ -63,6 +76,8 @@ class Log:
     def __init__(self, database: Database, epoch: int | None = None) -> None:
         self._database = database
         self._epoch = epoch
+        self.stretches = Stretches(database)
+        """What of the log the locations have."""
 
     # -- appending
 
@@ -172,7 +187,7 @@ class Log:
     def adopt(
         self, leaves: Iterable[Fact], note: bytes, witnesses: Sequence[VerifierKey], now: datetime
     ) -> None:
-        """Append leaves that were found elsewhere, with the checkpoint that ends with them.
+        """Append leaves that the locations have, with the checkpoint that ends with them.
 
         Nothing is kept unless our leaves and these make exactly the tree of the checkpoint, which
         the log's own key has signed.
@@ -189,6 +204,19 @@ class Log:
                 )
             checkpoints.insert(transaction, head, note, now)
             checkpoints.keep_cosigned(transaction, head.epoch, note, witnesses)
+            give_up(transaction, head.epoch)
+            note_placed(transaction, head.epoch, 0, head.size)
+
+    def begin_after(self, pasts: Sequence[Past], first: Fact, now: datetime) -> None:
+        """Put earlier epochs that were found in the place of this one, and begin a new one.
+
+        It begins with `first`, which tells of it; then come those of our leaves that are in no
+        past. It has no origin until it is signed. Raises LogDamaged for a past whose leaves are
+        not exactly those of its checkpoint.
+        """
+        self._check_newest()
+        with self._database.transaction() as transaction:
+            begin_after(transaction, pasts, first, now)
 
     # -- signing
 
@@ -210,14 +238,6 @@ class Log:
         with self._database.transaction() as transaction:
             head = log_rows.read_head(transaction, self._epoch)
             checkpoints.keep_cosigned(transaction, head.epoch, note, witnesses)
-
-    def placed(self, size: int) -> None:
-        """Note that the locations hold the leaves up to the checkpoint of this size."""
-        with self._database.transaction() as transaction:
-            transaction.run(
-                "UPDATE checkpoint SET placed = 1 WHERE epoch = ? AND size = ?",
-                (log_rows.read_head(transaction, self._epoch).epoch, size),
-            )
 
     def checkpoint(self, *, cosigned: bool = False, placed: bool = False) -> Signed | None:
         """Return the newest checkpoint, of those that are cosigned or placed where asked."""
