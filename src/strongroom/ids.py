@@ -20,6 +20,7 @@ SourceId = NewType("SourceId", str)
 VaultId = NewType("VaultId", str)
 SessionId = NewType("SessionId", str)
 CustodianId = NewType("CustodianId", str)
+LocationId = NewType("LocationId", str)
 WriterId = NewType("WriterId", str)
 
 ID_BYTES = 16

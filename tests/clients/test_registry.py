@@ -9,15 +9,21 @@ import pytest
 
 from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.clients import Client, Keep, Registry
+from strongroom.clients.registry import SCHEMA
 from strongroom.errors import UsageError
-from strongroom.ids import ClientId, InstallId, VaultId
+from strongroom.ids import ClientId, InstallId, LocationId, VaultId, parse_id
 from tests.support.telling import told
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FACT = told()
 INSTALL = Registry.Install(InstallId("0" * 32), "ann", b"k" * 32, b"roster", NOON)
 SHED = Registry.Place(
-    "shed", "file:///shed", Registry.Site("Shed", "ours", "LU", "disk 1"), False, NOON
+    LocationId("6" * 32),
+    "shed",
+    "file:///shed",
+    Registry.Site("Shed", "ours", "LU", "disk 1"),
+    False,
+    NOON,
 )
 ACME = Client(ClientId("1" * 32), "acme", VaultId("2" * 32), "high", Keep(daily=3), NOON)
 
@@ -70,3 +76,17 @@ def test_keep_policy_is_changed_with_its_fact(registry: Registry) -> None:
     assert [fact.op for fact in registry.facts("source.password_set")] == ["source.password_set"]
     registry.record(told())
     assert len(registry.facts()) == 3
+
+
+def test_locations_of_a_home_without_ids_get_one_each(tmp_path: Path) -> None:
+    database = open_sqlite(tmp_path / "server.db")
+    database.migrate(SCHEMA[:4])
+    with database.transaction() as transaction:
+        transaction.run_many(
+            "INSERT INTO location VALUES (?, ?, '', '', '', '', 0, '2026-11-22T12:00:00.000000Z')",
+            [("one", "file:///one"), ("two", "file:///two")],
+        )
+    registry = Registry(database)
+    ids = [place.id for place in registry.locations()]
+    assert len({parse_id(one, "the id of a location") for one in ids}) == 2
+    registry.close()

@@ -110,6 +110,7 @@ def test_no_body_takes_what_looks_like_a_secret(kind: Kind) -> None:
     assert [text for text in SECRETS if kind.fits(text) or kind.fits([text])] == []
 
 
-@given(st.text(), st.sampled_from(list(SECRETS)))
+# Among other digits nobody can tell where a number of a card begins.
+@given(st.text(st.characters(exclude_categories=["Cs", "Nd"])), st.sampled_from(list(SECRETS)))
 def test_no_text_around_a_secret_hides_it(around: str, secret: str) -> None:
     assert looks_like(f"{around} {secret} {around}") != ""

@@ -7,13 +7,14 @@ import pytest
 
 from strongroom.clients import Registry
 from strongroom.errors import UsageError
+from strongroom.ids import LocationId
 from strongroom.operations.failure_domains import domains_of, shared_domains
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def place(url: str, **site: str) -> Registry.Place:
-    return Registry.Place("any", url, Registry.Site(**site), False, NOON)
+    return Registry.Place(LocationId("6" * 32), "any", url, Registry.Site(**site), False, NOON)
 
 
 def told(domains: Mapping[str, Mapping[str, str]]) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from strongroom.app import App
 from strongroom.clients import Registry
 from strongroom.errors import Refused, UsageError
+from strongroom.ids import LocationId
 from strongroom.locations import Location, ObjectMissing
 from strongroom.operations.add_location import set_credentials
 from strongroom.operations.credentials import (
@@ -23,6 +24,7 @@ from strongroom.operations.set_up import InstallPlan, set_up
 
 # Port 9 of this machine: nobody answers there, and nothing below asks anybody.
 STORE = "s3://bucket/prefix?endpoint=http://127.0.0.1:9"
+CLOUD = LocationId("6" * 32)
 WORKER = Credential("worker", "secret-of-the-worker")
 JANITOR = Credential("janitor", "secret-of-the-janitor")
 
@@ -36,7 +38,7 @@ def _deployment(tmp_path: Path) -> Iterator[Deployment]:
     set_up(tools, registry, plan)
     Credentials(WORKER).seal(tools.secrets, "cloud", STORE)
     registry.add_location(
-        Registry.Place("cloud", STORE, Registry.Site(), True, tools.clock.now()),
+        Registry.Place(CLOUD, "cloud", STORE, Registry.Site(), True, tools.clock.now()),
         registry.facts()[0],
     )
     registry.close()
@@ -106,7 +108,7 @@ def test_what_was_sealed_can_be_forgotten(deployment: Deployment) -> None:
     done = set_credentials(deployment, "cloud", Credentials(), forget_janitor=True)
     assert (done.worker, done.janitor, done.same) == (True, False, False)
     (_, fact) = deployment.registry.facts("location.credentials_set")
-    assert (fact.subject, fact.body["janitor_forgotten"]) == (deployment.install, True)
+    assert (fact.subject, fact.body["janitor_forgotten"]) == (CLOUD, True)
 
 
 @pytest.mark.parametrize("name", ["folder", "nowhere"])

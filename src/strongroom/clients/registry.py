@@ -12,7 +12,7 @@ from strongroom.clock import format_instant, parse_instant
 from strongroom.database import Database, Row
 from strongroom.errors import UsageError
 from strongroom.facts import FACT_TABLE, Fact
-from strongroom.ids import ClientId, InstallId, VaultId
+from strongroom.ids import ClientId, InstallId, LocationId, VaultId
 from strongroom.ledger import Log
 from strongroom.placement import Parity
 
@@ -38,6 +38,12 @@ SCHEMA = (
       class TEXT NOT NULL CHECK (class IN ('normal', 'high')), keep TEXT NOT NULL,
       parity TEXT, created_at TEXT NOT NULL
     ) STRICT
+    """,
+    # A location is known by an id of its own where its name may not go: in facts.
+    """
+    ALTER TABLE location ADD COLUMN id TEXT NOT NULL DEFAULT '';
+    UPDATE location SET id = lower(hex(randomblob(16)));
+    CREATE UNIQUE INDEX location_id ON location (id);
     """,
     *Log.SCHEMA,
 )
@@ -78,6 +84,7 @@ class Registry:
     class Place:
         """A location as the operator named it. `credential` tells whether one is sealed for it."""
 
+        id: LocationId
         name: str
         url: str
         site: "Registry.Site"
@@ -123,12 +130,14 @@ class Registry:
         """Return the locations in the order of their names."""
         with self._database.reading() as reading:
             rows = reading.rows(
-                "SELECT name, url, facility, provider, country, device, credential, added_at "
+                "SELECT id, name, url, facility, provider, country, device, credential, added_at "
                 "FROM location ORDER BY name"
             )
         return [
-            Registry.Place(name, url, Registry.Site(*site), bool(credential), parse_instant(added))
-            for name, url, *site, credential, added in rows
+            Registry.Place(
+                LocationId(id_), name, url, Registry.Site(*site), bool(secret), parse_instant(added)
+            )
+            for id_, name, url, *site, secret, added in rows
         ]
 
     def add_location(self, entry: Place, fact: Fact) -> None:
@@ -143,9 +152,10 @@ class Registry:
                 )
             transaction.run(
                 "INSERT INTO location "
-                "(name, url, facility, provider, country, device, credential, added_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "(id, name, url, facility, provider, country, device, credential, added_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
+                    entry.id,
                     entry.name,
                     entry.url,
                     *astuple(entry.site),

@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, cast
+from typing import Any, ClassVar, Final, Literal, cast
 
 import msgspec
 
 from strongroom.clock import format_instant, parse_instant
 from strongroom.errors import Damaged
-from strongroom.facts.kinds import FactValue
+from strongroom.facts.kinds import LIST_MAX, FactValue
 from strongroom.facts.op import CONVERTED, FactRefused, Op
 from strongroom.facts.vocabulary import known, newest
 from strongroom.ids import Token
@@ -80,6 +80,9 @@ class Who:
 @dataclass(frozen=True, slots=True)
 class Fact:
     """What happened, to what, by whom, when. Each one that exists is of the closed vocabulary."""
+
+    LIST_MAX: ClassVar[int] = LIST_MAX
+    """How many values a list in a body may have."""
 
     op: str
     """Two words with a dot, such as `backup.written`."""

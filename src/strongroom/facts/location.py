@@ -5,7 +5,7 @@ from typing import Final
 from strongroom.facts.kinds import COUNT, FLAG, ID, many, one_of
 from strongroom.facts.op import Op
 
-_INSTALL: Final = ("install", ID)
+_LOCATION: Final = ("location", ID)
 _PRIVATE: Final = frozenset({"name", "url"})
 
 OPS: Final = (
@@ -14,7 +14,7 @@ OPS: Final = (
         "B",
         "create",
         "A location holds what the others hold.",
-        _INSTALL,
+        _LOCATION,
         may={"copied": COUNT},
         private=_PRIVATE,
     ),
@@ -23,7 +23,7 @@ OPS: Final = (
         "B",
         "update",
         "A lost location was made anew where it was, and filled.",
-        _INSTALL,
+        _LOCATION,
         must={"copied": COUNT},
         private=_PRIVATE,
     ),
@@ -32,7 +32,7 @@ OPS: Final = (
         "A",
         "delete",
         "A location was forgotten, with its credentials; what lies there stays.",
-        _INSTALL,
+        _LOCATION,
         private=_PRIVATE,
     ),
     Op(
@@ -40,7 +40,7 @@ OPS: Final = (
         "A",
         "update",
         "Other credentials of a location were sealed, or the janitor's was forgotten.",
-        _INSTALL,
+        _LOCATION,
         must={"worker": FLAG, "janitor": FLAG, "janitor_forgotten": FLAG},
         private=_PRIVATE,
     ),
@@ -49,7 +49,7 @@ OPS: Final = (
         "B",
         "update",
         "Something else is said of where a location is.",
-        _INSTALL,
+        _LOCATION,
         must={"changed": many(one_of("facility", "provider", "country", "device"))},
         private=_PRIVATE,
     ),

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from strongroom.facts.kinds import ANSWER, COUNT, FLAG, ID
+from strongroom.facts.kinds import ANSWER, COUNT, FLAG, ID, many
 from strongroom.facts.op import Op
 
 _CLIENT: Final = ("client", ID)
@@ -12,16 +12,16 @@ OPS: Final = (
         "vault.checked",
         "C",
         "read",
-        "`vault check` has compared what the locations hold with what they should. The last "
-        "counts are of locations: where the worker could overwrite and delete, where it could not.",
+        "`vault check` has compared what the locations hold with what they should, and tried "
+        "at which the worker could overwrite or delete.",
         _CLIENT,
         must={
             "objects": COUNT,
             "problems": COUNT,
             "read_data": FLAG,
-            "overwritten_at": COUNT,
-            "deleted_at": COUNT,
-            "kept_at": COUNT,
+            "overwritten_at": many(ID),
+            "deleted_at": many(ID),
+            "kept_at": many(ID),
             "every_copy_destroyable": ANSWER,
         },
     ),
@@ -29,14 +29,14 @@ OPS: Final = (
         "vault.scrubbed",
         "C",
         "read",
-        "`vault scrub` has read a share of the copies at so many locations again.",
+        "`vault scrub` has read a share of the copies at these locations again.",
         _CLIENT,
         must={
             "objects": COUNT,
             "bytes": COUNT,
             "share": COUNT,
-            "locations": COUNT,
-            "absent": COUNT,
+            "locations": many(ID),
+            "absent": many(ID),
             "problems": COUNT,
         },
     ),

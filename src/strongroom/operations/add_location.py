@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from strongroom.clients import Client, Registry
 from strongroom.errors import Refused, StrongroomError, UsageError
+from strongroom.ids import LocationId, new_id
 from strongroom.operations.credentials import (
     Credentials,
     forget_credential,
@@ -84,11 +85,12 @@ def add_location(
     credentials.seal(tools.secrets, name, url)
     location = tools.location(url, name, True)
     filled = fill(deployment, location, name, (deployment.install,))
+    own = LocationId(new_id(tools.token))
     deployment.registry.add_location(
-        Registry.Place(name, url, site, credentials.worker is not None, tools.clock.now()),
+        Registry.Place(own, name, url, site, credentials.worker is not None, tools.clock.now()),
         deployment.fact(
             "location.added",
-            deployment.install,
+            own,
             private={"name": name, "url": url},
             copied=filled.copied,
         ),
@@ -111,7 +113,7 @@ def _make_again(deployment: Deployment, place: Registry.Place) -> AddedLocation:
     deployment.registry.record(
         deployment.fact(
             "location.made_again",
-            deployment.install,
+            place.id,
             private={"name": place.name, "url": place.url},
             copied=filled.copied,
         )
@@ -145,7 +147,7 @@ def remove_location(deployment: Deployment, name: str) -> str:
         name,
         deployment.fact(
             "location.removed",
-            deployment.install,
+            places[name].id,
             private={"name": name, "url": places[name].url},
         ),
     )
@@ -170,7 +172,7 @@ def set_credentials(
     janitor = unseal_credential(tools.secrets, janitor_name(name))
     fact = deployment.fact(
         "location.credentials_set",
-        deployment.install,
+        place.id,
         private={"name": name},
         worker=credentials.worker is not None,
         janitor=credentials.janitor is not None,
@@ -187,7 +189,7 @@ def set_site(deployment: Deployment, name: str, changes: Mapping[str, str]) -> R
     site = replace(place.site, **changes)
     fact = deployment.fact(
         "location.site_set",
-        deployment.install,
+        place.id,
         private={"name": name},
         changed=sorted(changes),
     )

@@ -281,15 +281,16 @@ class _Look:
 def _checked(
     deployment: Deployment, client: Client, request: CheckRequest, outcome: CheckOutcome
 ) -> Fact:
+    rights, at = outcome.rights, deployment.location_ids
     return deployment.fact(
         "vault.checked",
         client.id,
         objects=outcome.objects,
         problems=len(outcome.problems),
         read_data=request.read_data,
-        overwritten_at=sum(one.overwrite is Answer.YES for one in outcome.rights),
-        deleted_at=sum(one.delete is Answer.YES for one in outcome.rights),
-        kept_at=sum(one.destroy is Answer.NO for one in outcome.rights),
+        overwritten_at=at(one.location for one in rights if one.overwrite is Answer.YES),
+        deleted_at=at(one.location for one in rights if one.delete is Answer.YES),
+        kept_at=at(one.location for one in rights if one.destroy is Answer.NO),
         every_copy_destroyable=str(outcome.destroyable),
     )
 

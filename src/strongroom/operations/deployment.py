@@ -200,6 +200,12 @@ class Deployment:
             self.registry.record(alarm)
         return kept
 
+    def location_ids(self, names: Iterable[str]) -> list[str]:
+        """Return the ids of locations for a fact, in the order of their names."""
+        wanted = frozenset(names)
+        found = [str(one.id) for one in self.registry.locations() if one.name in wanted]
+        return found[: Fact.LIST_MAX]
+
     def embedded(self) -> list[LocalCustodian]:
         """Return the custodians that run in this process."""
         return [one for one in self.custodians.values() if isinstance(one, LocalCustodian)]

@@ -15,7 +15,7 @@ from pathlib import Path
 from strongroom.clients import Registry
 from strongroom.crypto.envelope import decode_envelope
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
-from strongroom.ids import InstallId
+from strongroom.ids import InstallId, LocationId, new_id
 from strongroom.locations import Copies, LocationUnavailable, ObjectMissing
 from strongroom.operations.certificates import SMALL_BYTES_MAX
 from strongroom.operations.credentials import Credential
@@ -157,11 +157,11 @@ def begin_recovered(
     now = tools.clock.now()
     session = tools.session(found.install)
     for name, location in copies.locations.items():
+        place = LocationId(new_id(tools.token))
+        sealed = tools.secrets.has(f"location-{name}")
         registry.add_location(
-            Registry.Place(
-                name, location.url, Registry.Site(), tools.secrets.has(f"location-{name}"), now
-            ),
-            session.fact("location.added", found.install),
+            Registry.Place(place, name, location.url, Registry.Site(), sealed, now),
+            session.fact("location.added", place),
         )
     registry.begin(
         Registry.Install(found.install, operator, found.roster.operator, found.roster_data, now),

@@ -147,8 +147,8 @@ def scrub_vault(
                 objects=report.read_objects,
                 bytes=report.read_bytes,
                 share=report.share,
-                locations=len(report.locations),
-                absent=len(report.absent),
+                locations=deployment.location_ids(report.locations),
+                absent=deployment.location_ids(report.absent),
                 problems=len(report.problems),
             )
         )

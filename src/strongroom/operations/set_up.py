@@ -13,7 +13,7 @@ from strongroom.clients import Registry
 from strongroom.crypto import passphrase, sealing, signing
 from strongroom.crypto.envelope import Envelope
 from strongroom.errors import StrongroomError, UsageError
-from strongroom.ids import InstallId
+from strongroom.ids import InstallId, LocationId, new_id
 from strongroom.locations import Copies, Location, LocationUnavailable
 from strongroom.operations.credentials import Credentials, secret_name
 from strongroom.operations.deployment import Tools
@@ -94,11 +94,11 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
         _place(plan, places, roster.encode(), custodians)
     session = tools.session(plan.install)
     for name in plan.locations:
+        place = LocationId(new_id(tools.token))
+        sealed = tools.secrets.has(secret_name(name))
         registry.add_location(
-            Registry.Place(
-                name, places[name].url, Registry.Site(), tools.secrets.has(secret_name(name)), now
-            ),
-            session.fact("location.added", plan.install),
+            Registry.Place(place, name, places[name].url, Registry.Site(), sealed, now),
+            session.fact("location.added", place),
         )
     registry.begin(
         Registry.Install(
