@@ -200,12 +200,15 @@ class Fact:
             return cls.parse(body.encode())
         schema = newest(op)
         instant = parse_instant(at)
-        seed = hashlib.sha256(f"strongroom/fact-row\n{number}\n{op}\n{at}".encode()).digest()
+        # A subject that is no id is a name, and nothing of a name may be guessed from a fact.
+        subject = subject if schema.subject[1].fits(subject) else ""
+        told = f"strongroom/fact-row\n{number}\n{op}\n{subject}\n{at}"
+        seed = hashlib.sha256(told.encode()).digest()
         kinds = {**schema.must, **schema.may}
         custodian = actor != OPERATOR
         return cls(
             op,
-            subject if schema.subject[1].fits(subject) else "",
+            subject,
             Who(actor if custodian else OPERATOR, "custodian" if custodian else "human"),
             instant,
             {

@@ -18,8 +18,6 @@ Activity = Literal["create", "read", "update", "delete", "detect"]
 
 CONVERTED: Final = 0
 """The version of what was recorded before facts were closed; any field may be absent."""
-FROM: Final = frozenset({"from.login", "from.host"})
-"""Private fields that every fact may have: from where its author acted."""
 
 
 class FactRefused(StrongroomError):
@@ -67,7 +65,7 @@ class Op:
     def check_private(self, names: Mapping[str, object]) -> None:
         """Raise FactRefused for a private field that this op does not have."""
         for name in names:
-            if name not in self.private and name not in FROM:
+            if name not in self.private:
                 raise self._refuse(name, "is not one of its private fields")
 
     def _refuse(self, name: str, why: str) -> FactRefused:
