@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from strongroom.adapters.machine.companion import CompanionProcess
 from strongroom.clients import Client, Keep
 from strongroom.errors import Damaged, StrongroomError
 from strongroom.operations.add_client import NewClient, add_client, add_source
@@ -28,6 +30,7 @@ from tests.journeys.world import World, fresh_copy, keep_template, make_world, s
 BROKEN = 5
 TREE = 11
 WAIT_SECONDS = 60
+TRIES = 5
 
 _count = st.integers(0, 2**63 - 1)
 _text = st.text(max_size=40)
@@ -148,7 +151,7 @@ def test_another_process_takes_its_share(world: World) -> None:
     with world.open() as deployment:
         clients = deployment.registry.clients()
         # The first answer comes when it has started; until then the others go on alone.
-        for _ in range(5):
+        for _ in range(TRIES):
             check_all(list(back_up_all(watched(deployment, made), clients, silent)))
             if any(len(line) > len("null\n") for one in made for line in one.answers):
                 break
@@ -166,6 +169,98 @@ def test_one_that_is_killed_costs_nothing(world: World, dies_before: int) -> Non
         clients = deployment.registry.clients()
         check_all(list(back_up_all(watched(deployment, made, dies_before), clients, silent)))
     assert "" in made[0].answers
+
+
+@dataclasses.dataclass(slots=True)
+class Struck:
+    """A companion that is stopped in the middle of a client's backup, and perhaps killed then."""
+
+    companion: Companion
+    pid: int
+    world: World
+    killed: bool
+    struck: str = ""
+    answers: list[str] = dataclasses.field(default_factory=list)
+
+    def ask(self, line: str) -> str:
+        over = threading.Event()
+        folder = self.world.vault_folder("loc1", line)
+        before = set(folder.rglob("*"))
+        thread = threading.Thread(target=self._strike, args=(line, folder, before, over))
+        thread.start()
+        self.answers.append(self.companion.ask(line))
+        over.set()
+        thread.join()
+        return self.answers[-1]
+
+    def stop(self) -> None:
+        self.companion.stop()
+
+    def _strike(self, client: str, folder: Path, before: set[Path], over: threading.Event) -> None:
+        """Wait until it writes, stop it, and look whether that is before its record."""
+        while not over.is_set() and not self.struck:
+            if set(folder.rglob("*")) - before:
+                os.kill(self.pid, signal.SIGSTOP)
+                if any(one.match("snapshots/*/*") for one in set(folder.rglob("*")) - before):
+                    os.kill(self.pid, signal.SIGCONT)
+                    return
+                self.struck = client
+                if self.killed:
+                    os.kill(self.pid, signal.SIGKILL)
+            time.sleep(0.0005)
+
+
+ANSWER_SECONDS = 3.0
+
+
+def struck(deployment: Deployment, world: World, made: list[Struck], *, killed: bool) -> Deployment:
+    """Return a deployment of two threads whose companion is struck while it writes."""
+
+    @contextmanager
+    def companion() -> Iterator[Companion]:
+        arguments = [sys.executable, "-P", "-m", "strongroom.cli.companion", str(world.home)]
+        with CompanionProcess(arguments, ANSWER_SECONDS) as one:
+            made.append(Struck(one, one._process.pid, world, killed))
+            yield made[-1]
+
+    tools = dataclasses.replace(deployment.tools, threads=2, companion=companion)
+    return dataclasses.replace(deployment, tools=tools)
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "stopped"])
+def test_struck_in_the_middle_of_a_backup_it_costs_nothing(world: World, killed: bool) -> None:
+    made: list[Struck] = []
+    with world.open() as deployment:
+        clients = deployment.registry.clients()
+        for _ in range(TRIES):
+            faulty = struck(deployment, world, made, killed=killed)
+            check_all(list(back_up_all(faulty, clients, silent)))
+            if made[-1].struck:
+                break
+        assert made[-1].struck, "it was never met while it wrote"
+        assert "" in made[-1].answers
+        client = deployment.registry.client(made[-1].struck)
+        with deployment.tools.history(client.id) as history:
+            assert [one.state for one in history.snapshots()] == ["good"] * len(made)
+
+
+def test_a_caller_leaves_one_that_is_stopped(world: World) -> None:
+    made: list[Struck] = []
+    with world.open() as deployment:
+        clients = deployment.registry.clients()
+        for _ in range(TRIES):
+            faulty = struck(deployment, world, made, killed=False)
+            outcomes = back_up_all(faulty, clients, silent)
+            for _ in outcomes:
+                if made[-1].struck:
+                    break
+            outcomes.close()
+            assert made[-1].pid not in children()
+            if made[-1].struck:
+                break
+        else:
+            pytest.fail("it was never met while it wrote")
+        check_all(list(back_up_all(deployment, clients, silent)))
 
 
 def test_a_machine_that_starts_no_process_still_backs_up(world: World) -> None:

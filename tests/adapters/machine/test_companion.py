@@ -10,15 +10,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from strongroom.adapters.machine.companion import CompanionProcess, as_trusting_as
+from strongroom.adapters.machine.companion import (
+    ANSWER_SECONDS_MAX,
+    CompanionProcess,
+    as_trusting_as,
+)
 
 ECHO = "import sys\nfor line in sys.stdin:\n    print(line.strip().upper(), flush=True)"
 SLEEP = "import sys, time\nsys.stdin.readline()\ntime.sleep(60)"
 END = "import sys\nsys.stdin.readline()"
 
 
-def companion(script: str) -> CompanionProcess:
-    return CompanionProcess([sys.executable, "-IS", "-c", script])
+HALF = "import sys, time\nsys.stdin.readline()\nprint('half', end='', flush=True)\ntime.sleep(60)"
+SOON = 0.5
+
+
+def companion(script: str, answer_seconds: float = ANSWER_SECONDS_MAX) -> CompanionProcess:
+    return CompanionProcess([sys.executable, "-IS", "-c", script], answer_seconds)
 
 
 def test_each_line_is_answered() -> None:
@@ -57,6 +65,31 @@ def test_one_that_hangs_is_not_waited_for() -> None:
         one.stop()
     thread.join()
     assert answers == [""]
+
+
+def test_one_that_cannot_leave_is_killed_soon_after_it_was_stopped() -> None:
+    with companion(SLEEP) as one:
+        os.kill(one._process.pid, signal.SIGSTOP)
+        one.stop()
+        assert one.ask("anything") == ""
+        # One that had not begun to listen to Ctrl-C dies of that.
+        assert one._process.returncode in (-signal.SIGKILL, -signal.SIGINT)
+
+
+@pytest.mark.parametrize(("script", "said"), [(SLEEP, ""), (HALF, "half")])
+def test_one_that_does_not_answer_in_time_is_killed(script: str, said: str) -> None:
+    with companion(script, SOON) as one:
+        assert one.ask("anything") == said
+        assert one._process.returncode == -signal.SIGKILL
+        assert one.ask("again") == ""
+
+
+def test_one_that_answers_in_time_is_asked_for_ever() -> None:
+    with companion(ECHO, SOON) as one:
+        for _ in range(3):
+            assert one.ask("first") == "FIRST\n"
+            time.sleep(SOON / 2)
+        assert one._process.poll() is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A second process of this program, which answers one line with one line.
 
 It ends when its stdin ends, so it never outlives the process that asks by more than one answer.
+Whatever it hangs on, nobody waits for it longer than a limit: then it is killed.
 """
 
 import contextlib
@@ -8,18 +9,26 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+
+ANSWER_SECONDS_MAX: Final = 600.0
+"""A small database over a slow line takes minutes; whoever needs longer has stopped, or nearly."""
+STOP_SECONDS_MAX: Final = 5.0
+"""How long one that is interrupted may take to leave tidily."""
 
 
 class CompanionProcess:
     """A process that is asked by one thread at a time, and stopped by any."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(
+        self, arguments: Sequence[str], answer_seconds: float = ANSWER_SECONDS_MAX
+    ) -> None:
         """Start it; a group of its own keeps Ctrl-C for the process that asks."""
         self._lock = threading.Lock()
+        self._answer_seconds = answer_seconds
         self._process = subprocess.Popen(  # noqa: S603 - a list, no shell; our own program
             arguments,
             stdin=subprocess.PIPE,
@@ -51,19 +60,47 @@ class CompanionProcess:
             pass
 
     def ask(self, line: str) -> str:
-        """Return the answer to one line, or nothing when the process has ended."""
+        """Return the answer to one line, or nothing, or less than a line, when it has ended.
+
+        It ends also when it has not answered in time. Then it holds no lock any more.
+        """
         asking, answering = self._process.stdin, self._process.stdout
+        answer = b""
         if asking is None or answering is None:
             return ""
-        with self._lock, contextlib.suppress(BrokenPipeError):
-            asking.write(f"{line}\n".encode())
-            asking.flush()
-            return answering.readline().decode()
-        return ""
+        with self._lock:
+            with self._killed_after(self._answer_seconds), contextlib.suppress(BrokenPipeError):
+                asking.write(f"{line}\n".encode())
+                asking.flush()
+                answer = answering.readline()
+            if not answer.endswith(b"\n"):
+                # Its end of the pipe is closed a moment before its locks are.
+                self._process.kill()
+                self._process.wait()
+        return answer.decode()
 
     def stop(self) -> None:
-        """Interrupt what it does, as Ctrl-C would; `ask` then returns nothing."""
+        """Interrupt what it does, as Ctrl-C would; `ask` then returns nothing.
+
+        One that does not leave by that, as one that is stopped cannot, is killed soon after.
+        """
         self._process.send_signal(signal.SIGINT)
+        self._kill_after(STOP_SECONDS_MAX)
+
+    @contextlib.contextmanager
+    def _killed_after(self, seconds: float) -> Iterator[None]:
+        timer = self._kill_after(seconds)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _kill_after(self, seconds: float) -> threading.Timer:
+        timer = threading.Timer(seconds, self._process.kill)
+        # Whoever leaves has killed it already.
+        timer.daemon = True
+        timer.start()
+        return timer
 
 
 def start_companion(module: str, home: Path) -> CompanionProcess:
