@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from strongroom.app import App
+from strongroom.clients import Keep
 from strongroom.facts.scan import SecretInFact
+from strongroom.operations.add_client import NewClient, add_client, add_source, set_password
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.set_up import InstallPlan, set_up
 
@@ -58,3 +60,15 @@ def test_a_secret_in_a_private_value_raises_an_alarm(
         fact = deployment.fact("location.added", deployment.install, private={"url": URL})
         (alarm,) = deployment.registry.facts("ledger.secret_masked")
     assert (alarm.subject, alarm.body) == (fact.id, {"looked_like": ["url_password"]})
+
+
+def test_another_password_is_told_and_not_the_password(deployment: Deployment) -> None:
+    client = add_client(deployment, NewClient("acme", "normal", Keep()))
+    add_source(deployment, client, "db", "postgresql", "postgresql://app@127.0.0.1:9/shop")
+    set_password(deployment, client, "db", "hunter2-canary")
+    with deployment.tools.history(client.id) as history:
+        (fact,) = history.facts("source.password_set")
+        everything = b"".join(one.encode() for one in history.facts())
+    assert fact.subject == client.id
+    assert b"canary" not in everything
+    assert b"shop" not in everything

@@ -58,9 +58,9 @@ def confirm(custodian: str, /, *, words_file: SecretFile | None = None, face: Wi
         found = _embedded(deployment, custodian)
         if words_file is not None:
             typed = Kit.from_words(read_secret_file(words_file, "the kit")).words
-            found.confirm_kit(dict(enumerate(typed, start=1)))
+            _confirm(deployment, found, dict(enumerate(typed, start=1)))
         elif not found.kit_confirmed:
-            found.confirm_kit(_ask(custodian))
+            _confirm(deployment, found, _ask(custodian))
         confirmed = sum(one.kit_confirmed for one in deployment.embedded())
         needed = deployment.roster.threshold
     face.show(
@@ -73,6 +73,12 @@ def confirm(custodian: str, /, *, words_file: SecretFile | None = None, face: Wi
     )
     are = "is" if needed == 1 else "are"
     face.tell(f"The kit of {custodian} is confirmed; {confirmed} in all, {needed} {are} needed.")
+
+
+def _confirm(deployment: Deployment, custodian: LocalCustodian, words: dict[int, str]) -> None:
+    """Confirm a kit; the custodian tells of it in its journal, and this home in its log."""
+    custodian.confirm_kit(words)
+    deployment.registry.record(deployment.fact("kit.confirmed", custodian.card().id))
 
 
 def _ask(custodian: str) -> dict[int, str]:

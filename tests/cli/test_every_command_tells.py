@@ -1,0 +1,162 @@
+"""Every command that changes or releases something leaves a fact, and no other leaves one.
+
+The steps below run one after the other in one home, and name every command there is: a new one
+fails here until somebody has said what it tells.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from strongroom.app import App
+from strongroom.cli.main import commands
+from strongroom.facts import Fact, read_facts
+from strongroom.facts.vocabulary import OPS
+from tests.cli.test_commands_page import chains
+from tests.support.first_home import make_database
+from tests.support.transcript import at_home, strongroom
+
+NOTHING: frozenset[str] = frozenset()
+BEGUN = frozenset({"install.begun", "location.added", "roster.adopted"})
+OPENED = frozenset({"keys.asked", "keys.opened", "share.released"})
+KEPT = frozenset({"backup.written", "snapshot.good", "snapshot.receipted"})
+ADDED = frozenset({"client.added", "client.enrolled", "writer.enrolled"})
+RECOVERED = frozenset(
+    {
+        *OPENED,
+        "client.recovered",
+        "install.recovered",
+        "location.added",
+        "roster.adopted",
+        "source.recovered",
+    }
+)
+WITNESSED = frozenset({"log.registered"})
+"""What a custodian tells of its own accord at the end of any command that told something."""
+
+STEPS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("status", NOTHING),
+    ("kit show", NOTHING),
+    ("kit confirm custodian-1 --words-file kit-1", frozenset({"kit.confirmed"})),
+    ("custodian list", NOTHING),
+    ("client add acme --source app.db", ADDED | {"source.added"}),
+    ("client add empty", ADDED),
+    ("client set acme --keep 3d", frozenset({"client.keep_set"})),
+    ("client list", NOTHING),
+    ("client show acme", NOTHING),
+    ("source add acme notes", frozenset({"source.added"})),
+    ("source list acme", NOTHING),
+    ("source remove acme notes --yes", frozenset({"source.removed"})),
+    ("source set acme app.db --password-file kit-1", NOTHING),
+    ("backup acme", KEPT),
+    ("backup acme", KEPT),
+    ("snapshots acme", NOTHING),
+    ("browse acme", OPENED | {"browse.done"}),
+    ("diff acme latest latest", OPENED | {"diff.done"}),
+    ("restore acme --to back", OPENED | {"restore.done"}),
+    ("location add three", frozenset({"location.added"})),
+    ("location set three --facility Shed", frozenset({"location.site_set"})),
+    ("location list", NOTHING),
+    ("location remove three --yes", frozenset({"location.removed"})),
+    ("vault check acme", frozenset({"vault.checked"})),
+    ("vault scrub acme", frozenset({"vault.scrubbed"})),
+    ("vault repair acme", frozenset({"vault.repaired"})),
+    ("vault prune acme --dry-run", NOTHING),
+    ("vault prune acme --yes", NOTHING),
+)
+ELSEWHERE = {
+    "init": "it makes the home of these steps",
+    "recover": "it makes another home, below",
+    "up": "it is the operations of the others one after the other",
+}
+
+
+def told(home: Path) -> dict[str, Fact]:
+    """Return every fact of a home: of its logs and of its custodians' journals."""
+    with App().open(home) as deployment:
+        facts = list(deployment.registry.facts())
+        for client in deployment.registry.clients():
+            with deployment.tools.history(client.id) as history:
+                facts += history.facts()
+        for index in deployment.custodians:
+            database, _ = deployment.tools.custodian_home(index, False)
+            with closing(database), database.reading() as reading:
+                facts += read_facts(reading)
+    return {fact.id: fact for fact in facts}
+
+
+def state(folder: Path) -> dict[str, object]:
+    """Return what a command could change: rows of the home, sealed secrets, stored objects."""
+    found: dict[str, object] = {}
+    for path in sorted((folder / "home").rglob("*.db")):
+        if path.name in ("server.db", "client.db"):
+            found |= {f"{path}:{name}": rows for name, rows in rows_of(path).items()}
+    for part in ("home/secrets", "one", "two", "config"):
+        for path in sorted((folder / part).rglob("*")):
+            if path.is_file():
+                found[str(path)] = path.read_bytes()
+    return found
+
+
+def rows_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    with closing(sqlite3.connect(path)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return {
+            name: sorted(connection.execute(f"SELECT * FROM {name}"), key=str)
+            for (name,) in tables.fetchall()
+        }
+
+
+@pytest.fixture(name="folder", scope="module")
+def _folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("told")
+    with at_home(folder):
+        make_database(folder / "app.db")
+        (folder / "notes").mkdir()
+        (folder / "notes" / "today.txt").write_text("Buy locks.", encoding="utf-8")
+        done = strongroom("init", "--location", "one", "--location", "two", "--json")
+        assert done.code == 0, done.err
+        for number, kit in enumerate(json.loads(done.out)["kits"], start=1):
+            (folder / f"kit-{number}").write_text(kit["words"] + "\n", encoding="utf-8")
+        yield folder
+
+
+def test_every_command_is_a_step() -> None:
+    every = {" ".join(chain) for chain in chains(commands)}
+    leaves = {one for one in every if not any(other.startswith(f"{one} ") for other in every)}
+    named = {one for one in leaves for line, _ in STEPS if f"{line} ".startswith(f"{one} ")}
+    assert leaves - named == ELSEWHERE.keys()
+
+
+def test_every_op_that_a_step_tells_is_one() -> None:
+    names = {op.name for op in OPS}
+    assert frozenset().union(*(ops for _, ops in STEPS), BEGUN, RECOVERED, WITNESSED) <= names
+
+
+def test_each_command_tells_what_it_does_and_nothing_else(folder: Path) -> None:
+    known = told(folder / "home")
+    assert {fact.op for fact in known.values()} - WITNESSED == BEGUN
+    for line, ops in STEPS:
+        before = state(folder)
+        done = strongroom(*line.split())
+        assert "Traceback" not in done.err
+        after = told(folder / "home")
+        fresh = {fact.op for fact in after.values() if fact.id not in known}
+        assert fresh - WITNESSED == ops, line
+        assert all(fact.encode() == after[fact.id].encode() for fact in known.values())
+        if not ops:
+            assert state(folder) == before, f"{line} changed something and told nothing"
+        known = after
+
+
+def test_a_recovery_tells_what_it_made(folder: Path) -> None:
+    words = "".join((folder / f"kit-{number}").read_text("utf-8") for number in (1, 2))
+    (folder / "kits").write_text(words, encoding="utf-8")
+    place = ["--location", "one", "--location", "two", "--kits", "kits"]
+    done = strongroom("--home", "other", "recover", *place)
+    assert done.code in (0, 3), done.err
+    assert {fact.op for fact in told(folder / "other").values()} - WITNESSED == RECOVERED
