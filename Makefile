@@ -53,7 +53,6 @@ $(UV):
 # A cache that cannot be written (a read-only or absent HOME) is replaced by one in .tools/. The
 # machine's own certificates are trusted where it has some, as pip does: a company's proxy works.
 define sync
-$(choose_python); \
 cache=$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$${HOME:-$(CURDIR)/.tools}/.cache}/uv}; \
 { mkdir -p "$$cache" && [ -w "$$cache" ]; } 2>/dev/null || cache=$(CURDIR)/.tools/uv-cache; \
 echo "setup: .venv with $$("$$python" --version)"; \
@@ -65,12 +64,13 @@ TMPDIR="$(CURDIR)/.tools/tmp" UV_CACHE_DIR="$$cache" UV_PROJECT_ENVIRONMENT=.ven
 endef
 
 $(READY): pyproject.toml uv.lock $(UV)
-	@groups="--all-groups --no-group foreign"; $(sync)
+	@$(choose_python); groups="--all-groups --no-group foreign"; $(sync)
 	@touch $@
 
-# The verifiers of others are for tests alone, and Go is among them: no start waits for 75 MB.
+# The verifiers of others are for tests alone, and Go is among them: no start waits for 75 MB. With
+# the environment's own Python uv adds to it; with another name of the same one it makes it anew.
 $(FOREIGN): $(READY)
-	@groups=--all-groups; $(sync)
+	@python=$(BIN)/python; groups=--all-groups; $(sync)
 	@touch $@
 
 # The demo's homes, locations, key files and spool lie in one temporary folder, which goes when the

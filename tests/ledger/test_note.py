@@ -184,9 +184,12 @@ def test_what_is_no_key_is_refused(text: str) -> None:
 
 
 def test_nothing_is_signed_that_no_note_can_hold() -> None:
-    for text in (b"", b"no newline"):
-        with pytest.raises((NoteInvalid, ValueError)):
+    for text in (b"", b"no newline", b"a\n\nno newline"):
+        with pytest.raises(NoteInvalid, match="malformed"):
             sign(text, KEY.name, SEED)
+    # What ends like a signature would be read as one, and the text as a shorter one.
+    with pytest.raises(ValueError, match="lines of text"):
+        sign(TEXT + b"\n" + split_note(NOTE).signatures[0].line[:-1], KEY.name, SEED)
     with pytest.raises(NoteInvalid, match="control characters"):
         sign(b"a\tb\n", KEY.name, SEED)
     with pytest.raises(NoteInvalid, match="cannot be the name"):

@@ -132,6 +132,8 @@ A, B = KEYS["X1"], KEYS["X2"]
         f"witness X {A}\ngroup G \u0661 X\nquorum G",
         f"witness X {A}\ngroup G some X\nquorum G",
         f"witness X {A}\ngroup G 1 Y\nquorum G",
+        f"witness X {A}x\nquorum X",
+        "log vkey\nquorum none",
         "quorum none\nmirror x",
         "quorum none\r",
         "quorum\u00a0none",
@@ -154,4 +156,11 @@ def test_a_policy_that_nobody_can_meet_is_not_made() -> None:
 def test_a_policy_of_too_many_keys_is_refused() -> None:
     lines = [f"witness w{at} {witness_key('w', at.to_bytes(32, 'big'))}\n" for at in range(257)]
     with pytest.raises(PolicyInvalid, match="more than 256 keys"):
+        Policy.parse("".join([*lines, "quorum none\n"]).encode())
+
+
+def test_a_policy_of_too_many_groups_is_refused() -> None:
+    lines = [f"witness w0 {A}\n", *(f"group w{at} 1 w{at - 1}\n" for at in range(1, 258))]
+    assert Policy.parse("".join([*lines[:257], "quorum w256\n"]).encode()).groups
+    with pytest.raises(PolicyInvalid, match="more than 256 groups"):
         Policy.parse("".join([*lines, "quorum none\n"]).encode())
