@@ -10,15 +10,17 @@ import pytest
 
 from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.database import Database
-from strongroom.errors import Damaged
+from strongroom.errors import Damaged, StrongroomError, UsageError
 from strongroom.facts import Fact
-from strongroom.ledger import Checkpoint, Log
+from strongroom.ledger import Checkpoint, Log, Policy
 from strongroom.ledger.note import NoteInvalid, VerifierKey, open_note
 from strongroom.ledger.tiles import parse_bundle, tile_width
 from strongroom.ledger.tree import leaf_hash, root_of, verify_consistency, verify_inclusion
 from tests.support.logs import NOON, ORIGIN, SEED, VKEY, begun, cosigners, facts, fill
+from tests.support.verifier import verify
 
 KEY = VerifierKey.parse(VKEY)
+BIG = pytest.param([65_537], marks=pytest.mark.long)
 OTHER = ORIGIN.replace("cd", "ef")
 OTHER_VKEY = str(VerifierKey(OTHER, KEY.kind, KEY.public))
 
@@ -84,7 +86,7 @@ def test_fact_and_the_rows_it_speaks_of_stand_or_fall_together(database: Databas
     assert log.verify().leaves == 0
 
 
-@pytest.mark.parametrize("steps", [[255, 1, 1], [256], [257], [100, 200, 300], [1] * 3, [65_537]])
+@pytest.mark.parametrize("steps", [[255, 1, 1], [256], [257], [100, 200, 300], [1] * 3, BIG])
 def test_tree_is_that_of_the_leaves(database: Database, steps: list[int]) -> None:
     log = Log(database)
     hashes: list[bytes] = []
@@ -334,3 +336,22 @@ def open_scratch(path: Path, count: int) -> Iterator[Database]:
         database.migrate(Log.SCHEMA)
         fill(database, Log(database), count)
         yield database
+
+
+@pytest.mark.parametrize("count", [0, 1, 256, 300])
+def test_exported_log_is_judged_by_code_that_is_not_ours(
+    database: Database, tmp_path: Path, count: int
+) -> None:
+    log = begun(database, count)
+    with pytest.raises(Log.Refused, match="no signed checkpoint"):
+        log.export(tmp_path / "site")
+    log.sign(SEED, NOON)
+    fill(database, log, 5)
+    assert log.export(tmp_path / "site").size == count
+    policy = tmp_path / "policy"
+    policy.write_bytes(Policy.of([KEY], {}, 0).encode())
+    assert verify("log", tmp_path / "site", "--policy", policy, "--strict") == 0
+    with pytest.raises(UsageError, match="is not empty"):
+        log.export(tmp_path / "site")
+    with pytest.raises(StrongroomError, match="cannot be written"):
+        log.export(policy / "site")

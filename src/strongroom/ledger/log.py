@@ -18,6 +18,7 @@ from strongroom.facts import Fact, read_facts
 from strongroom.ledger import log_checkpoints as checkpoints
 from strongroom.ledger import log_rows, stretch
 from strongroom.ledger.checkpoint import Checkpoint
+from strongroom.ledger.evidence import FACTS_MAX, Evidence
 from strongroom.ledger.log_epochs import Past, begin_after
 from strongroom.ledger.log_rows import LogBehind, LogDamaged, LogForked, LogRefused
 from strongroom.ledger.log_site import write_site
@@ -31,6 +32,7 @@ from strongroom.ledger.log_stretches import (
 )
 from strongroom.ledger.log_verify import Verified, verify
 from strongroom.ledger.note import VerifierKey, open_note, split_note
+from strongroom.ledger.proof import Proof
 from strongroom.ledger.tiles import WIDTH, encode_bundle, tiles_of
 from strongroom.ledger.tree import (
     EMPTY_ROOT,
@@ -54,6 +56,7 @@ class Log:
     Head: TypeAlias = log_rows.Head
     Signed: TypeAlias = checkpoints.Signed
     Verified: TypeAlias = Verified
+    Evidence: TypeAlias = Evidence
     Past: TypeAlias = Past
     Cut: TypeAlias = Cut
     Waiting: TypeAlias = Waiting
@@ -289,6 +292,32 @@ class Log:
     def bundle(self, number: int, width: int = WIDTH) -> bytes:
         """Return the first entries of a bundle of tlog-tiles."""
         return encode_bundle(self.leaves(number * WIDTH, number * WIDTH + width))
+
+    def evidence(self, fact_ids: Iterable[str]) -> Evidence:
+        """Gather these facts with their proofs under the newest cosigned checkpoint.
+
+        Under the newest that is signed, where none is cosigned yet. Raises LogRefused for a fact
+        that this log does not have or has not signed.
+        """
+        signed = self.checkpoint(cosigned=True) or self.checkpoint()
+        size = 0 if signed is None else signed.size
+        leaves, proofs = {}, {}
+        for fact_id in fact_ids:
+            number = self.number_of(fact_id)
+            if signed is None or number is None or number >= size:
+                raise LogRefused(
+                    f"there is no proof of the fact {fact_id}",
+                    "this log does not have it"
+                    if number is None
+                    else f"it is leaf {number}, and {size} leaves are signed",
+                )
+            leaves[number] = self.leaf(number)
+            proofs[number] = Proof(number, tuple(self.inclusion(number, size)), signed.note)
+        if signed is None or not 1 <= len(leaves) <= FACTS_MAX:
+            raise LogRefused(
+                f"a bundle of {len(leaves)} facts cannot be made", f"1 to {FACTS_MAX} fit into one"
+            )
+        return Evidence(signed.note, leaves, proofs)
 
     # -- looking at all of it
 
