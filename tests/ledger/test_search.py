@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.ledger_search import measure_search
 from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.crypto.signing import public_key
 from strongroom.database import Database
@@ -253,6 +254,15 @@ def test_no_flipped_byte_of_the_search_file_shows_what_the_log_does_not_say(ledg
         assert {hit.leaf for hit in hits} <= wanted
         assert {Fact.parse(hit.leaf).id for hit in hits} <= told
         search.close()
+
+
+def test_benchmark_asks_this_log(ledger: Ledger, tmp_path: Path) -> None:
+    for n in range(40):
+        ledger.tell(snapshots=n, at=BEGIN + timedelta(days=n))
+    (tmp_path / "bench").mkdir()
+    times = measure_search(ledger.log, tmp_path / "bench")
+    assert times.questions == 250
+    assert 0 < times.p50_seconds <= times.p95_seconds <= times.worst_seconds
 
 
 def test_scan_refuses_leaves_that_do_not_make_the_tree(ledger: Ledger) -> None:

@@ -25,7 +25,8 @@ ID_DIGITS_MIN: Final = 8
 """So many digits of an id stand for all of it."""
 _WORD: Final = re.compile(r"[^\W_]+")
 _ODD: Final = re.compile(r"[^0-9a-z._-]")
-_ID_BEGIN: Final = re.compile(rf"[0-9a-f]{{{ID_DIGITS_MIN},64}}")
+_ID_BEGIN: Final = re.compile(rf"[0-9a-f]{{{ID_DIGITS_MIN},63}}")
+_ID_LENGTH: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,5 +161,5 @@ def _terms(part: str) -> Iterator[Term]:
 
 
 def _cut_short(word: str) -> bool:
-    """Tell whether a word may be an id of which a table showed the first digits."""
-    return _ID_BEGIN.fullmatch(word) is not None
+    """Tell whether a word may be an id or a hash of which a table showed the first digits."""
+    return len(word) != _ID_LENGTH and _ID_BEGIN.fullmatch(word) is not None
