@@ -4,10 +4,12 @@ The steps below run one after the other in one home, and name every command ther
 fails here until somebody has said what it tells.
 """
 
+import base64
 import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from tests.support.first_home import make_database
 from tests.support.transcript import at_home, strongroom
 
 NOTHING: frozenset[str] = frozenset()
-BEGUN = frozenset({"install.begun", "location.added", "roster.adopted"})
+BEGUN = frozenset({"install.begun", "location.added", "roster.adopted", "settings.changed"})
 OPENED = frozenset({"keys.asked", "keys.opened", "share.released"})
 KEPT = frozenset({"backup.written", "snapshot.good", "snapshot.receipted"})
 ADDED = frozenset({"client.added", "client.enrolled", "writer.enrolled"})
@@ -32,6 +34,7 @@ RECOVERED = frozenset(
         "install.recovered",
         "location.added",
         "roster.adopted",
+        "settings.changed",
         "source.recovered",
     }
 )
@@ -153,6 +156,34 @@ def test_each_command_tells_what_it_does_and_nothing_else(folder: Path) -> None:
         known = after
 
 
+def test_no_fact_names_anything_or_holds_a_secret(folder: Path) -> None:
+    """The steps above typed these; the secrets are those that the home has sealed."""
+    leaves = b"\n".join(fact.encode() for fact in told(folder / "home").values())
+    named = ["acme", "app.db", "notes", "today", "three", "Shed", folder.name, "file:", "/"]
+    assert [word for word in named if word.encode() in leaves] == []
+    words = (folder / "kit-1").read_text(encoding="utf-8").split()
+    assert [pair for pair in pairwise(words) if " ".join(pair).encode() in leaves] == []
+    for secret in sealed_secrets(folder / "home"):
+        assert not any(form in leaves for form in forms(secret))
+
+
+def sealed_secrets(home: Path) -> list[bytes]:
+    """Return every part of what is sealed in a home that could be a key."""
+    with App().open(home) as deployment:
+        tools = deployment.tools
+        names = [path.name for path in (home / "secrets").iterdir()]
+        sealed = [tools.secrets.read(name) for name in names]
+        sealed += [tools.key_file.read_bytes().split()[1]]
+    found = [data[at : at + 16] for data in sealed for at in range(0, len(data) - 15, 16)]
+    assert len(found) > 12, "worker keys, the operator's seed, the key file"
+    return found
+
+
+def forms(secret: bytes) -> list[bytes]:
+    """Return how a secret could stand in a text."""
+    return [secret, secret.hex().encode(), base64.b64encode(secret)[:20]]
+
+
 def test_a_recovery_tells_what_it_made(folder: Path) -> None:
     words = "".join((folder / f"kit-{number}").read_text("utf-8") for number in (1, 2))
     (folder / "kits").write_text(words, encoding="utf-8")
@@ -160,3 +191,19 @@ def test_a_recovery_tells_what_it_made(folder: Path) -> None:
     done = strongroom("--home", "other", "recover", *place)
     assert done.code in (0, 3), done.err
     assert {fact.op for fact in told(folder / "other").values()} - WITNESSED == RECOVERED
+
+
+def test_settings_that_somebody_edited_are_told_once(folder: Path) -> None:
+    known = told(folder / "home")
+    path = folder / "home" / "strongroom.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("prune_wait_hours = 72", "prune_wait_hours = 24"), "utf-8")
+    try:
+        for _ in range(2):
+            assert strongroom("status").code in (0, 3)
+        fresh = [fact for fact in told(folder / "home").values() if fact.id not in known]
+    finally:
+        path.write_text(text, encoding="utf-8")
+    assert [fact.op for fact in fresh] == ["settings.changed"]
+    body = {"prune_wait_hours": 24, "prune_wait_hours_before": 72}
+    assert fresh[0].body == body | {"keep": "7d5w12m3f", "keep_before": "7d5w12m3f"}

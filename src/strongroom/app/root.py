@@ -26,6 +26,7 @@ from strongroom.operations.credentials import (
     secret_name,
 )
 from strongroom.operations.deployment import Deployment, Tools
+from strongroom.operations.notice_settings import notice_settings
 from strongroom.operations.recover import (
     RecoveryPlan,
     begin_recovered,
@@ -115,6 +116,9 @@ class App:
         database = plug("database")(home / "server.db")
         try:
             with self.deployment(self.tools(settings), Registry(database)) as deployment:
+                notice_settings(
+                    deployment.tools, deployment.registry, deployment.session, deployment.install
+                )
                 yield deployment
         finally:
             database.close()

@@ -4,6 +4,7 @@ One SQLite file, `server.db`. Every change is made together with the fact that t
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from datetime import datetime
 
@@ -44,6 +45,9 @@ SCHEMA = (
     ALTER TABLE location ADD COLUMN id TEXT NOT NULL DEFAULT '';
     UPDATE location SET id = lower(hex(randomblob(16)));
     CREATE UNIQUE INDEX location_id ON location (id);
+    """,
+    """
+    CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID
     """,
     *Log.SCHEMA,
 )
@@ -232,6 +236,19 @@ class Registry:
         """Change a client's keep policy."""
         with self._database.transaction() as transaction:
             transaction.run("UPDATE client SET keep = ? WHERE id = ?", (str(keep), client.id))
+            self.log.append(transaction, fact)
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings as they were recorded last; empty where they never were."""
+        with self._database.reading() as reading:
+            return dict(reading.rows("SELECT name, value FROM setting"))
+
+    def set_settings(self, settings: Mapping[str, str], fact: Fact) -> None:
+        """Note what a home is set to."""
+        with self._database.transaction() as transaction:
+            transaction.run_many(
+                "INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", settings.items()
+            )
             self.log.append(transaction, fact)
 
     def record(self, fact: Fact) -> None:

@@ -16,6 +16,7 @@ OPS: Final = (
         _CLIENT,
         must={"vault": ID, "vault_class": CLASS},
         may={"parity": COUNT},
+        private=frozenset({"name"}),
     ),
     Op(
         "client.keep_set",
@@ -32,6 +33,7 @@ OPS: Final = (
         "A client was rebuilt from the locations, with so many good snapshots.",
         _CLIENT,
         must={"snapshots": COUNT},
+        private=frozenset({"name"}),
     ),
     Op(
         "writer.enrolled",

@@ -42,7 +42,6 @@ OPS: Final = (
         "What a snapshot holds was listed.",
         _CLIENT,
         must={"snapshot": HASH, "rows": COUNT},
-        private=frozenset({"path"}),
     ),
     Op(
         "diff.done",

@@ -13,6 +13,7 @@ from strongroom.facts import (
     location,
     prune,
     reading,
+    settings,
     source,
     vault,
 )
@@ -20,6 +21,7 @@ from strongroom.facts.op import CONVERTED, FactRefused, Op
 
 AREAS: Final = (
     install,
+    settings,
     client,
     source,
     location,

@@ -62,6 +62,7 @@ def add_client(deployment: Deployment, wanted: NewClient) -> Client:
         deployment.fact(
             "client.added",
             client.id,
+            private={"name": client.name},
             vault=client.vault,
             vault_class=wanted.vault_class,
             parity=wanted.parity,

@@ -20,6 +20,7 @@ from strongroom.locations import Copies, LocationUnavailable, ObjectMissing
 from strongroom.operations.certificates import SMALL_BYTES_MAX
 from strongroom.operations.credentials import Credential
 from strongroom.operations.deployment import Listing, Tools
+from strongroom.operations.notice_settings import notice_settings
 from strongroom.quorum import Kit, LocalCustodian, Roster
 
 KITS_MAX = 32
@@ -172,6 +173,7 @@ def begin_recovered(
             threshold=found.roster.threshold,
         ),
     )
+    notice_settings(tools, registry, session, found.install)
 
 
 @dataclass(slots=True)

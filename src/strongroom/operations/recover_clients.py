@@ -195,7 +195,10 @@ def _recover_client(rebuild: _Rebuild, unreachable: frozenset[str]) -> Recovered
     deployment.seal_worker_keys(client, keys)
     good = [one.snapshot for one in shown if one.snapshot.state == "good"]
     deployment.registry.add_client(
-        client, deployment.fact("client.recovered", client.id, snapshots=len(good))
+        client,
+        deployment.fact(
+            "client.recovered", client.id, private={"name": client.name}, snapshots=len(good)
+        ),
     )
     return RecoveredClient(
         client.name,

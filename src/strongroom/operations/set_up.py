@@ -17,6 +17,7 @@ from strongroom.ids import InstallId, LocationId, new_id
 from strongroom.locations import Copies, Location, LocationUnavailable
 from strongroom.operations.credentials import Credentials, secret_name
 from strongroom.operations.deployment import Tools
+from strongroom.operations.notice_settings import notice_settings
 from strongroom.operations.placing import place_kit_entries, roster_path
 from strongroom.quorum import Kit, LocalCustodian, Roster
 
@@ -111,6 +112,7 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
             threshold=plan.threshold,
         ),
     )
+    notice_settings(tools, registry, session, plan.install)
     parsed = Roster.parse(roster, signing.public_key(operator_seed))
     return SetUp(plan.install, parsed.id, kits, dict(plan.locations))
 
