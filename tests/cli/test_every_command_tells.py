@@ -23,7 +23,16 @@ from tests.support.first_home import make_database
 from tests.support.transcript import at_home, strongroom
 
 NOTHING: frozenset[str] = frozenset()
-BEGUN = frozenset({"install.begun", "location.added", "roster.adopted", "settings.changed"})
+BEGUN = frozenset(
+    {
+        "install.begun",
+        "location.added",
+        "person.named",
+        "person.stationed",
+        "roster.adopted",
+        "settings.changed",
+    }
+)
 OPENED = frozenset({"keys.asked", "keys.opened", "share.released"})
 KEPT = frozenset({"backup.written", "snapshot.good", "snapshot.receipted"})
 ADDED = frozenset({"client.added", "client.enrolled", "writer.enrolled"})
@@ -33,6 +42,8 @@ RECOVERED = frozenset(
         "client.recovered",
         "install.recovered",
         "location.added",
+        "person.named",
+        "person.stationed",
         "roster.adopted",
         "settings.changed",
         "source.recovered",

@@ -3,7 +3,7 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from strongroom.crypto.envelope import decode_envelope
 from strongroom.database import Database
 from strongroom.errors import Refused, StrongroomError
 from strongroom.ids import InstallId, Token, new_id
+from strongroom.ledger import Disclosures
 from strongroom.locations import Copies, Location, LocationUnavailable
 from strongroom.operations.credentials import (
     Credential,
@@ -27,6 +28,7 @@ from strongroom.operations.credentials import (
 )
 from strongroom.operations.deployment import Deployment, Tools
 from strongroom.operations.notice_settings import notice_settings
+from strongroom.operations.privacy import Author
 from strongroom.operations.recover import (
     RecoveryPlan,
     begin_recovered,
@@ -44,10 +46,15 @@ class App:
 
     clock: Clock = field(default_factory=SystemClock)
     token: Token = secrets.token_bytes
+    origin: Callable[[], tuple[str, str]] = settings_file.origin
+    """Return the login and the host from which this acts."""
+    behalf: str = ""
+    """The name of the person on whose behalf this acts."""
 
     def tools(self, settings: Settings) -> Tools:
         """Return what operations may use of the world, for the home of these settings."""
-        return make_tools(settings, self.clock, self.token)
+        acting = (Disclosures.Origin(*self.origin()), self.behalf)
+        return make_tools(settings, self.clock, self.token, acting)
 
     def location(self, url: str, credential: Credential | None) -> Location:
         """Open a location with this credential, or with none."""
@@ -116,9 +123,7 @@ class App:
         database = plug("database")(home / "server.db")
         try:
             with self.deployment(self.tools(settings), Registry(database)) as deployment:
-                notice_settings(
-                    deployment.tools, deployment.registry, deployment.session, deployment.install
-                )
+                notice_settings(deployment.tools, deployment.author, deployment.install)
                 yield deployment
         finally:
             database.close()
@@ -139,6 +144,7 @@ class App:
                 custodians[member.index] = custodian
             except StrongroomError as err:
                 absent_custodians[member.index] = err
+        author = Author(tools.privacy, registry, tools.privacy.operator(registry))
         locations, absent_locations = self._locations(tools, registry)
         try:
             with Copies(locations) as copies:
@@ -146,13 +152,13 @@ class App:
                     tools=tools,
                     registry=registry,
                     install=install.id,
-                    operator=install.operator,
+                    operator=author.operator,
                     roster=roster,
                     custodians=custodians,
                     absent_custodians=absent_custodians,
                     copies=copies,
                     absent_locations=absent_locations,
-                    session=tools.session(install.id),
+                    author=author,
                 )
         finally:
             for custodian_database in opened:

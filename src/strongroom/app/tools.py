@@ -13,6 +13,7 @@ from strongroom.clock import Clock, pause
 from strongroom.database import Database
 from strongroom.errors import Refused
 from strongroom.ids import ClientId, Token, VaultId, new_id
+from strongroom.ledger import Disclosures
 from strongroom.locations import Location, parse_location_url
 from strongroom.operations.credentials import (
     Credential,
@@ -21,12 +22,20 @@ from strongroom.operations.credentials import (
     unseal_credential,
 )
 from strongroom.operations.deployment import Tools
+from strongroom.operations.privacy import Privacy
 from strongroom.settings import Settings, refuse_secrets
 
 
-def make_tools(settings: Settings, clock: Clock, token: Token) -> Tools:
-    """Return what operations may use of the world, for the home of these settings."""
+def make_tools(
+    settings: Settings, clock: Clock, token: Token, acting: tuple[Disclosures.Origin, str]
+) -> Tools:
+    """Return what operations may use of the world, for the home of these settings.
+
+    `acting` is from where it is done, and the name of the person on whose behalf, or nothing.
+    """
     home = settings.home
+    run = new_id(token)
+    privacy = _privacy(settings, clock, token, run, acting)
     key_file = plug("key_file").open(settings.key_file)
     sealed = plug("sealed_files")(home / "secrets", key_file.derive("secrets"), token)
     sources = Sources(settings, sealed, clock, token)
@@ -55,9 +64,8 @@ def make_tools(settings: Settings, clock: Clock, token: Token) -> Tools:
         clock=clock,
         pause=pause,
         token=token,
-        run=new_id(token),
+        run=run,
         threads=settings.threads,
-        refuse_secrets=refuse_secrets(),
         keep=settings.keep,
         wait=timedelta(hours=settings.prune_wait_hours),
         key_file=settings.key_file,
@@ -72,10 +80,11 @@ def make_tools(settings: Settings, clock: Clock, token: Token) -> Tools:
         sweep_partial=_sweep_partial,
         location=location,
         location_as=lambda url, credential: open_location(url, credential, token),
-        companion=lambda: plug("companion")("strongroom.cli.companion", home),
+        companion=lambda: plug("companion")("strongroom.cli.companion", home, privacy.behalf),
         file_system=plug("file_system"),
         parity_code=lambda: _made("parity_code"),
         custodian_home=custodian_home,
+        privacy=privacy,
     )
 
 
@@ -122,6 +131,42 @@ def _histories(home: Path) -> Callable[[ClientId], AbstractContextManager[Histor
         database = plug("database")(_client_folder(home, client) / "client.db")
         try:
             yield History(database)
+        finally:
+            database.close()
+
+    return opened
+
+
+def _privacy(
+    settings: Settings,
+    clock: Clock,
+    token: Token,
+    run: str,
+    acting: tuple[Disclosures.Origin, str],
+) -> Privacy:
+    origin, behalf = acting
+    if behalf:
+        Disclosures.check_name(behalf)
+    days = settings.disclosure_days
+    return Privacy(
+        clock=clock,
+        token=token,
+        run=run,
+        origin=origin,
+        behalf=behalf,
+        strict=refuse_secrets(),
+        kept=timedelta(days=days) if days else None,
+        disclosures=_disclosures(settings.home),
+    )
+
+
+def _disclosures(home: Path) -> Callable[[ClientId | None], AbstractContextManager[Disclosures]]:
+    @contextmanager
+    def opened(client: ClientId | None) -> Iterator[Disclosures]:
+        folder = home if client is None else _client_folder(home, client)
+        database = plug("database")(folder / "disclosures.db")
+        try:
+            yield Disclosures(database)
         finally:
             database.close()
 

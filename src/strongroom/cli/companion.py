@@ -19,7 +19,9 @@ from strongroom.vault import Vault
 
 def main() -> None:
     """Answer until nobody asks any more; interrupted, end what is being done and leave."""
-    with suppress(KeyboardInterrupt, BrokenPipeError), App().open(Path(sys.argv[1])) as deployment:
+    _, home, behalf = sys.argv
+    app = App(behalf=behalf)
+    with suppress(KeyboardInterrupt, BrokenPipeError), app.open(Path(home)) as deployment:
         for line in sys.stdin:
             sys.stdout.write(write_answer(_answer(deployment, line.rstrip("\n"))))
             sys.stdout.flush()

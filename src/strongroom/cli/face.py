@@ -4,7 +4,7 @@ import getpass
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +24,11 @@ class Face:
     """One run of the command line."""
 
     options: Options
-    app: App = field(default_factory=App)
+
+    @property
+    def app(self) -> App:
+        """The composition root, for the person who is named."""
+        return App(behalf=self.options.on_behalf_of)
 
     @property
     def home(self) -> Path:

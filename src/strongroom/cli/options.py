@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,5 +19,7 @@ class Options:
     """Write only warnings, errors and what was asked for."""
     yes: bool = False
     """Answer confirmations with yes; never types a passphrase or confirms a kit."""
+    on_behalf_of: Annotated[str, Parameter(metavar="PERSON")] = ""
+    """The name of the person for whom this is done; the ledger keeps it apart, as erasable."""
     debug: bool = False
     """Show where an error came from, with its causes."""

@@ -58,7 +58,10 @@ class Registry:
 
     @dataclass(frozen=True, slots=True)
     class Install:
-        """This deployment: its id, who operates it, and the signed roster of its custodians."""
+        """This deployment: its id, who operates it, and the signed roster of its custodians.
+
+        `operator` is a pseudonym; the name is among the disclosures.
+        """
 
         id: InstallId
         operator: str
@@ -129,6 +132,16 @@ class Registry:
                 ),
             )
             self.log.append(transaction, fact)
+
+    def set_operator(self, operator: str, fact: Fact) -> None:
+        """Change the operator's pseudonym."""
+        with self._database.transaction() as transaction:
+            transaction.run("UPDATE install SET operator = ?", (operator,))
+            self.log.append(transaction, fact)
+
+    def scour(self) -> None:
+        """Leave nothing of what was deleted in the file or its journal."""
+        self._database.scour()
 
     def locations(self) -> list[Place]:
         """Return the locations in the order of their names."""

@@ -24,4 +24,12 @@ OPS: Final = (
         _INSTALL,
         must={"kits": COUNT, "threshold": COUNT},
     ),
+    Op(
+        "install.operator_changed",
+        "A",
+        "update",
+        "Another person, or the same one under another pseudonym, operates the install.",
+        _INSTALL,
+        must={"operator": ID},
+    ),
 )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from strongroom.facts.kinds import ID, many, one_of
+from strongroom.facts.kinds import COUNT, ID, many, one_of
 from strongroom.facts.op import Op
 from strongroom.facts.scan import LOOKS
 
@@ -15,5 +15,23 @@ OPS: Final = (
         "fact, `looked_like` says what was seen.",
         ("fact", ID),
         must={"looked_like": many(one_of(*LOOKS))},
+    ),
+    Op(
+        "ledger.erased",
+        "A",
+        "delete",
+        "What opened the commitments of a person was deleted: so many private `values`, and who "
+        "the pseudonym was. The private `basis` is why that was lawful.",
+        ("person", ID),
+        may={"values": COUNT},
+        private=frozenset({"basis"}),
+    ),
+    Op(
+        "ledger.expired",
+        "B",
+        "delete",
+        "So many private `values` were older than the settings allow, and were deleted.",
+        ("install", ID),
+        must={"values": COUNT},
     ),
 )

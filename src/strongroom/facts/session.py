@@ -1,4 +1,4 @@
-"""A session: who acts, in which command, from which home; it makes the facts."""
+"""A session: who acts, in which command, from where; it makes the facts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,10 @@ from strongroom.ids import Token
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Makes facts of now by one author; `run` is the same in all facts of one command."""
+    """Makes facts of now by one author; `run` is the same in all facts of one command.
+
+    `node` is the pseudonym of the place that the author acts from.
+    """
 
     who: Who
     run: str

@@ -11,6 +11,7 @@ from strongroom.facts import (
     install,
     ledger,
     location,
+    person,
     prune,
     reading,
     settings,
@@ -31,6 +32,7 @@ AREAS: Final = (
     vault,
     prune,
     ledger,
+    person,
 )
 OPS: Final = tuple(chain.from_iterable(area.OPS for area in AREAS))
 _NEWEST: Final[Mapping[str, Op]] = {op.name: op for op in sorted(OPS, key=lambda op: op.version)}

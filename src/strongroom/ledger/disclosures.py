@@ -123,9 +123,19 @@ class Disclosures:
 
     # -- persons, on the server's side
 
+    @staticmethod
+    def check_name(name: str) -> None:
+        """Raise UsageError for what cannot be shown as the name of a person."""
+        short = 0 < len(name) <= NAME_LENGTH_MAX
+        if not short or name != name.strip() or not name.isprintable():
+            raise UsageError(
+                f"{name!r:.40} cannot be the name of a person",
+                f"wanted 1 to {NAME_LENGTH_MAX} signs that can be printed, no blank at either end",
+            )
+
     def meet(self, name: str, now: datetime, token: Token) -> Person:
         """Return the person of this name, with a new random pseudonym where there is none."""
-        check_name(name)
+        self.check_name(name)
         question = "SELECT pseudonym, told, seen_at FROM person WHERE name = ?"
         row = self._seen(question, (name,), now)
         if row is None:
@@ -252,16 +262,6 @@ class Disclosures:
     def close(self) -> None:
         """Give the database back."""
         self._database.close()
-
-
-def check_name(name: str) -> str:
-    """Return the name of a person when it can be shown; raise UsageError otherwise."""
-    if name and name == name.strip() and len(name) <= NAME_LENGTH_MAX and name.isprintable():
-        return name
-    raise UsageError(
-        f"{name!r:.40} cannot be the name of a person",
-        f"wanted 1 to {NAME_LENGTH_MAX} signs that can be printed, no blank at either end",
-    )
 
 
 def _folded(text: str) -> str:

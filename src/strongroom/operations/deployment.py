@@ -11,7 +11,7 @@ from strongroom.clients import Client, ClientSource, History, Registry
 from strongroom.clock import Clock
 from strongroom.database import Database
 from strongroom.errors import Refused, StrongroomError
-from strongroom.facts import Fact, FactValue, Session, Who
+from strongroom.facts import Fact, FactValue, Session
 from strongroom.ids import ClientId, InstallId, Token, VaultId
 from strongroom.locations import Copies, Location
 from strongroom.operations.credentials import (
@@ -21,6 +21,7 @@ from strongroom.operations.credentials import (
     needs_credential,
     unseal_credential,
 )
+from strongroom.operations.privacy import Author, Privacy
 from strongroom.placement import FullCopies, ParityCode, Placement, Shards
 from strongroom.quorum import Custodian, LocalCustodian, Roster
 from strongroom.vault import Source, Target, Vault, WorkerKeys
@@ -90,8 +91,6 @@ class Tools:
     run: str
     """The id of this command's run; all its facts have it."""
     threads: int
-    refuse_secrets: bool
-    """Fail where a private value of a fact looks like a secret, instead of masking it."""
     keep: str
     wait: timedelta
     """How long a tombstone stands before anything it lists is deleted."""
@@ -124,12 +123,8 @@ class Tools:
     custodian_home: Callable[[int, bool], tuple[Database, bytes]]
     """Open (or, with True, make) an embedded custodian's database, with the key that seals it."""
 
-    def session(self, install: InstallId) -> Session:
-        """Return what makes the facts of this command: by the operator, in this home."""
-        operator = Who("operator", "human")
-        return Session(
-            operator, self.run, install, self.clock, self.token, strict=self.refuse_secrets
-        )
+    privacy: Privacy
+    """Who acts, and what no fact may say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +140,14 @@ class Deployment:
     absent_custodians: Mapping[int, StrongroomError]
     copies: Copies
     absent_locations: Mapping[str, StrongroomError]
-    session: Session
+    author: Author
     touched: set[ClientId] = field(default_factory=set)
     """The clients of whom this command has made a fact."""
+
+    @property
+    def session(self) -> Session:
+        """What makes the facts of this command, begun with the first."""
+        return self.author.session
 
     def fact(
         self,
@@ -160,8 +160,8 @@ class Deployment:
     ) -> Fact:
         """Return a fact of now, by the operator; a field that is None is left out.
 
-        `client` is whose log it goes to where the subject is not the client itself. What is
-        `private` (a URL, a path, a name) is in no fact.
+        `client` is whose log it goes to where the subject is not the client itself. To what is
+        `private` (a URL, a path, a name) the fact only commits; it is kept apart, durably.
         """
         return self._kept(self.session.fact(op, subject, client=client, **body), private)
 
@@ -188,10 +188,10 @@ class Deployment:
         return self._kept(self.session.result(intent, out, why, **body), None)
 
     def _kept(self, fact: Fact, private: Mapping[str, str] | None) -> Fact:
-        self._masked(fact, private or {})
+        kept = self._masked(fact, private or {})
         if fact.client:
             self.touched.add(ClientId(fact.client))
-        return fact
+        return self.tools.privacy.disclose(fact, kept)
 
     def _masked(self, fact: Fact, private: Mapping[str, str]) -> Mapping[str, str]:
         """Return private values as they may be kept; what looks like a secret raises the alarm."""

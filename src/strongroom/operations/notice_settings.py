@@ -3,22 +3,22 @@
 Of the settings only those count that decide what is deleted, and when.
 """
 
-from strongroom.clients import Keep, Registry
+from strongroom.clients import Keep
 from strongroom.errors import UsageError
-from strongroom.facts import Session
 from strongroom.ids import InstallId
 from strongroom.operations.deployment import Tools
+from strongroom.operations.privacy import Author
 
 
-def notice_settings(tools: Tools, registry: Registry, session: Session, install: InstallId) -> None:
+def notice_settings(tools: Tools, author: Author, install: InstallId) -> None:
     """Record the settings where they are not those that were recorded last."""
     keep, hours = _keep(tools), int(tools.wait.total_seconds()) // 3600
     now = {"keep": keep or "", "prune_wait_hours": str(hours)}
-    before = registry.settings()
+    before = author.registry.settings()
     if now == before:
         return
     known = before.get("prune_wait_hours")
-    fact = session.fact(
+    fact = author.session.fact(
         "settings.changed",
         install,
         keep=keep,
@@ -26,7 +26,7 @@ def notice_settings(tools: Tools, registry: Registry, session: Session, install:
         prune_wait_hours=hours,
         prune_wait_hours_before=None if known is None else int(known),
     )
-    registry.set_settings(now, fact)
+    author.registry.set_settings(now, fact)
 
 
 def _keep(tools: Tools) -> str | None:

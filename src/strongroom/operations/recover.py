@@ -21,6 +21,7 @@ from strongroom.operations.certificates import SMALL_BYTES_MAX
 from strongroom.operations.credentials import Credential
 from strongroom.operations.deployment import Listing, Tools
 from strongroom.operations.notice_settings import notice_settings
+from strongroom.operations.privacy import Author
 from strongroom.quorum import Kit, LocalCustodian, Roster
 
 KITS_MAX = 32
@@ -152,17 +153,23 @@ def rebuild_custodians(
 
 
 def begin_recovered(
-    tools: Tools, registry: Registry, copies: Copies, found: Found, operator: str
+    tools: Tools, registry: Registry, copies: Copies, found: Found, operator_name: str
 ) -> None:
-    """Write the install and its locations into the new home."""
+    """Write the install, its operator of this name and its locations into the new home.
+
+    No location knows who acted before, so everybody has a new pseudonym here.
+    """
     now = tools.clock.now()
-    session = tools.session(found.install)
+    operator = tools.privacy.pseudonym(operator_name)
+    author = Author(tools.privacy, registry, operator)
+    session = author.session
     for name, location in copies.locations.items():
         place = LocationId(new_id(tools.token))
         sealed = tools.secrets.has(f"location-{name}")
+        fact = session.fact("location.added", place)
         registry.add_location(
             Registry.Place(place, name, location.url, Registry.Site(), sealed, now),
-            session.fact("location.added", place),
+            tools.privacy.disclose(fact, {"name": name, "url": location.url}),
         )
     registry.begin(
         Registry.Install(found.install, operator, found.roster.operator, found.roster_data, now),
@@ -173,7 +180,7 @@ def begin_recovered(
             threshold=found.roster.threshold,
         ),
     )
-    notice_settings(tools, registry, session, found.install)
+    notice_settings(tools, author, found.install)
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from strongroom.operations.credentials import Credentials, secret_name
 from strongroom.operations.deployment import Tools
 from strongroom.operations.notice_settings import notice_settings
 from strongroom.operations.placing import place_kit_entries, roster_path
+from strongroom.operations.privacy import Author
 from strongroom.quorum import Kit, LocalCustodian, Roster
 
 CUSTODIANS_MAX = 32
@@ -93,17 +94,21 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
         custodians, kits = _make_custodians(tools, plan, opened)
         roster = _begin_roster(plan, operator_seed, custodians, now)
         _place(plan, places, roster.encode(), custodians)
-    session = tools.session(plan.install)
+    operator = tools.privacy.pseudonym(plan.operator)
+    author = Author(tools.privacy, registry, operator)
+    session = author.session
     for name in plan.locations:
         place = LocationId(new_id(tools.token))
         sealed = tools.secrets.has(secret_name(name))
+        url = places[name].url
+        fact = session.fact("location.added", place)
         registry.add_location(
-            Registry.Place(place, name, places[name].url, Registry.Site(), sealed, now),
-            session.fact("location.added", place),
+            Registry.Place(place, name, url, Registry.Site(), sealed, now),
+            tools.privacy.disclose(fact, {"name": name, "url": url}),
         )
     registry.begin(
         Registry.Install(
-            plan.install, plan.operator, signing.public_key(operator_seed), roster.encode(), now
+            plan.install, operator, signing.public_key(operator_seed), roster.encode(), now
         ),
         session.fact(
             "install.begun",
@@ -112,7 +117,7 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
             threshold=plan.threshold,
         ),
     )
-    notice_settings(tools, registry, session, plan.install)
+    notice_settings(tools, author, plan.install)
     parsed = Roster.parse(roster, signing.public_key(operator_seed))
     return SetUp(plan.install, parsed.id, kits, dict(plan.locations))
 

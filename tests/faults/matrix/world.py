@@ -98,7 +98,7 @@ class MatrixWorld:
         self.findings: list[str] = []
         self.clock = TurnedClock()
         self.change = change
-        self.app = StruckApp(self.clock, os.urandom, self._wrap)
+        self.app = StruckApp(self.clock, os.urandom, wrap=self._wrap)
         self._template = root / "template"
         self._plans: dict[str, Plan] = {}
         self.kept: dict[str, dict[str, Kept]] = {client: {} for client in CLIENTS}

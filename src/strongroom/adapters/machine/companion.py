@@ -103,9 +103,10 @@ class CompanionProcess:
         return timer
 
 
-def start_companion(module: str, home: Path) -> CompanionProcess:
-    """Run a module of ours in another process, with the home as its argument."""
-    return CompanionProcess([sys.executable, *as_trusting_as(sys.flags), "-m", module, str(home)])
+def start_companion(module: str, home: Path, behalf: str) -> CompanionProcess:
+    """Run a module of ours in another process, with the home and for whom as its arguments."""
+    program = [sys.executable, *as_trusting_as(sys.flags), "-m", module]
+    return CompanionProcess([*program, str(home), behalf])
 
 
 def as_trusting_as(flags: "sys._flags") -> list[str]:
