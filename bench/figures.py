@@ -58,4 +58,8 @@ def shown(figure: str, value: float) -> str:
         return f"{value:.2f}"
     if figure.endswith("_bytes_a_second"):
         return f"{value / 1e6:.0f} MB/s"
+    if figure.endswith("_a_second"):
+        return f"{value:,.0f}/s"
+    if figure.endswith("_milliseconds"):
+        return f"{value:,.0f} ms" if value >= 10 else f"{value:.2f} ms"
     return f"{value:.0f} s" if value >= 100 else f"{value:.2f} s"

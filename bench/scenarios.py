@@ -7,6 +7,7 @@ from typing import Final
 
 from bench import (
     first_day,
+    ledger,
     many,
     many_snapshots,
     second_day,
@@ -62,5 +63,6 @@ SCENARIOS: Final[Mapping[str, Scenario]] = MappingProxyType(
             "10,000 snapshots and 1 million chunks in one vault", many_snapshots.FIGURES,
             many_snapshots.GOALS, many_snapshots.many_snapshots,
         ),
+        "ledger": Scenario("The ledger", ledger.FIGURES, ledger.GOALS, ledger.ledger),
     }
 )  # fmt: skip
