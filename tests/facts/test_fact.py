@@ -128,6 +128,37 @@ def test_the_largest_list_fits_a_leaf() -> None:
     assert len(data) <= FACT_BYTES_MAX
 
 
+def test_a_fact_that_is_too_large_for_a_leaf_is_refused() -> None:
+    fact = session().fact("location.added", CLIENT)
+    large = replace(fact, sd={"name": HASH, "url": HASH})
+    object.__setattr__(large, "sd", {f"f{number}": HASH for number in range(500)})
+    with pytest.raises(FactRefused, match=r"it has \d+ bytes"):
+        large.encode()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", "0" * 32),
+        ("who", Who("ann@example.org", "human")),
+        ("who", Who("0" * 32, "robot")),  # type: ignore[arg-type]  # a kind that is none
+        ("phase", "promise"),
+        ("out", "perhaps"),
+        ("why", "Ann said so"),
+        ("client", "acme"),
+        ("behalf", "ann"),
+        ("run", "1"),
+        ("node", "host.example.org"),
+        ("version", "1.0 on host"),
+        ("sd", {"name": "ann"}),
+        ("v", True),
+    ],
+)
+def test_no_field_takes_another_form(field: str, value: Any) -> None:
+    with pytest.raises(FactRefused):
+        replace(session().fact("location.added", CLIENT), **{field: value})
+
+
 def test_a_field_that_is_none_is_left_out() -> None:
     assert "facts" not in backup(facts=None).body
 
@@ -194,6 +225,12 @@ def test_a_row_names_no_location_and_keeps_its_custodian() -> None:
     assert (named.subject, dict(named.body)) == ("", {})
     own = Fact.of_row(1, "kit.confirmed", CLIENT, "c" * 32, at, "{}")
     assert own.who == Who("c" * 32, "custodian")
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{", '{"op":1}', "\ud800"])
+def test_a_row_that_holds_no_object_is_damaged(body: str) -> None:
+    with pytest.raises(Damaged, match="a fact cannot be read"):
+        Fact.of_row(*ROW, body)
 
 
 def test_a_row_of_today_is_its_bytes() -> None:

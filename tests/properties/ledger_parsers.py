@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 from strongroom.crypto.envelope import decode_envelope, sign_envelope
 from strongroom.crypto.sealing import SALT_BYTES, open_sealed, seal
+from strongroom.facts import Fact
 from strongroom.ledger import Checkpoint, Policy, Proof
 from strongroom.ledger.cosignature import cosign, verify, witness_key
 from strongroom.ledger.note import VerifierKey, open_note, sign, split_note
 from strongroom.ledger.stretch import KIND, _context, open_stretch
 from strongroom.ledger.tiles import encode_bundle, entries_path, parse_bundle, parse_path
 from strongroom.ledger.tree import leaf_hash
+from tests.vectors import build_fact_v1 as fact_vector
 from tests.vectors import build_stretch_v1 as stretch_vector
 
 SEED = b"\x09" * 32
@@ -25,6 +27,10 @@ STRETCH_KEY = stretch_vector.parent_of(STRETCH)
 STRETCH_OBJECT = decode_envelope(
     STRETCH.sign(stretch_vector.SEED, STRETCH_KEY, stretch_vector.salt_of(STRETCH)), "a stretch"
 )
+
+
+FACT = next(fact_vector.facts()).encode()
+AT = "2026-11-22T12:00:00.000000Z"
 
 
 def ledger_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
@@ -53,6 +59,11 @@ def ledger_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
             Proof.parse,
         ),
         "ledger.stretch:open_stretch": (_stretch_inside(), _read_stretch),
+        "facts.fact:Fact.parse": (FACT, Fact.parse),
+        "facts.fact:Fact.of_row": (
+            b'{"copied":3,"url":"s3://bucket"}',
+            lambda data: Fact.of_row(1, "location.added", "away", "operator", AT, _text(data)),
+        ),
     }
 
 

@@ -195,9 +195,12 @@ class Fact:
         A row from before facts were closed becomes a fact of version 0: the same for the same row,
         and without what the schema has no place for (URLs, names, sentences).
         """
-        raw = msgspec.json.decode(body, type=dict)
-        if "op" in raw:
-            return cls.parse(body.encode())
+        try:
+            raw = cast("dict[str, Any]", _decode(body, type=dict))
+            if "op" in raw:
+                return cls.parse(body.encode())
+        except _NOT_A_FACT as err:
+            raise Damaged("a fact cannot be read", "its row holds no object") from err
         schema = newest(op)
         instant = parse_instant(at)
         # A subject that is no id is a name, and nothing of a name may be guessed from a fact.
