@@ -34,7 +34,7 @@ def _deployment(home: Path) -> Iterator[Deployment]:
 def test_facts_of_one_command_have_one_run(deployment: Deployment, home: Path) -> None:
     facts = [deployment.fact("location.added", deployment.install) for _ in range(2)]
     assert len({fact.run for fact in facts}) == 1
-    assert {fact.node for fact in facts} == {deployment.install}
+    assert len({fact.node for fact in facts}) == 1
     with App().open(home) as again:
         assert again.fact("location.added", again.install).run != facts[0].run
 

@@ -1,16 +1,23 @@
 """Every parser of the ledger, with bytes that it takes; `parsers` holds them in its table."""
 
+import base64
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from strongroom.crypto.envelope import decode_envelope, sign_envelope
 from strongroom.crypto.sealing import SALT_BYTES, open_sealed, seal
+from strongroom.errors import Refused
 from strongroom.facts import Fact
+from strongroom.ids import CustodianId, InstallId
 from strongroom.ledger import Checkpoint, Policy, Proof
 from strongroom.ledger.cosignature import cosign, verify, witness_key
 from strongroom.ledger.note import VerifierKey, open_note, sign, split_note
+from strongroom.ledger.search_words import Query
 from strongroom.ledger.stretch import KIND, _context, open_stretch
 from strongroom.ledger.tiles import encode_bundle, entries_path, parse_bundle, parse_path
 from strongroom.ledger.tree import leaf_hash
+from strongroom.ledger.witness import _No, parse_request
+from strongroom.quorum.witness_card import WitnessCard
 from tests.vectors import build_fact_v1 as fact_vector
 from tests.vectors import build_stretch_v1 as stretch_vector
 
@@ -30,6 +37,9 @@ STRETCH_OBJECT = decode_envelope(
 
 
 FACT = next(fact_vector.facts()).encode()
+CARD = WitnessCard(
+    InstallId("1" * 32), CustodianId("2" * 32), 1, WITNESS.public, datetime(2026, 1, 2, tzinfo=UTC)
+)
 AT = "2026-11-22T12:00:00.000000Z"
 
 
@@ -59,12 +69,32 @@ def ledger_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
             Proof.parse,
         ),
         "ledger.stretch:open_stretch": (_stretch_inside(), _read_stretch),
+        "ledger.search_words:Query.parse": (
+            b"restor* out:denied op:restore.done",
+            lambda data: Query.parse(_text(data)),
+        ),
+        "ledger.witness:parse_request": (
+            b"old 1\n" + base64.b64encode(leaf_hash(b"z")) + b"\n\n" + NOTE,
+            _read_request,
+        ),
+        "quorum.witness_card:WitnessCard.parse": (
+            CARD.sign(SEED).encode(),
+            lambda data: WitnessCard.parse(decode_envelope(data, "a card"), LOG.public),
+        ),
         "facts.fact:Fact.parse": (FACT, Fact.parse),
         "facts.fact:Fact.of_row": (
             b'{"copied":3,"url":"s3://bucket"}',
             lambda data: Fact.of_row(1, "location.added", "away", "operator", AT, _text(data)),
         ),
     }
+
+
+def _read_request(data: bytes) -> object:
+    """Read a request to a witness; what it answers 400 to is refused."""
+    try:
+        return parse_request(data)
+    except _No as answer:
+        raise Refused("400", str(answer)) from answer
 
 
 def _stretch_inside() -> bytes:
