@@ -26,6 +26,7 @@ import struct
 import sys
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -138,7 +139,7 @@ def read_key(text: str, kind: int) -> Key:
     name, _, rest = text.partition("+")
     told, _, encoded = rest.partition("+")
     typed = exact_base64(encoded)
-    if not name or len(typed) != 33 or typed[0] != kind:
+    if not is_name(name) or len(typed) != 33 or typed[0] != kind:
         raise WrongQuestion(f"the policy has a key that cannot be read: {text[:60]!r}")
     key = Key(name, kind, typed[1:])
     if key.id.hex() != told:
@@ -146,15 +147,31 @@ def read_key(text: str, kind: int) -> Key:
     return key
 
 
-def read_policy(path: Path) -> Policy:
-    """Read C2SP's tlog-policy; a line that cannot be understood is refused."""
+def is_name(text: str) -> bool:
+    """Tell whether a key can have this name: 1 to 255 bytes of UTF-8, no spaces, no `+`."""
+    try:
+        length = len(text.encode())
+    except UnicodeEncodeError:
+        return False
+    return 1 <= length <= 255 and not any(one.isspace() or one < " " or one == "+" for one in text)
+
+
+def policy_lines(path: Path) -> Iterator[list[str]]:
+    """Yield the words of each line that says something."""
     data = read_file(path, POLICY_BYTES_MAX, WrongQuestion)
-    policy, keys = Policy(), set[bytes]()
-    grouped = set[str]()
+    if any(one < 0x20 and one not in b"\t\n" for one in data) or b"\x7f" in data:
+        raise WrongQuestion("the policy holds control characters")
     for line in data.decode("utf-8", "surrogateescape").split("\n"):
         words = [word for word in re.split("[ \t]+", line) if word]
-        if not words or words[0].startswith("#"):
-            continue
+        if words and not words[0].startswith("#"):
+            yield words
+
+
+def read_policy(path: Path) -> Policy:
+    """Read C2SP's tlog-policy; a line that cannot be understood is refused."""
+    policy, keys = Policy(), set[bytes]()
+    grouped = set[str]()
+    for words in policy_lines(path):
         match words:
             case ["log", vkey] | ["log", vkey, _]:
                 policy.logs.append(read_key(vkey, LOG_KEY))
@@ -169,7 +186,8 @@ def read_policy(path: Path) -> Policy:
             case ["quorum", name] if policy.quorum is None and defined(policy, name):
                 policy.quorum = name
             case _:
-                raise WrongQuestion(f"the policy has a line that is none: {line[:80]!r}")
+                line = " ".join(words)[:80]
+                raise WrongQuestion(f"the policy has a line that is none: {line!r}")
         if len(policy.groups) > MEMBERS_MAX or len(keys) > MEMBERS_MAX:
             raise WrongQuestion(f"the policy has more than {MEMBERS_MAX} keys or groups")
     if len(keys) != len(policy.logs) + len(policy.witnesses):
@@ -224,7 +242,7 @@ def split_note(note: bytes) -> tuple[bytes, list[tuple[str, bytes, bytes]]]:
     for line in lines:
         words = line.split(" ")
         data = exact_base64(words[2]) if len(words) == 3 and words[0] == "\u2014" else b""
-        if len(data) <= 4 or not words[1]:
+        if len(data) <= 4 or not is_name(words[1]):
             raise Failed("the checkpoint has a line that is no signature")
         found.append((words[1], data[:4], data[4:]))
     return note[: end + 1], found
@@ -548,7 +566,7 @@ def ask_bundle(options: argparse.Namespace, policy: Policy) -> Answer:
     try:
         with zipfile.ZipFile(options.file) as archive:
             files = read_archive(archive)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as err:
+    except (OSError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, EOFError) as err:
         raise Failed(f"the bundle cannot be read: {err}") from err
     disclosed = read_disclosures(files.get("disclosures.jsonl", b""))
     checkpoint: Checkpoint | None = None
@@ -582,7 +600,8 @@ def read_archive(archive: zipfile.ZipFile) -> dict[str, bytes]:
             "checkpoint",
             "disclosures.jsonl",
         }
-        if not known or one.filename in files:
+        packed = one.compress_type in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+        if not known or not packed or one.filename in files:
             raise Failed(f"the bundle has a file that none has: {shown(one.filename)}")
         with archive.open(one) as stream:
             data = stream.read(one.file_size + 1)
@@ -670,6 +689,8 @@ def read_json(data: bytes, what: str) -> dict[str, Any]:
 
     try:
         found = json.loads(data.decode("utf-8"), object_pairs_hook=once)
+        # Halves of letters can be escaped in JSON, and are no text.
+        json.dumps(found, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as err:
         raise Failed(f"{what} is not JSON") from err
     if not isinstance(found, dict):
