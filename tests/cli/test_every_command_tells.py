@@ -216,5 +216,11 @@ def test_settings_that_somebody_edited_are_told_once(folder: Path) -> None:
     finally:
         path.write_text(text, encoding="utf-8")
     assert [fact.op for fact in fresh] == ["settings.changed"]
-    body = {"prune_wait_hours": 24, "prune_wait_hours_before": 72}
-    assert fresh[0].body == body | {"keep": "7d5w12m3f", "keep_before": "7d5w12m3f"}
+    assert fresh[0].body == {
+        "disclosure_days": 730,
+        "disclosure_days_before": 730,
+        "keep": "7d5w12m3f",
+        "keep_before": "7d5w12m3f",
+        "prune_wait_hours": 24,
+        "prune_wait_hours_before": 72,
+    }

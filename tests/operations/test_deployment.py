@@ -9,6 +9,7 @@ from strongroom.app import App
 from strongroom.clients import Keep
 from strongroom.facts.scan import SecretInFact
 from strongroom.operations.add_client import NewClient, add_client, add_source, set_password
+from strongroom.operations.add_location import set_site
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.set_up import InstallPlan, set_up
 
@@ -72,3 +73,18 @@ def test_another_password_is_told_and_not_the_password(deployment: Deployment) -
     assert fact.subject == client.id
     assert b"canary" not in everything
     assert b"shop" not in everything
+
+
+def test_what_is_said_of_a_location_is_told_before_and_after(deployment: Deployment) -> None:
+    for facility in ("Shed", "Vault 7"):
+        set_site(deployment, "folder", {"facility": facility})
+    (place,) = deployment.registry.locations()
+    first, second = deployment.registry.facts("location.site_set")
+    assert {first.subject, second.subject} == {place.id}
+    assert second.body == {"changed": ["facility"]}
+    with deployment.tools.privacy.reading() as disclosed:
+        told = [disclosed(fact).values for fact in (first, second)]
+    assert told == [
+        {"name": "folder", "facility": "Shed", "facility_before": ""},
+        {"name": "folder", "facility": "Vault 7", "facility_before": "Shed"},
+    ]

@@ -6,6 +6,7 @@ from strongroom.facts.kinds import COUNT, FLAG, ID, many, one_of
 from strongroom.facts.op import Op
 
 _LOCATION: Final = ("location", ID)
+_SITE: Final = ("facility", "provider", "country", "device")
 _PRIVATE: Final = frozenset({"name", "url"})
 
 OPS: Final = (
@@ -50,7 +51,7 @@ OPS: Final = (
         "update",
         "Something else is said of where a location is.",
         _LOCATION,
-        must={"changed": many(one_of("facility", "provider", "country", "device"))},
-        private=_PRIVATE,
+        must={"changed": many(one_of(*_SITE))},
+        private=frozenset({"name", *_SITE, *(f"{one}_before" for one in _SITE)}),
     ),
 )

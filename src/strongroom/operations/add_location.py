@@ -187,10 +187,11 @@ def set_site(deployment: Deployment, name: str, changes: Mapping[str, str]) -> R
     """Change what is said of where a location is; what is not named stays."""
     place = _place(deployment, name)
     site = replace(place.site, **changes)
+    before = {f"{one}_before": str(getattr(place.site, one)) for one in changes}
     fact = deployment.fact(
         "location.site_set",
         place.id,
-        private={"name": name},
+        private={"name": name, **changes, **before},
         changed=sorted(changes),
     )
     deployment.registry.set_site(name, site, fact)
