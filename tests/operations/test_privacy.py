@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from strongroom.app import App
 from strongroom.errors import Damaged, UsageError
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.set_up import InstallPlan, set_up
+from tests.support.stepping_clock import SteppingClock
 
 ANN = "ann@example.org"
 BO = "Bo O'Hara"
@@ -127,6 +129,38 @@ def test_a_home_from_before_there_were_pseudonyms_names_nobody_any_more(home: Pa
         found = [path.name for path in home.rglob("*") if path.is_file() and holds(path)]
     assert changed.body == {"operator": operator}
     assert {name.partition("-")[0] for name in found} == {"disclosures.db"}
+
+
+@pytest.mark.parametrize(("days", "left"), [(729, 1), (732, 0)])
+def test_what_is_older_than_the_settings_say_goes(home: Path, days: int, left: int) -> None:
+    clock = SteppingClock()
+    with App(clock, origin=lambda: FROM, behalf=BO).open(home) as opened:
+        told(opened)
+        (old,) = opened.registry.facts("location.made_again")
+    clock.at += timedelta(days=days)
+    with App(clock, origin=lambda: FROM).open(home) as opened:
+        told(opened, "later", "s3://other/y")
+        with opened.tools.privacy.reading() as disclosed:
+            shown = disclosed(old)
+        expired = opened.registry.facts("ledger.expired")
+    assert (shown.who, shown.station) == (ANN, "@".join(FROM))
+    assert sum(value is not None for value in shown.values.values()) == 2 * left
+    assert (shown.behalf is not None) == bool(left)
+    assert len(expired) == 1 - left
+    assert bool(left) == any(b"s3://bucket/x" in path.read_bytes() for path in home.glob("*.db*"))
+
+
+def test_nothing_expires_where_the_settings_say_so(home: Path) -> None:
+    settings = home / "strongroom.toml"
+    text = settings.read_text("utf-8").replace("disclosure_days = 730", "disclosure_days = 0")
+    settings.write_text(text, encoding="utf-8")
+    clock = SteppingClock()
+    with App(clock, origin=lambda: FROM).open(home) as opened:
+        told(opened)
+    clock.at += timedelta(days=20_000)
+    with App(clock, origin=lambda: FROM).open(home) as opened:
+        told(opened)
+        assert opened.registry.facts("ledger.expired") == []
 
 
 def holds(path: Path) -> bool:

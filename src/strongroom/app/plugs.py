@@ -13,6 +13,8 @@ _PLUGS: Final[Mapping[str, str]] = {
     "key_file": "strongroom.adapters.secrets.key_file:KeyFile",
     "sealed_files": "strongroom.adapters.secrets.key_file:SealedFiles",
     "lock": "strongroom.adapters.machine.lock:vault_lock",
+    "files_holding": "strongroom.adapters.machine.home_files:files_holding",
+    "remove_search_files": "strongroom.adapters.machine.home_files:remove_search_files",
     "companion": "strongroom.adapters.machine.companion:start_companion",
     "directory": "strongroom.adapters.locations.directory:open_directory",
     "file_system": "strongroom.adapters.locations.directory:file_system_of",

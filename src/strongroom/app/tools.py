@@ -1,6 +1,6 @@
 """Every tool of one home, made from its settings and the plug board."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -85,6 +85,8 @@ def make_tools(
         parity_code=lambda: _made("parity_code"),
         custodian_home=custodian_home,
         privacy=privacy,
+        forget_search=lambda: plug("remove_search_files")(home),
+        holding=lambda words: _holding(home, words),
     )
 
 
@@ -95,6 +97,11 @@ def open_location(url: str, credential: Credential | None, token: Token) -> Loca
         return directory
     store: Location = plug("object_store")(url, credential)
     return store
+
+
+def _holding(home: Path, words: Collection[str]) -> list[str]:
+    found: list[str] = plug("files_holding")(home, words)
+    return found
 
 
 def _made(name: str) -> Any:

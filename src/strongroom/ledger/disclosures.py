@@ -41,6 +41,7 @@ SCHEMA = (
       told INTEGER NOT NULL, seen_at TEXT NOT NULL, UNIQUE (person, login, host)
     ) STRICT
     """,
+    "CREATE TABLE expiry (at TEXT NOT NULL) STRICT",
     "CREATE INDEX disclosure_by_age ON disclosure (at)",
     "CREATE INDEX disclosure_by_person ON disclosure (person)",
 )
@@ -236,6 +237,18 @@ class Disclosures:
         with self._database.transaction() as transaction:
             transaction.run("DELETE FROM station WHERE person = ?", (person,))
             transaction.run("DELETE FROM person WHERE pseudonym = ?", (person,))
+
+    def expires(self, now: datetime) -> bool:
+        """Return whether it is time to look for what has expired: once a day."""
+        with self._database.reading() as reading:
+            row = reading.row("SELECT max(at) FROM expiry")
+        return not row or not row[0] or abs(now - parse_instant(row[0])) > SEEN_AGAIN
+
+    def expired(self, now: datetime) -> None:
+        """Note that everywhere what has expired was deleted."""
+        with self._database.transaction() as transaction:
+            transaction.run("DELETE FROM expiry")
+            transaction.run("INSERT INTO expiry (at) VALUES (?)", (format_instant(now),))
 
     def expire(self, before: datetime) -> int:
         """Delete values kept before an instant, and persons who were last seen before it.

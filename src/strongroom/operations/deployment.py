@@ -1,6 +1,6 @@
 """A deployment: one home, opened, with everything an operation may use."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -125,6 +125,10 @@ class Tools:
 
     privacy: Privacy
     """Who acts, and what no fact may say."""
+    forget_search: Callable[[], None]
+    """Remove what search has made from the logs; it is made anew when somebody searches."""
+    holding: Callable[[Collection[str]], list[str]]
+    """Return the files of the home that hold one of these words in clear."""
 
 
 @dataclass(frozen=True, slots=True)

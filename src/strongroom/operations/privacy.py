@@ -8,14 +8,14 @@ stands behind a pseudonym is committed to once, by a fact of its own, so that it
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from threading import Lock
 
 from strongroom.clients import Registry
 from strongroom.clock import Clock
-from strongroom.errors import printable
+from strongroom.errors import StrongroomError, printable
 from strongroom.facts import Fact, Session, Who
 from strongroom.ids import ClientId, Token
 from strongroom.ledger import Disclosures
@@ -156,9 +156,28 @@ class Privacy:
 
             yield disclosed
 
-    def expired(self) -> datetime | None:
-        """Return the instant before which private values have expired, where they do."""
-        return None if self.kept is None else self.clock.now() - self.kept
+    def expire(self, registry: Registry, session: Session) -> None:
+        """Delete what is older than the settings allow, once a day, and tell how much it was."""
+        now = self.clock.now()
+        if self.kept is None:
+            return
+        with self.disclosures(None) as disclosures:
+            if not disclosures.expires(now):
+                return
+        went = 0
+        for client in (None, *(one.id for one in registry.clients())):
+            with self.disclosures(client) as disclosures:
+                values = disclosures.expire(now - self.kept)
+                if values:
+                    # Where another command is reading, the zeroed rows have to do.
+                    with suppress(StrongroomError):
+                        disclosures.scour()
+                went += values
+        if went:
+            fact = session.fact("ledger.expired", registry.install().id, values=went)
+            registry.record(fact)
+        with self.disclosures(None) as disclosures:
+            disclosures.expired(now)
 
 
 @dataclass(slots=True)
@@ -177,4 +196,5 @@ class Author:
         with self._lock:
             if self._session is None:
                 self._session = self.privacy.begin(self.registry, self.operator)
+                self.privacy.expire(self.registry, self._session)
             return self._session
