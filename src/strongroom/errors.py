@@ -89,6 +89,8 @@ class Damaged(StrongroomError):
 
 def printable(text: str) -> str:
     """Return a name from outside as it may be shown on a terminal: odd signs are escaped."""
+    if text.isprintable():
+        return text
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode()
         for sign in text

@@ -68,5 +68,5 @@ def test_a_wrong_target_password_is_found_before_custodians_are_asked(
     assert "back" not in server.databases()
     (database,) = (home.folder / "home").rglob("client.db")
     with closing(sqlite3.connect(database)) as facts:
-        asked = facts.execute("SELECT count(*) FROM leaf WHERE op = 'keys.asked'")
+        asked = facts.execute("SELECT count(*) FROM leaf WHERE op = 'keys.opened'")
         assert asked.fetchone() == (0,)

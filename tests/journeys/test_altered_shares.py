@@ -10,7 +10,7 @@ import pytest
 
 from strongroom.crypto.envelope import Envelope, Statement, decode_envelope, sign_envelope
 from strongroom.crypto.scalars import from_int
-from strongroom.errors import Damaged
+from strongroom.errors import Damaged, Refused
 from strongroom.ids import VaultId
 from strongroom.ledger import Witness
 from strongroom.operations.deployment import Deployment
@@ -205,7 +205,19 @@ def test_a_share_altered_by_the_worker_itself(
         assert (f"custodian {index}" in found.why) == (index in altered)
 
 
+class RefusingCustodian(LyingCustodian):
+    """Witnesses as the custodian it wraps, and gives no share."""
+
+    def release(self, request: ReleaseRequest) -> Envelope:
+        raise Refused("it gives nothing away")
+
+
 def test_too_few_is_not_called_altered(world: World) -> None:
-    for index in (1, 2):
-        world.custodian(index).rename(world.root / f"away-{index}")
-    assert isinstance(refused(world.restore), TooFewShares)
+    with world.open() as deployment:
+        refusing: dict[int, Custodian] = {
+            index: RefusingCustodian(custodian, bytes(32), bytes(32))
+            for index, custodian in enumerate(deployment.embedded()[:2], 1)
+        }
+        others = replace(deployment, custodians={**deployment.custodians, **refusing})
+        folder = world.root / "restored"
+        assert isinstance(refused(lambda: restored_state(others, NORMAL, folder)), TooFewShares)

@@ -92,7 +92,7 @@ def test_a_look_is_a_fact_without_names_and_asks_custodians(world: World) -> Non
             before = len(history.facts("keys.opened"))
             browse(deployment, client, BrowseRequest("latest", "tree/folder"))
             fact = history.facts("browse.done")[-1]
-            assert len(history.facts("keys.opened")) == before + 1
+            assert len(history.facts("keys.opened")) == before + 2
     assert set(fact.body) == {"snapshot", "rows"}
     assert "folder" not in str(fact)
 

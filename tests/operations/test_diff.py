@@ -176,7 +176,7 @@ def test_the_fact_counts_and_names_nothing(world: World) -> None:
         compare(world)
         with deployment.tools.history(client.id) as history:
             fact = history.facts("diff.done")[-1]
-            assert len(history.facts("keys.opened")) == before + 2
+            assert len(history.facts("keys.opened")) == before + 4
     assert set(fact.body) == {"snapshot", "other", "differences"}
 
 

@@ -107,7 +107,7 @@ def test_what_was_sealed_can_be_forgotten(deployment: Deployment) -> None:
     assert set_credentials(deployment, "cloud", Credentials()).same
     done = set_credentials(deployment, "cloud", Credentials(), forget_janitor=True)
     assert (done.worker, done.janitor, done.same) == (True, False, False)
-    (_, fact) = deployment.registry.facts("location.credentials_set")
+    *_, fact = deployment.registry.facts("location.credentials_set")
     assert (fact.subject, fact.body["janitor_forgotten"]) == (CLOUD, True)
 
 

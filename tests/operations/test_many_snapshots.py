@@ -74,5 +74,10 @@ def test_costs_the_same_with_ten_snapshots_and_with_a_hundred(world: World) -> N
     with world.open() as deployment:
         change_and_back_up(world, deployment, MANY - FEW)
     many = {act.__name__: counted(world, act) for act in acts}
+    for act in ("without_change", "restoring"):
+        # To sign a log the leaves of its last tile are read, which is full at 256.
+        rows = [found[act].pop("client rows") for found in (few, many)]
+        assert max(rows) - min(rows) <= 2 * 4 * 256, rows
+        few[act]["client rows"] = many[act]["client rows"] = min(rows)
     assert many == few
     assert few["without_change"]["client rows"] > 5, "something was counted"

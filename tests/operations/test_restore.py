@@ -319,4 +319,4 @@ def asked(world: World) -> int:
     with world.open() as deployment:
         client = deployment.registry.client(NORMAL)
         with deployment.tools.history(client.id) as history:
-            return len(history.facts("keys.asked"))
+            return sum(fact.phase == "intent" for fact in history.facts("keys.opened"))

@@ -94,6 +94,7 @@ class _CountingDatabase:
     counts: Counter[str]
 
     def transaction(self) -> AbstractContextManager[Transaction]:
+        self.counts[f"{self.name} commits"] += 1
         return self._counted(self.inner.transaction())
 
     def reading(self) -> AbstractContextManager[Transaction]:

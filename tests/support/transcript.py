@@ -30,6 +30,9 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b\d+\.\d s\b"), "<duration>"),
     (re.compile(r'("\w+_(bytes|seconds)": )\d+(\.\d+)?'), r"\1<number>"),
     (re.compile(r"process \d+"), "process <pid>"),
+    # What a command records is another test's business.
+    (re.compile(r"\b\d+ facts in"), "<number> facts in"),
+    (re.compile(r'("(facts|witnessed)": )\d+'), r"\1<number>"),
     (re.compile(r"\bpacks/[0-9a-f]{2}/"), "packs/<aa>/"),
 )
 _KIT_ROW = re.compile(r"^( +\d+ [a-z]+){6}$", re.MULTILINE)

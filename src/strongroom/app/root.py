@@ -4,8 +4,8 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,8 +18,9 @@ from strongroom.crypto.envelope import decode_envelope
 from strongroom.database import Database
 from strongroom.errors import Refused, StrongroomError
 from strongroom.ids import InstallId, Token, new_id
-from strongroom.ledger import Disclosures
+from strongroom.ledger import Disclosures, Log
 from strongroom.locations import Copies, Location, LocationUnavailable
+from strongroom.operations.conclude import conclude
 from strongroom.operations.credentials import (
     Credential,
     check_credential,
@@ -36,8 +37,13 @@ from strongroom.operations.recover import (
     rebuild_custodians,
 )
 from strongroom.operations.recover_clients import Recovery, recover_clients
+from strongroom.operations.witnessing import watched, what_was_seen
 from strongroom.quorum import Custodian, LocalCustodian, Roster
 from strongroom.settings import Settings
+
+
+def _unheard(_problem: str) -> None:
+    """Take a problem that shows in `status`, and say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +123,26 @@ class App:
         key_file.unlink(missing_ok=True)
 
     @contextmanager
-    def open(self, home: Path) -> Iterator[Deployment]:
-        """Open a home with everything it needs; what is absent is in its place and says why."""
+    def open(
+        self, home: Path, warn: Callable[[str], None] = _unheard, *, concludes: bool = True
+    ) -> Iterator[Deployment]:
+        """Open a home with everything it needs; what is absent is in its place and says why.
+
+        At the end, also of a command that failed, what was recorded is witnessed; `warn` hears in
+        sentences what of that did not go well. One that helps another process leaves it to that.
+        """
         settings = settings_file.read_settings(home)
         database = plug("database")(home / "server.db")
         try:
             with self.deployment(self.tools(settings), Registry(database)) as deployment:
-                notice_settings(deployment.tools, deployment.author, deployment.install)
-                yield deployment
+                # A home that was put back only reads, and says so where it would write.
+                with suppress(Log.Behind):
+                    notice_settings(deployment.tools, deployment.author, deployment.install)
+                try:
+                    yield deployment
+                finally:
+                    for problem in conclude(deployment) if concludes else []:
+                        warn(problem)
         finally:
             database.close()
 
@@ -146,10 +164,12 @@ class App:
                 absent_custodians[member.index] = err
         author = Author(tools.privacy, registry, tools.privacy.operator(registry))
         locations, absent_locations = self._locations(tools, registry)
+        seen = what_was_seen(custodians)
+        registry.log.watch(seen)
         try:
             with Copies(locations) as copies:
                 yield Deployment(
-                    tools=tools,
+                    tools=replace(tools, history=watched(tools.history, seen)),
                     registry=registry,
                     install=install.id,
                     operator=author.operator,
@@ -183,6 +203,7 @@ class App:
                 begin_recovered(tools, registry, copies, found, plan.operator)
                 with self.deployment(tools, registry) as deployment:
                     recovery = recover_clients(deployment, found)
+                    recovery.problems += conclude(deployment)
                     failures = {**deployment.copies.failures, **copies.failures}
             except BaseException:
                 self.remove_home(home, tools.key_file)

@@ -21,7 +21,10 @@ def main() -> None:
     """Answer until nobody asks any more; interrupted, end what is being done and leave."""
     _, home, behalf = sys.argv
     app = App(behalf=behalf)
-    with suppress(KeyboardInterrupt, BrokenPipeError), app.open(Path(home)) as deployment:
+    with (
+        suppress(KeyboardInterrupt, BrokenPipeError),
+        app.open(Path(home), concludes=False) as deployment,
+    ):
         for line in sys.stdin:
             sys.stdout.write(write_answer(_answer(deployment, line.rstrip("\n"))))
             sys.stdout.flush()

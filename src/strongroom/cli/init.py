@@ -74,6 +74,9 @@ def make(face: Face, how: InitOptions, secrets: CredentialFiles = NONE_GIVEN) ->
         raise
     finally:
         registry.close()
+    with face.deployment():
+        # Nothing more to do: what was recorded is witnessed at the end of this block.
+        pass
     _tell(face, made, plan, str(tools.key_file))
     return {
         "install": made.install,

@@ -2,7 +2,7 @@
 
 from strongroom.cli import output
 from strongroom.cli.face import With
-from strongroom.operations.tell_status import tell_status
+from strongroom.operations.tell_status import Status, tell_status
 
 
 def status(*, face: With) -> None:
@@ -35,12 +35,23 @@ def status(*, face: With) -> None:
         *(f"            {sentence}" for sentence in found.shared),
         f"custodians  {_together(found.custodians)}",
         f"kits        {found.kits_confirmed} confirmed, {found.kits_needed} needed",
+        f"ledger      {_ledger(found)}",
+        f"            {found.witnesses_needed} of {len(found.custodians)} custodians must witness: "
+        f"tolerates {found.malicious_tolerated} malicious witnesses",
         "",
         *output.wrapped(found.who_can_read),
         "",
     )
     for warning in found.warnings:
         face.say(*output.wrapped(warning, "  "))
+
+
+def _ledger(found: Status) -> str:
+    facts = sum(log.facts for log in found.logs)
+    missing = facts - sum(log.witnessed for log in found.logs)
+    state = "all witnessed" if not missing else f"{missing} NOT witnessed"
+    logs = "1 log" if len(found.logs) == 1 else f"{len(found.logs)} logs"
+    return f"{facts} facts in {logs}, {state}"
 
 
 def _together(states: dict[str, str]) -> str:

@@ -50,6 +50,11 @@ SCHEMA = (
     CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID
     """,
     *Log.SCHEMA,
+    """
+    CREATE TABLE witness_card (
+      custodian INTEGER PRIMARY KEY, envelope BLOB NOT NULL
+    ) STRICT
+    """,
 )
 
 
@@ -242,6 +247,21 @@ class Registry:
                     None if client.parity is None else json.dumps(client.parity.encode()),
                     format_instant(client.created_at),
                 ),
+            )
+            self.log.append(transaction, fact)
+
+    def witness_cards(self) -> dict[int, bytes]:
+        """Return the newest witness card (an envelope) of each custodian, by its index."""
+        with self._database.reading() as reading:
+            return dict(reading.rows("SELECT custodian, envelope FROM witness_card"))
+
+    def keep_witness_card(self, custodian: int, envelope: bytes, fact: Fact) -> None:
+        """Keep a custodian's witness card, in the place of an earlier one."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "INSERT INTO witness_card (custodian, envelope) VALUES (?, ?) "
+                "ON CONFLICT (custodian) DO UPDATE SET envelope = excluded.envelope",
+                (custodian, envelope),
             )
             self.log.append(transaction, fact)
 

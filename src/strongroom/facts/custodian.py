@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from strongroom.facts.kinds import COUNT, HASH, ID, one_of
+from strongroom.facts.kinds import COUNT, HASH, ID, PUBLIC_KEY, one_of
 from strongroom.facts.op import Op
 
 _CLIENT: Final = ("client", ID)
@@ -73,6 +73,14 @@ OPS: Final = (
         "of so many facts; it keeps both as evidence.",
         ("log", HASH),
         must={"size": COUNT},
+    ),
+    Op(
+        "custodian.witness_kept",
+        "B",
+        "update",
+        "The server keeps the certificate of a custodian's witness key, to judge cosignatures by.",
+        ("custodian", ID),
+        must={"key": PUBLIC_KEY},
     ),
     Op(
         "kit.confirmed",

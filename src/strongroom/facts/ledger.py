@@ -2,11 +2,20 @@
 
 from typing import Final
 
-from strongroom.facts.kinds import COUNT, ID, many, one_of
+from strongroom.facts.kinds import ANCHOR, COUNT, ID, many, one_of
 from strongroom.facts.op import Op
 from strongroom.facts.scan import LOOKS
 
 OPS: Final = (
+    Op(
+        "ledger.anchored",
+        "B",
+        "create",
+        "Where clients' logs stood when this command ended: the id of each log, how many facts it "
+        "had, and the root over them.",
+        ("install", ID),
+        must={"logs": many(ANCHOR)},
+    ),
     Op(
         "ledger.secret_masked",
         "A",

@@ -12,7 +12,8 @@ OPS: Final = (
         "keys.asked",
         "A",
         "read",
-        "The custodians are asked for the keys of a snapshot, all that it depends on.",
+        "The custodians are asked for the keys of a snapshot, all that it depends on: before there "
+        "were intents.",
         _CLIENT,
         must={"snapshot": HASH, "request": ID},
     ),
@@ -20,8 +21,9 @@ OPS: Final = (
         "keys.opened",
         "A",
         "read",
-        "Enough custodians answered. The others, by their index, were absent or refused, or "
-        "answered with something else.",
+        "The keys of a snapshot, all that it depends on: announced, then enough custodians "
+        "answered. The others, by their index, were absent or refused, or answered with something "
+        "else.",
         _CLIENT,
         must={"snapshot": HASH, "request": ID},
         may={"absent": many(COUNT), "altered": many(COUNT)},

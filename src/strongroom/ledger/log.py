@@ -6,7 +6,7 @@ in which anything was altered is not signed, and neither is a shorter or another
 stranger gets is the static layout of C2SP's tlog-tiles. Normative page: docs/formats/ledger-v1.md.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -44,6 +44,9 @@ from strongroom.ledger.tree import (
 
 _LEAVES_AT_ONCE = 1024
 
+Seen = Callable[[str], Sequence[tuple[str, Checkpoint]]]
+"""Return who saw which newest checkpoint of a log, by its origin."""
+
 
 class Log:
     """The log in one database; with `epoch`, a view of an epoch that takes no more leaves."""
@@ -54,6 +57,7 @@ class Log:
     Behind: TypeAlias = LogBehind
     Forked: TypeAlias = LogForked
     Head: TypeAlias = log_rows.Head
+    Seen: TypeAlias = Seen
     Signed: TypeAlias = checkpoints.Signed
     Verified: TypeAlias = Verified
     Evidence: TypeAlias = Evidence
@@ -81,6 +85,7 @@ class Log:
         self._epoch = epoch
         self.stretches = Stretches(database)
         """What of the log the locations have."""
+        self._seen: Seen | None = None
 
     # -- appending
 
@@ -95,8 +100,21 @@ class Log:
     def append_many(
         self, transaction: Transaction, facts: Iterable[log_rows.Recordable]
     ) -> list[int]:
-        """Append facts in order, as `append` does each, and return their numbers."""
+        """Append facts in order, as `append` does each, and return their numbers.
+
+        Raises LogBehind where this is the first time since `watch` and more, or else, was seen.
+        """
+        if self._seen is not None:
+            head = log_rows.read_head(transaction)
+            origin = _read_epoch(transaction, head.epoch).origin
+            for by, seen in () if origin is None else self._seen(origin):
+                _check_seen(transaction, head, seen, by)
+            self._seen = None
         return self._append(transaction, facts)
+
+    def watch(self, seen: Seen) -> None:
+        """Compare the log with what was seen of it before it takes its next leaf."""
+        self._seen = seen
 
     # -- reading
 
@@ -167,14 +185,17 @@ class Log:
     ) -> None:
         """Begin an epoch: the nameless one that appending began, or else a new one after the last.
 
-        The old one takes no more leaves and is never signed again. `previous` is the last cosigned
-        checkpoint of what this one follows.
+        The old one takes no more leaves and is never signed again; one that has this origin and key
+        already goes on. `previous` is the last cosigned checkpoint of what this one follows.
         """
         VerifierKey.parse(vkey)
         with self._database.transaction() as transaction:
             head = log_rows.read_head(transaction)
             number = head.epoch
-            if _read_epoch(transaction, number).origin is not None:
+            current = _read_epoch(transaction, number)
+            if current.origin == origin and current.vkey == vkey:
+                return
+            if current.origin is not None:
                 number += 1
                 transaction.run("INSERT INTO epoch (number) VALUES (?)", (number,))
                 transaction.run(
@@ -254,17 +275,7 @@ class Log:
         Raises LogForked where it is another tree. `by` names who saw it.
         """
         with self._database.reading() as reading:
-            head = log_rows.read_head(reading, self._epoch)
-            if seen.size > head.size:
-                raise LogBehind(
-                    "the log is behind what was seen of it",
-                    f"{by} saw {seen.size} leaves, and there are {head.size}",
-                )
-            if log_rows.range_at(reading, head.epoch, seen.size).root() != seen.root:
-                raise LogForked(
-                    "the log is another than the one that was seen",
-                    f"{by} saw another tree of {seen.size} leaves",
-                )
+            _check_seen(reading, log_rows.read_head(reading, self._epoch), seen, by)
 
     # -- proofs
 
@@ -373,3 +384,20 @@ def _read_epoch(transaction: Transaction, number: int) -> Log.Epoch:
         raise LogDamaged("the epoch of the log is missing", str(number))
     begun_at = row[3] and parse_instant(row[3])
     return Log.Epoch(row[0], row[1], row[2], begun_at, row[4])
+
+
+def _check_seen(transaction: Transaction, head: log_rows.Head, seen: Checkpoint, by: str) -> None:
+    if seen.size > head.size:
+        raise LogBehind(
+            "the log is behind what was seen of it",
+            f"{by} saw {seen.size} leaves, and there are {head.size}",
+        )
+    # What was signed here was computed from the leaves then; only another size is computed now.
+    signed = checkpoints.signed_at(transaction, head.epoch, seen.size)
+    if signed is not None and Checkpoint.parse(split_note(signed.note).text).root == seen.root:
+        return
+    if log_rows.range_at(transaction, head.epoch, seen.size).root() != seen.root:
+        raise LogForked(
+            "the log is another than the one that was seen",
+            f"{by} saw another tree of {seen.size} leaves",
+        )

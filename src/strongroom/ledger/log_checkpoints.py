@@ -107,8 +107,7 @@ def keep_cosigned(
     """
     text = split_note(note).text
     size = Checkpoint.parse(text).size
-    row = transaction.row(f"{_SELECT} WHERE epoch = ? AND size = ?", (epoch, size))
-    stored = None if row is None else _signed(row)
+    stored = signed_at(transaction, epoch, size)
     if stored is None or split_note(stored.note).text != text:
         raise LogDamaged("a cosigned checkpoint is not one of ours", f"its size is {size}")
     known = {(key.name, key.id): key for key in (*stored.witnesses, *witnesses)}
@@ -146,6 +145,12 @@ def opened(signed: Signed, own: VerifierKey) -> Checkpoint:
     if (checkpoint.origin, checkpoint.size) != (own.name, signed.size):
         raise LogDamaged(culprit, f"it is of {checkpoint.origin} and {checkpoint.size} leaves")
     return checkpoint
+
+
+def signed_at(transaction: Transaction, epoch: int, size: int) -> Signed | None:
+    """Return the checkpoint of an epoch at this size, where one was signed."""
+    row = transaction.row(f"{_SELECT} WHERE epoch = ? AND size = ?", (epoch, size))
+    return None if row is None else _signed(row)
 
 
 def last_signed(

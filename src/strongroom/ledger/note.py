@@ -8,8 +8,10 @@ Nothing is known of a text before that. Normative page: docs/formats/ledger-v1.m
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -26,6 +28,9 @@ SECONDS_MAX: Final = (1 << 63) - 1
 _SECONDS_BYTES: Final = 8
 _KEY_LENGTH_MAX: Final = 512
 _DASH: Final = "— "
+_CONTROL: Final = re.compile(rb"[\x00-\x09\x0b-\x1f]")
+_REMEMBERED_MAX: Final = 1024
+"""The same few names and keys come again with every checkpoint."""
 
 
 class NoteInvalid(Damaged):
@@ -54,7 +59,7 @@ class VerifierKey:
     @property
     def id(self) -> bytes:
         """Return the 4 bytes by which a line names its key, with the name."""
-        return sha256(self.name.encode() + b"\n" + self._typed).digest()[:KEY_ID_BYTES]
+        return _key_id(self.name, self._typed)
 
     @property
     def _typed(self) -> bytes:
@@ -65,6 +70,7 @@ class VerifierKey:
         return f"{self.name}+{self.id.hex()}+{base64.b64encode(self._typed).decode()}"
 
     @classmethod
+    @lru_cache(_REMEMBERED_MAX)
     def parse(cls, text: str) -> "VerifierKey":
         """Read what `str` gives; raise NoteInvalid for anything else."""
         parts = text.split("+", 2) if len(text) <= _KEY_LENGTH_MAX else []
@@ -144,7 +150,7 @@ def split_note(note: bytes) -> Opened:
         note.decode("utf-8")
     except UnicodeDecodeError as err:
         raise _malformed("it is not UTF-8") from err
-    if any(sign < 0x20 and sign != 0x0A for sign in note):
+    if _CONTROL.search(note):
         raise _malformed("it holds control characters")
     end = note.rfind(b"\n\n")
     if end < 0 or not note.endswith(b"\n") or end + 2 == len(note):
@@ -174,6 +180,7 @@ def timed(text: bytes, seconds: int) -> bytes:
     return b"cosignature/v1\ntime %d\n%b" % (seconds, text)
 
 
+@lru_cache(_REMEMBERED_MAX)
 def check_name(name: str) -> None:
     """Raise NoteInvalid for what cannot be the name of a key."""
     try:
@@ -187,6 +194,11 @@ def check_name(name: str) -> None:
             f"{name!r:.80} cannot be the name of a key",
             f"it needs 1 to {NAME_LENGTH_MAX} bytes without spaces and +",
         )
+
+
+@lru_cache(_REMEMBERED_MAX)
+def _key_id(name: str, typed: bytes) -> bytes:
+    return sha256(name.encode() + b"\n" + typed).digest()[:KEY_ID_BYTES]
 
 
 def read_base64(text: str) -> bytes:

@@ -21,6 +21,8 @@ from strongroom.operations.credentials import (
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.failure_domains import look_at_domains
 from strongroom.operations.fill_locations import fill
+from strongroom.operations.intent import intend
+from strongroom.operations.witnessing import OpenLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,17 +145,14 @@ def remove_location(deployment: Deployment, name: str) -> str:
             "no other location answers, and what is kept would be nowhere",
             hint="Add another first: `strongroom location add URL`.",
         )
-    deployment.registry.remove_location(
-        name,
-        deployment.fact(
-            "location.removed",
-            places[name].id,
-            private={"name": name, "url": places[name].url},
-        ),
-    )
+    place = places[name]
+    private = {"name": name, "url": place.url}
+    intent = deployment.intent("location.removed", place.id, private=private)
+    intend(deployment, OpenLog.of_server(deployment), intent)
+    deployment.registry.remove_location(name, deployment.result(intent))
     for sealed in (secret_name(name), janitor_name(name)):
         forget_credential(deployment.tools.secrets, sealed)
-    return places[name].url
+    return place.url
 
 
 def set_credentials(
@@ -165,15 +164,15 @@ def set_credentials(
         raise UsageError(f"location {name} has no credential", f"{place.url} is a folder")
     credentials.check([place.url])
     credentials.try_at(place.url, f"{deployment.install}/roster", tools.location_as)
+    intent = deployment.intent("location.credentials_set", place.id, private={"name": name})
+    intend(deployment, OpenLog.of_server(deployment), intent)
     credentials.seal(tools.secrets, name, place.url)
     if forget_janitor:
         forget_credential(tools.secrets, janitor_name(name))
     worker = unseal_credential(tools.secrets, secret_name(name))
     janitor = unseal_credential(tools.secrets, janitor_name(name))
-    fact = deployment.fact(
-        "location.credentials_set",
-        place.id,
-        private={"name": name},
+    fact = deployment.result(
+        intent,
         worker=credentials.worker is not None,
         janitor=credentials.janitor is not None,
         janitor_forgotten=forget_janitor,

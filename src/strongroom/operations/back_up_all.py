@@ -123,6 +123,8 @@ def _back_up_all(
                 yield client, err
             else:
                 reading.kept(client, report)
+                # Another process may have recorded it; that its log is witnessed is for this one.
+                deployment.touched.add(client.id)
                 yield client, report
     finally:
         reading.stop()

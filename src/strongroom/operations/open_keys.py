@@ -1,7 +1,8 @@
 """Opening a snapshot's keys: the one path by which a content key comes back.
 
-Custodians release exactly the sessions that the snapshot's signed header lists, each after its
-own checks and its own journal row. What comes back lives in this process's memory only.
+That custodians are asked is witnessed first, or they are not. They release exactly the sessions
+that the snapshot's signed header lists, each after its own checks and its own journal row. What
+comes back lives in this process's memory only.
 """
 
 from strongroom.clients import Client, History
@@ -9,7 +10,9 @@ from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
 from strongroom.errors import Damaged, StrongroomError
 from strongroom.operations.acceptance import check_signed_by_one_of
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.intent import announced
 from strongroom.operations.placing import session_path
+from strongroom.operations.witnessing import OpenLog
 from strongroom.quorum import Dealing, Opening, SnapshotHeader
 from strongroom.vault import SessionKeys
 
@@ -62,7 +65,10 @@ def fetch_keys(
 def open_keys(
     deployment: Deployment, client: Client, history: History, statement: Statement
 ) -> dict[str, SessionKeys]:
-    """Ask the custodians for a snapshot's sessions; raises naming every culprit below t."""
+    """Ask the custodians for a snapshot's sessions; raises naming every culprit below t.
+
+    Raises Unwitnessed, and asks nobody, where the announcement is not cosigned by the quorum.
+    """
     header, _ = verified_header(history, statement)
     fresh = dict(header.fresh)
     keys = [
@@ -72,30 +78,28 @@ def open_keys(
     tools = deployment.tools
     opening = Opening.begin(statement, keys, tools.token, tools.clock.now())
     snapshot, request = statement.hash.hex(), opening.request.request
-    history.record(deployment.fact("keys.asked", client.id, snapshot=snapshot, request=request))
-    for index, reason in deployment.absent_custodians.items():
-        opening.miss(deployment.roster.member(index), reason)
-    for index, custodian in deployment.custodians.items():
-        if opening.enough:
-            break
-        member = deployment.roster.member(index)
-        try:
-            answer = custodian.release(opening.request)
-        except StrongroomError as err:
-            opening.miss(member, err)
-        else:
-            opening.take(member, answer)
-    opened = opening.complete()
-    history.record(
-        deployment.fact(
-            "keys.opened",
-            client.id,
+    intent = deployment.intent("keys.opened", client.id, snapshot=snapshot, request=request)
+    log = OpenLog.of_client(client, history)
+    with announced(deployment, log, intent) as told:
+        for index, reason in deployment.absent_custodians.items():
+            opening.miss(deployment.roster.member(index), reason)
+        for index, custodian in deployment.custodians.items():
+            if opening.enough:
+                break
+            member = deployment.roster.member(index)
+            try:
+                answer = custodian.release(opening.request)
+            except StrongroomError as err:
+                opening.miss(member, err)
+            else:
+                opening.take(member, answer)
+        opened = opening.complete()
+        told.update(
             snapshot=snapshot,
             request=request,
             absent=list(opening.absent),
             altered=list(opening.altered),
         )
-    )
     return {
         session: SessionKeys(session, inner, outer) for session, (inner, outer) in opened.items()
     }

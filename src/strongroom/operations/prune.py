@@ -16,6 +16,7 @@ from strongroom.operations.catch_up import learn_what_can_be
 from strongroom.operations.credentials import Credential
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.enrol_writer import refuse_replaced_home
+from strongroom.operations.intent import announced
 from strongroom.operations.open_keys import verified_header
 from strongroom.operations.prune_delete import Carried, Looked, carry_out, look, whole_places
 from strongroom.operations.receipts import complete, fetch_record, guard_against_rollback
@@ -28,6 +29,7 @@ from strongroom.operations.tombs import (
     sessions_in,
 )
 from strongroom.operations.vault_config import DELETION, check_config, require_feature
+from strongroom.operations.witnessing import OpenLog
 from strongroom.vault import Vault, WorkerKeys
 
 CLOCK_SLACK: Final = timedelta(minutes=10)
@@ -180,13 +182,23 @@ def _carry_out(run: _Run, rows: Sequence[History.TombRow]) -> None:
     rescued = listed & needed
     buried = [one.hash for tomb in tombs for one in tomb.snapshots]
     dropped = [*packs_in(sorted(listed - rescued)), *_lost_for_nobody(run, frozenset(buried))]
-    with deployment.janitor(whole, run.request.credential) as janitor:
+    log, intent = OpenLog.of_client(client, history), deployment.intent("prune.done", client.id)
+    with (
+        deployment.janitor(whole, run.request.credential) as janitor,
+        announced(deployment, log, intent) as told,
+    ):
         # From here on what the tombstones list cannot be restored.
         for row in rows:
             fact = deployment.fact("prune.begun", client.id, tomb=row.hash)
             history.forget_snapshots(row, sorted(listed - rescued), fact)
         run.vault.forgetting.drop(dropped, buried)
         carried = carry_out(janitor, looked, whole, sorted(listed - rescued))
+        told.update(
+            objects=carried.objects,
+            bytes=carried.bytes,
+            retained=carried.retained,
+            rescued=len(rescued),
+        )
     _tell_carried(run, carried, looked, len(rescued))
 
 
@@ -207,16 +219,6 @@ def _tell_carried(run: _Run, carried: Carried, looked: Looked, rescued: int) -> 
     outcome = run.outcome
     outcome.deleted_objects, outcome.deleted_bytes = carried.objects, carried.bytes
     outcome.retained, outcome.rescued = carried.retained, rescued
-    if carried.objects or carried.retained:
-        fact = run.deployment.fact(
-            "prune.done",
-            run.client.id,
-            objects=carried.objects,
-            bytes=carried.bytes,
-            retained=carried.retained,
-            rescued=rescued,
-        )
-        run.history.record(fact)
     outcome.problems += [f"location {name}: {err}" for name, err in carried.failures.items()]
     outcome.problems += [
         f"location {name}: {err}"

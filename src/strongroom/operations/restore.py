@@ -25,8 +25,10 @@ from strongroom.operations.deployment import (
     Place,
     TargetOptions,
 )
+from strongroom.operations.intent import announced
 from strongroom.operations.open_keys import open_keys
 from strongroom.operations.read_snapshot import find_to_read
+from strongroom.operations.witnessing import OpenLog
 from strongroom.vault import Target, Vault
 
 SourceRecord: TypeAlias = Vault.SourceRecord
@@ -108,18 +110,18 @@ def restore(
         vault = deployment.vault(client, index)
         found = find_to_read(deployment, client, history, vault, request.snapshot)
         with _opened(deployment, request, found.structure) as wanted:
-            keys = open_keys(deployment, client, history, found.statement)
-            with vault.read(found.structure, keys) as reader:
-                restored = _restore_all(reader, wanted, progress)
-        history.record(
-            deployment.fact(
-                "restore.done",
-                client.id,
-                snapshot=found.snapshot.hash,
-                sources=len(restored),
-                chosen=sum(one.chosen for one in restored),
-            )
-        )
+            log = OpenLog.of_client(client, history)
+            intent = deployment.intent("restore.done", client.id, snapshot=found.snapshot.hash)
+            # What is written down here is witnessed together with the opening of the keys.
+            with announced(deployment, log, intent, witnessed=False) as told:
+                keys = open_keys(deployment, client, history, found.statement)
+                with vault.read(found.structure, keys) as reader:
+                    restored = _restore_all(reader, wanted, progress)
+                told.update(
+                    snapshot=found.snapshot.hash,
+                    sources=len(restored),
+                    chosen=sum(one.chosen for one in restored),
+                )
     everything = request.source is None and not request.only
     return RestoreReport(
         client.name,

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from strongroom.clients import Client, ClientSource, Snapshot
+from strongroom.clients import Client, ClientSource, History, Snapshot
+from strongroom.ledger import Policy
 from strongroom.operations.add_location import describe_locations
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.failure_domains import look_at_domains
+from strongroom.operations.look_at_logs import LogStatus, look_at_log
+from strongroom.operations.witnessing import OpenLog, Witnesses, what_was_seen
 
 FRESH = timedelta(hours=24)
 
@@ -37,13 +40,24 @@ class Status:
     kits_confirmed: int
     kits_needed: int
     who_can_read: str
+    logs: list[LogStatus]
+    """The server's log, and every client's."""
+    witnesses_needed: int
+    malicious_tolerated: int
+    """How many custodians may lie, and every opening of keys is still seen in the logs."""
     warnings: list[str]
 
 
 def tell_status(deployment: Deployment) -> Status:
     """Look at everything and say what is."""
     now = deployment.tools.clock.now()
-    clients = [_client_status(deployment, client, now) for client in deployment.registry.clients()]
+    seen = what_was_seen(deployment.custodians)
+    logs = [look_at_log(OpenLog.of_server(deployment), seen)]
+    clients: list[ClientStatus] = []
+    for client in deployment.registry.clients():
+        with deployment.tools.history(client.id) as history:
+            clients.append(_client_status(client, history, now))
+            logs.append(look_at_log(OpenLog.of_client(client, history), seen))
     locations = {row.name: row.state for row in describe_locations(deployment)}
     custodians = {
         member.name: str(deployment.absent_custodians.get(member.index, "answers"))
@@ -52,6 +66,8 @@ def tell_status(deployment: Deployment) -> Status:
     confirmed = sum(custodian.kit_confirmed for custodian in deployment.embedded())
     threshold = deployment.roster.threshold
     embedded = len(deployment.embedded())
+    needed = Witnesses.known(deployment).needed
+    members = len(deployment.roster.members)
     return Status(
         install=deployment.install,
         clients=clients,
@@ -61,15 +77,21 @@ def tell_status(deployment: Deployment) -> Status:
         kits_confirmed=confirmed,
         kits_needed=threshold,
         who_can_read=_who_can_read(deployment, embedded),
-        warnings=_warnings(deployment, confirmed, locations, clients),
+        logs=logs,
+        witnesses_needed=needed,
+        malicious_tolerated=max(0, Policy.tolerated(members, threshold, needed)),
+        warnings=[
+            *(warning for log in logs if log.problem for warning in log.warnings),
+            *_warnings(deployment, confirmed, locations, clients),
+            *(warning for log in logs if not log.problem for warning in log.warnings),
+        ],
     )
 
 
-def _client_status(deployment: Deployment, client: Client, now: datetime) -> ClientStatus:
-    with deployment.tools.history(client.id) as history:
-        counts = history.counts()
-        found = history.newest_good()
-        sources = history.sources()
+def _client_status(client: Client, history: History, now: datetime) -> ClientStatus:
+    counts = history.counts()
+    found = history.newest_good()
+    sources = history.sources()
     newest = found.received_at if found else None
     partly = found is not None and _is_partial(found, sources)
     if newest is None:

@@ -1,0 +1,92 @@
+"""`conclude`: the end of every command. What it recorded is signed, witnessed, and placed.
+
+The clients' logs come first, a few at a time so that many clients do not need many open files;
+the server's log then takes in where they stand, and is witnessed last. Nothing here undoes what a
+command did: what fails is told, shows in `status`, and is tried again at the next command.
+docs/life-of/a-fact.md.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from typing import Final
+
+from strongroom.errors import Damaged, Stale, StrongroomError
+from strongroom.ledger import Checkpoint
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.witnessing import OpenLog, Witnessed, have_witnessed
+
+LOGS_AT_ONCE: Final = 64
+"""A client's database is three open files; a process may have about a thousand."""
+ANCHORS_MAX: Final = 200
+"""How many logs one fact tells of; a fact has a largest size."""
+
+
+def conclude(deployment: Deployment) -> list[str]:
+    """Have witnessed what this command recorded; return what did not go well, as sentences.
+
+    Raises nothing: it runs after commands that failed, too, whose error must be the one that is
+    seen.
+    """
+    found: list[Witnessed] = []
+    try:
+        anchors: list[str] = []
+        for some in _conclude_clients(deployment):
+            found += some
+            anchors += [_anchor(one.checkpoint) for one in some if one.enough and one.checkpoint]
+        found += _conclude_server(deployment, anchors)
+    except (StrongroomError, OSError, sqlite3.Error) as err:
+        return [*_tell(found), f"the ledger was not witnessed to its end: {err}"]
+    return _tell(found)
+
+
+def _conclude_clients(deployment: Deployment) -> Iterator[list[Witnessed]]:
+    """Conclude the logs of the clients that were touched, and yield what came of some at a time."""
+    touched = deployment.touched
+    every = deployment.registry.clients() if touched else []
+    clients = iter([client for client in every if client.id in touched])
+    while batch := list(islice(clients, LOGS_AT_ONCE)):
+        with ExitStack() as stack:
+            opened = [
+                OpenLog.of_client(client, stack.enter_context(deployment.tools.history(client.id)))
+                for client in batch
+            ]
+            yield have_witnessed(deployment, [one for one in opened if not one.is_witnessed])
+
+
+def _conclude_server(deployment: Deployment, anchors: Sequence[str]) -> list[Witnessed]:
+    """Take where the clients' logs stand into the server's, and conclude that."""
+    told = iter(anchors)
+    while some := list(islice(told, ANCHORS_MAX)):
+        fact = deployment.fact("ledger.anchored", deployment.install, logs=some)
+        deployment.registry.record(fact)
+    log = OpenLog.of_server(deployment)
+    return [] if log.is_witnessed else have_witnessed(deployment, [log])
+
+
+def _anchor(checkpoint: Checkpoint) -> str:
+    """Return a log's id, size and root as one text."""
+    return f"{checkpoint.origin.rpartition('/')[2]} {checkpoint.size} {checkpoint.root.hex()}"
+
+
+def _tell(found: Sequence[Witnessed]) -> list[str]:
+    """Return a sentence for each way in which logs are not witnessed, whatever their number.
+
+    A custodian that knows of more, or of another history, is told of even where enough others
+    cosigned.
+    """
+    told: dict[str, list[str]] = {}
+    for one in found:
+        if not one.enough:
+            shortfall = f"{one.told} ({one.reasons})" if one.reasons else one.told
+            told.setdefault(shortfall, []).append(one.log.name)
+        else:
+            for who, err in one.problems.items():
+                if isinstance(err, Stale | Damaged):
+                    told.setdefault(f"in question: {who}: {err}", []).append(one.log.name)
+    return [f"{_names(names)} {what}" for what, names in told.items()]
+
+
+def _names(names: Sequence[str]) -> str:
+    return f"{names[0]} is" if len(names) == 1 else f"{names[0]} and {len(names) - 1} others are"

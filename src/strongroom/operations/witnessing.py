@@ -1,0 +1,317 @@
+"""Having logs witnessed: sign what was recorded, show it to every custodian, keep what they say.
+
+The custodians are asked with one transaction each, however many logs there are. What a witness
+has seen is compared before anything is shown to it: a log that is behind, or another, is not
+pushed. A checkpoint counts as cosigned when a quorum of the deployment's policy has signed it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from strongroom.clients import Client, History
+from strongroom.crypto.envelope import Envelope, decode_envelope
+from strongroom.errors import Damaged, Stale, StrongroomError
+from strongroom.facts import Fact
+from strongroom.ids import ClientId
+from strongroom.ledger import Checkpoint, Log, Policy, Witness
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.log_keys import LogKeys
+from strongroom.quorum import Custodian
+
+ROUNDS_MAX: Final = 3
+"""How often a log is shown again that another command signed in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLog:
+    """A log that is open, and how people call it; the server's is of no client."""
+
+    name: str
+    client: ClientId | None
+    log: Log
+    record: Callable[[Fact], None]
+
+    @classmethod
+    def of_client(cls, client: Client, history: History) -> "OpenLog":
+        """Return the log of a client whose database is open."""
+        return cls(f"the log of {client.name}", client.id, history.log, history.record)
+
+    @classmethod
+    def of_server(cls, deployment: Deployment) -> "OpenLog":
+        """Return the server's log."""
+        registry = deployment.registry
+        return cls("the server's log", None, registry.log, registry.record)
+
+    @property
+    def is_witnessed(self) -> bool:
+        """Whether the newest fact is in a checkpoint that the quorum has cosigned."""
+        signed = self.log.checkpoint(cosigned=True)
+        return (signed.size if signed else 0) == self.log.size()
+
+
+@dataclass(slots=True)
+class Witnessed:
+    """What came of it for one log; `problems` tells by custodian who did not cosign, and why."""
+
+    log: OpenLog
+    needed: int
+    note: bytes = b""
+    checkpoint: Checkpoint | None = None
+    cosigned: int = 0
+    problems: dict[str, StrongroomError] = field(default_factory=dict)
+
+    @property
+    def enough(self) -> bool:
+        """Whether the quorum has cosigned."""
+        return bool(self.note) and self.cosigned >= self.needed
+
+    @property
+    def told(self) -> str:
+        """Return how many cosigned, as the rest of a sentence about the log."""
+        return f"witnessed by {self.cosigned} of {self.needed} custodians needed"
+
+    @property
+    def reasons(self) -> str:
+        """Return who did not cosign, and why."""
+        return "; ".join(f"{who}: {err}" for who, err in self.problems.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Witnesses:
+    """The witnesses of a deployment by the index of their custodian, and how many must cosign."""
+
+    keys: Mapping[int, Witness.Key]
+    needed: int
+
+    @classmethod
+    def met(cls, deployment: Deployment) -> "Witnesses":
+        """Return the known witnesses, after keeping the cards of custodians that are new."""
+        _keep_cards(deployment)
+        return cls.known(deployment)
+
+    @classmethod
+    def known(cls, deployment: Deployment) -> "Witnesses":
+        """Return the witnesses whose cards are kept, checked.
+
+        Needed is the default quorum, or all there are where a recovery brought back fewer.
+        """
+        roster = deployment.roster
+        keys = _keys(deployment)
+        quorum = Policy.default_quorum(len(roster.members), roster.threshold)
+        return cls(keys, min(quorum, len(keys)) if keys else quorum)
+
+    def policy(self, log: Witness.Key) -> Policy:
+        """Return by what a checkpoint of this log is judged."""
+        named = {f"custodian-{index}": key for index, key in self.keys.items()}
+        return Policy.of([log], named, self.needed)
+
+
+def name_of(index: int) -> str:
+    """Return how people call a custodian's witness."""
+    return f"custodian {index}"
+
+
+def what_was_seen(custodians: Mapping[int, Custodian]) -> Log.Seen:
+    """Return what tells, of a log by its origin, the newest checkpoint that each custodian saw."""
+
+    def seen(origin: str) -> list[tuple[str, Checkpoint]]:
+        found = []
+        for index, custodian in custodians.items():
+            # One that does not answer now does not cosign later, which is told then.
+            with suppress(StrongroomError):
+                (checkpoint,) = custodian.witness.latest([origin])
+                if checkpoint is not None:
+                    found.append((name_of(index), checkpoint))
+        return found
+
+    return seen
+
+
+def watched(
+    histories: Callable[[ClientId], AbstractContextManager[History]], seen: Log.Seen
+) -> Callable[[ClientId], AbstractContextManager[History]]:
+    """Return what opens a client's database, with a log that is compared before it takes a fact."""
+
+    @contextmanager
+    def opened(client: ClientId) -> Iterator[History]:
+        with histories(client) as history:
+            history.log.watch(seen)
+            yield history
+
+    return opened
+
+
+def have_witnessed(deployment: Deployment, logs: Sequence[OpenLog]) -> list[Witnessed]:
+    """Sign these logs and have them cosigned by every custodian that answers; keep the result.
+
+    Raises nothing for a log or a custodian that fails: that is in the answer.
+    """
+    witnesses = Witnesses.met(deployment)
+    keys = LogKeys.read(deployment.install, deployment.tools.secrets, deployment.tools.token)
+    found = {id(one): Witnessed(one, witnesses.needed) for one in logs}
+    left = list(logs)
+    for _ in range(ROUNDS_MAX):
+        shown = [_Shown(one, witnesses) for one in left]
+        for one in shown:
+            one.sign(deployment, keys)
+        for index, custodian in deployment.custodians.items():
+            _show(name_of(index), custodian.witness, [one for one in shown if one.note])
+        for one in shown:
+            found[id(one.log)] = one.keep()
+        # Another command has signed later; what it signed holds our facts, too.
+        left = [one.log for one in shown if one.overtaken and not found[id(one.log)].enough]
+        if not left:
+            break
+    for index, err in deployment.absent_custodians.items():
+        for witnessed in found.values():
+            witnessed.problems.setdefault(name_of(index), err)
+    return list(found.values())
+
+
+class _Shown:
+    """One log on its way through the custodians."""
+
+    def __init__(self, log: OpenLog, witnesses: Witnesses) -> None:
+        self.log = log
+        self.note = b""
+        self.checkpoint = Checkpoint("", 0, b"")
+        self.overtaken = False
+        self.problems: dict[str, StrongroomError] = {}
+        self.key: Witness.Key | None = None
+        self._witnesses = witnesses
+        self._cosigned = log.log.checkpoint(cosigned=True)
+        self._lines: list[bytes] = []
+        self._proofs: dict[int, list[bytes]] = {}
+
+    def sign(self, deployment: Deployment, keys: LogKeys) -> None:
+        """Sign the log as it is; a damaged one has no note."""
+        log, now = self.log.log, deployment.tools.clock.now()
+        try:
+            epoch = keys.begin(log, self.log.client, now)
+            if epoch.origin is None or epoch.vkey is None:
+                raise Damaged(f"{self.log.name} cannot be signed", "it has no key")
+            note = log.sign(keys.seed(epoch.origin), now)
+            self.key = Checkpoint.Key.parse(epoch.vkey)
+            self.checkpoint = Policy.of([self.key], {}, 0).check(note).checkpoint
+            self.note = note
+        except StrongroomError as err:
+            self.problems["the log"] = err
+
+    def request(self, who: str, seen: Checkpoint | None) -> bytes | None:
+        """Return what to ask a witness that has seen this; None when another command was faster.
+
+        Raises LogBehind where a witness has seen what this log is not.
+        """
+        log, size = self.log.log, self.checkpoint.size
+        self._note_put_back(who, 0 if seen is None else seen.size)
+        if seen is None:
+            return Witness.request(0, (), self.note)
+        log.check_seen(seen, who)
+        if seen.size > size:
+            self.overtaken = True
+            return None
+        if seen.size not in self._proofs:
+            self._proofs[seen.size] = log.consistency(seen.size, size)
+        return Witness.request(seen.size, self._proofs[seen.size], self.note)
+
+    def _note_put_back(self, who: str, seen: int) -> None:
+        """Note a witness that knows less than it has cosigned: it will cosign, and forgot."""
+        before = self._cosigned
+        if before is not None and who in self._named(before.witnesses) and seen < before.size:
+            self.problems[who] = Stale(
+                f"{who} is older than what it has cosigned",
+                f"it knows {seen} facts of {self.log.name}, and has cosigned {before.size}",
+                hint="It was put back from an older copy; find out by whom.",
+            )
+
+    def _named(self, keys: Sequence[Witness.Key]) -> set[str]:
+        return {name_of(index) for index, key in self._witnesses.keys.items() if key in keys}
+
+    def take(self, who: str, answer: Witness.Answer) -> None:
+        """Take a witness's answer."""
+        if answer.status == 200:
+            self._lines.append(answer.body)
+        elif answer.status == 409:
+            self.overtaken = True
+        else:
+            why = answer.body.decode("utf-8", "replace").strip()
+            self.problems[who] = Damaged(f"{who} did not cosign {self.log.name}", why)
+
+    def keep(self) -> Witnessed:
+        """Keep the note with its cosignatures where the quorum is met; return what came of it."""
+        found = Witnessed(self.log, self._witnesses.needed, problems=self.problems)
+        if self.key is None:
+            return found
+        note = _without_cosignatures(self.note) + b"".join(self._lines)
+        verdict = self._witnesses.policy(self.key).check(note)
+        found.note, found.cosigned = note, len(verdict.cosigned)
+        found.checkpoint = verdict.checkpoint
+        if verdict.quorum_met:
+            self.log.log.cosigned(note, list(self._witnesses.keys.values()))
+        return found
+
+
+def _show(who: str, witness: Witness, logs: Sequence[_Shown]) -> None:
+    """Show the logs to one witness, in one transaction."""
+    try:
+        origins = [one.checkpoint.origin for one in logs]
+        known = witness.registered(origins)
+        fresh = [
+            Witness.Log(
+                one.checkpoint.origin, str(one.key), "client" if one.log.client else "server"
+            )
+            for one, is_known in zip(logs, known, strict=True)
+            if not is_known
+        ]
+        if fresh:
+            witness.register(fresh)
+        asked: list[tuple[_Shown, bytes]] = []
+        for one, seen in zip(logs, witness.latest(origins), strict=True):
+            try:
+                request = one.request(who, seen)
+            except StrongroomError as err:
+                one.problems[who] = err
+            else:
+                asked += [] if request is None else [(one, request)]
+        answers = witness.add_checkpoints([request for _, request in asked])
+    except StrongroomError as err:
+        for one in logs:
+            one.problems[who] = err
+        return
+    for (one, _), answer in zip(asked, answers, strict=True):
+        one.take(who, answer)
+
+
+def _without_cosignatures(note: bytes) -> bytes:
+    """Return a note with the log's own signature only, which stands first."""
+    text, _, lines = note.rpartition(b"\n\n")
+    return text + b"\n\n" + lines[: lines.index(b"\n") + 1]
+
+
+def _keys(deployment: Deployment) -> dict[int, Witness.Key]:
+    """Return the witness keys by the index of their custodian, from the cards that are kept."""
+    return {
+        index: _key(deployment, index, decode_envelope(data, "a witness card"))
+        for index, data in sorted(deployment.registry.witness_cards().items())
+    }
+
+
+def _key(deployment: Deployment, index: int, card: Envelope) -> Witness.Key:
+    found = deployment.roster.check_witness(card)
+    if found.index != index:
+        raise Damaged(f"custodian {index} has no such witness", f"the card is of {found.index}")
+    return found.key
+
+
+def _keep_cards(deployment: Deployment) -> None:
+    """Keep the card of each custodian that shows another than is kept."""
+    kept = deployment.registry.witness_cards()
+    for index, custodian in deployment.custodians.items():
+        card = custodian.witness_card()
+        if card.encode() == kept.get(index):
+            continue
+        key = _key(deployment, index, card).public.hex()
+        fact = deployment.fact("custodian.witness_kept", custodian.card().id, key=key)
+        deployment.registry.keep_witness_card(index, card.encode(), fact)
