@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from strongroom.errors import UsageError
 from strongroom.ids import ClientId, new_id
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.intent import announced
+from strongroom.operations.witnessing import OpenLog
 
 BASIS_LENGTH_MAX = 500
 EVERYBODYS = frozenset({"root", "operator"})
@@ -88,25 +90,25 @@ def find_person(deployment: Deployment, plan: ErasePlan) -> Erasure:
 def erase_person(deployment: Deployment, plan: ErasePlan) -> Erased:
     """Erase a person from everything here that opens the ledger; durable when this returns.
 
-    Raises DatabaseUnavailable while another command reads one of the files: nothing is lost by
-    running it again.
+    Raises Unwitnessed before anything is deleted where too few custodians witness the intent, and
+    DatabaseUnavailable while another command reads one of the files: run it again then.
     """
     found = find_person(deployment, plan)
     privacy = deployment.tools.privacy
     intent = deployment.intent("ledger.erased", found.pseudonym, private={"basis": plan.basis})
-    deployment.registry.record(intent)
     values = 0
-    for client in (None, *_clients(deployment)):
-        with privacy.disclosures(client) as disclosures:
-            values += disclosures.erase(found.pseudonym, found.words)
+    with announced(deployment, OpenLog.of_server(deployment), intent) as told:
+        for client in (None, *_clients(deployment)):
+            with privacy.disclosures(client) as disclosures:
+                values += disclosures.erase(found.pseudonym, found.words)
+                disclosures.scour()
+        deployment.tools.forget_search()
+        if found.is_operator:
+            _succeed(deployment, plan.successor)
+        with privacy.disclosures(None) as disclosures:
+            disclosures.forget(found.pseudonym)
             disclosures.scour()
-    deployment.tools.forget_search()
-    if found.is_operator:
-        _succeed(deployment, plan.successor)
-    with privacy.disclosures(None) as disclosures:
-        disclosures.forget(found.pseudonym)
-        disclosures.scour()
-    deployment.registry.record(deployment.result(intent, values=values))
+        told["values"] = values
     return Erased(found.pseudonym, values, deployment.tools.holding(found.words))
 
 
