@@ -20,7 +20,7 @@ from strongroom.errors import Damaged
 from strongroom.ledger import search_words
 from strongroom.ledger.log import Log
 from strongroom.ledger.log_rows import LogDamaged
-from strongroom.ledger.search_words import Query, Words
+from strongroom.ledger.search_words import Query, Term, Words
 from strongroom.ledger.tree import CompactRange, leaf_hash
 
 LEAVES_AT_ONCE: Final = 4096
@@ -36,6 +36,7 @@ _SCHEMA: Final = (
       words, content = '', detail = none, prefix = 3, tokenize = "ascii tokenchars '=._-'"
     );
     """,
+    "CREATE VIRTUAL TABLE term USING fts5vocab (word, instance)",
 )
 """Leaf n of an epoch has row base + n + 1. `reached` says up to which row no time is after `at`."""
 
@@ -246,7 +247,10 @@ def _rows_found(reading: Transaction, query: Query) -> Iterator[int]:
         total = reading.row("SELECT sum(size) FROM epoch")
         yield from range(total[0] or 0 if total else 0, low, -1)
         return
-    wanted = " AND ".join(f'"{one.word}"{" *" if one.prefix else ""}' for one in query.terms)
+    asked = [found for one in query.terms if (found := _asked(reading, one))]
+    if len(asked) != len(query.terms):
+        return
+    wanted = " AND ".join(asked)
     before = _ROW_MAX
     while rows := reading.rows(
         "SELECT rowid FROM word WHERE word MATCH ? AND rowid > ? AND rowid < ? "
@@ -255,6 +259,24 @@ def _rows_found(reading: Transaction, query: Query) -> Iterator[int]:
     ):
         yield from (row for (row,) in rows)
         before = rows[-1][0]
+
+
+def _asked(reading: Transaction, term: Term) -> str | None:
+    """Return how FTS5 is asked for a term; None where no word begins so.
+
+    A beginning costs FTS5 all leaves that have one of its words, before the first is found. Where
+    only one word begins so, as with the digits of an id, that word is asked for.
+    """
+    if not term.prefix:
+        return f'"{term.word}"'
+    first = reading.row("SELECT term FROM term WHERE term >= ? LIMIT 1", (term.word,))
+    if first is None or not first[0].startswith(term.word):
+        return None
+    # A space sorts before everything that a longer word could go on with.
+    second = reading.row("SELECT term FROM term WHERE term >= ? LIMIT 1", (f"{first[0]} ",))
+    if second is None or not second[0].startswith(term.word):
+        return f'"{first[0]}"'
+    return f'"{term.word}" *'
 
 
 def _reached(latest: str, row: int, times: Sequence[str]) -> Iterator[tuple[str, int]]:
