@@ -39,6 +39,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 NOTE_BYTES_MAX = 256 << 10
 POLICY_BYTES_MAX = 256 << 10
 PROOF_BYTES_MAX = 512 << 10
+EXTRA_BYTES_MAX = 64 << 10
 BUNDLE_BYTES_MAX = 256 * (2 + 65_535)
 LEAF_BYTES_MAX = 65_535
 SIGNATURES_MAX = 100
@@ -508,10 +509,17 @@ def check_proof(data: bytes, leaf: bytes, policy: Policy) -> tuple[int, Checkpoi
     if lines.pop(0) != PROOF_HEADER:
         raise Failed("the proof does not begin as one")
     if lines and lines[0].startswith("extra "):
-        lines.pop(0)
-    index = lines.pop(0).removeprefix("index ") if lines else ""
+        extra = exact_base64(lines.pop(0).removeprefix("extra "))
+        if not 1 <= len(extra) <= EXTRA_BYTES_MAX:
+            raise Failed("the proof has extra bytes that cannot be read")
+    word, _, index = lines.pop(0).partition(" ") if lines else ("", "", "")
     hashes = [exact_base64(line) for line in lines]
-    if not NUMBER.fullmatch(index) or len(hashes) > 63 or any(len(one) != 32 for one in hashes):
+    if (
+        word != "index"
+        or not NUMBER.fullmatch(index)
+        or len(hashes) > 63
+        or any(len(one) != 32 for one in hashes)
+    ):
         raise Failed("the proof is malformed")
     found = read_checkpoint(note, policy)
     if root_from_inclusion(leaf_hash(leaf), int(index), found.size, hashes) != found.root:

@@ -181,3 +181,13 @@ def test_halves_of_letters_are_no_text() -> None:
     assert asked("bundle", {"zip": bundle_of(evidence(LEAF, disclosed))}, "zip") == 40
     leaf = json.dumps({**json.loads(LEAF), "sd": {"\ud800": "0" * 64}}).encode()
     assert asked("bundle", {"zip": bundle_of(evidence(leaf))}, "zip") == 40
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"), [(b"extra ZXh0cmE=", b"extra extra ZXh0cmE="), (b"index 0", b"0")]
+)
+def test_a_proof_has_one_form(was: bytes, becomes: bytes) -> None:
+    proof = PROOF.replace(was, becomes)
+    assert proof != PROOF
+    assert asked("proof", {"proof": proof, "leaf": LEAF}, "proof", "--leaf", "leaf") == 40
+    assert not taken(lambda: Proof.parse(proof))
