@@ -350,7 +350,7 @@ def hit_by_pack(kept: Kept) -> dict[str, set[str]]:
         client = deployment.registry.client(NORMAL)
         found = check_vault(deployment, client, CheckRequest(), silent)
     (kept.world.root / "aside").rename(folder)
-    assert found.lost_packs == 0
+    assert found.lost_objects == 0
     vault = folder.parent
     root = str(vault.relative_to(kept.world.locations["loc1"]))
     hits = [(one.object.removeprefix(f"{root}/"), set(one.hit)) for one in found.problems]

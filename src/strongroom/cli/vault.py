@@ -235,7 +235,7 @@ def _tell_scrub(face: Face, report: ScrubReport) -> None:
         face.tell(f"Everything there was read since {output.moment(report.oldest_read_at)}.")
     if report.not_judged:
         face.tell(_not_judged(report.not_judged))
-    _tell_lost(face, report.lost_packs)
+    _tell_lost(face, report.lost_objects)
     if any(one.kind in _MENDED for one in report.problems):
         face.tell(f"To mend: {face.command(f'vault repair {report.client}')}")
     face.warn(
@@ -257,8 +257,8 @@ def _repaired(
         }
         for name, one in filled.items()
     ]
-    lost = _lost_packs(filled)
-    return {"client": client.name, "lost_packs": lost, "locations": rows, "absent": absent}
+    lost = _lost_objects(filled)
+    return {"client": client.name, "lost_objects": lost, "locations": rows, "absent": absent}
 
 
 def _tell_repair(face: Face, of: str, filled: dict[str, Filled], absent: dict[str, str]) -> None:
@@ -269,7 +269,7 @@ def _tell_repair(face: Face, of: str, filled: dict[str, Filled], absent: dict[st
             f"{before}{name}: copied {output.count(one.copied, 'object')}, "
             f"{output.size(one.copied_bytes)}{replaced}"
         )
-    _tell_lost(face, _lost_packs(filled))
+    _tell_lost(face, _lost_objects(filled))
     left_out = [f"{name}: {key}" for name, one in filled.items() for key in one.left_out]
     more = [f"... and {len(left_out) - SHOWN_MAX} more; --json shows all."]
     face.warn(
@@ -280,15 +280,15 @@ def _tell_repair(face: Face, of: str, filled: dict[str, Filled], absent: dict[st
     )
 
 
-def _lost_packs(filled: dict[str, Filled]) -> int:
-    return max((one.lost_packs for one in filled.values()), default=0)
+def _lost_objects(filled: dict[str, Filled]) -> int:
+    return max((one.lost_objects for one in filled.values()), default=0)
 
 
-def _tell_lost(face: Face, packs: int) -> None:
-    if packs:
+def _tell_lost(face: Face, objects: int) -> None:
+    if objects:
         face.tell(
-            f"Lost at every location: {output.count(packs, 'pack')}. The next backup stores that "
-            "data anew; earlier snapshots stay hit."
+            f"Lost at every location: {output.count(objects, 'object')}. The next backup stores "
+            "that data anew; earlier snapshots stay hit."
         )
 
 
@@ -337,7 +337,7 @@ def _tell(face: Face, found: CheckOutcome, request: CheckRequest) -> None:
         face.tell(f"Some ids were not computed again: {found.not_recomputed}.")
     if found.not_judged:
         face.tell(_not_judged(found.not_judged))
-    _tell_lost(face, found.lost_packs)
+    _tell_lost(face, found.lost_objects)
     if found.orphans:
         face.tell(
             f"{output.count(found.orphans, 'orphan')}, left by interrupted backups; harmless."

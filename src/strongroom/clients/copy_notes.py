@@ -4,8 +4,8 @@ Scrubbing reads the copies that were read longest ago first, so these rows are i
 walk: whatever interrupts it, the next run goes on with what was not read yet. Damage stays noted
 until a later look finds the copy sound. Losing these rows costs reading again, and nothing else.
 
-A pack that no location had when all of them were asked is lost, and stays noted as that: nothing
-may refer to it again, even if somebody finds a copy.
+A pack or keys object that no location had when all of them were asked is lost, and stays noted as
+that: nothing may refer to it again, even if somebody finds a copy.
 """
 
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ SCHEMA = (
     ) STRICT
     """,
 )
-LOST_TABLE = "CREATE TABLE lost (pack TEXT PRIMARY KEY) STRICT, WITHOUT ROWID"
+LOST_TABLE = "CREATE TABLE lost (object TEXT PRIMARY KEY) STRICT, WITHOUT ROWID"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +94,15 @@ class CopyNotes:
         return {row[0]: parse_instant(row[1]) for row in rows}
 
     def lost(self) -> frozenset[str]:
-        """Return the ids of the packs that are noted as lost."""
+        """Return the keys of the objects that are noted as lost, relative to the vault."""
         with self._database.reading() as reading:
-            return frozenset(str(pack) for (pack,) in reading.rows("SELECT pack FROM lost"))
+            return frozenset(str(one) for (one,) in reading.rows("SELECT object FROM lost"))
 
-    def lose(self, packs: Iterable[str], fact: Fact) -> None:
-        """Note these packs as lost, with the fact that tells of it; one transaction."""
+    def lose(self, objects: Iterable[str], fact: Fact) -> None:
+        """Note these objects as lost, with the fact that tells of it; one transaction."""
         with self._database.transaction() as transaction:
             transaction.run_many(
-                "INSERT OR IGNORE INTO lost (pack) VALUES (?)", [(pack,) for pack in packs]
+                "INSERT OR IGNORE INTO lost (object) VALUES (?)", [(one,) for one in objects]
             )
             self._log.append(transaction, fact)
 

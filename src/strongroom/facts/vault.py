@@ -49,11 +49,11 @@ OPS: Final = (
         must={"copied": COUNT, "replaced": COUNT, "left_out": COUNT},
     ),
     Op(
-        "vault.packs_lost",
+        "vault.objects_lost",
         "B",
         "detect",
-        "No location has these packs any more; what needs them cannot be restored.",
+        "No location has these packs or keys objects any more; what needs them cannot be restored.",
         _CLIENT,
-        must={"packs": COUNT},
+        must={"packs": COUNT, "keys": COUNT},
     ),
 )

@@ -23,7 +23,7 @@ from strongroom.operations.check_credentials import (
     every_copy,
 )
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.lost_packs import note_lost
+from strongroom.operations.lost_objects import note_lost
 from strongroom.operations.open_keys import open_keys, verified_header
 from strongroom.operations.placing import receipt_path, session_path, snapshot_path
 from strongroom.operations.receipts import fetch_record
@@ -57,8 +57,8 @@ class Problem:
 class CheckOutcome:
     """What a check looked at and found; `problems` is empty when all is well.
 
-    `not_judged` counts objects that only a custodian which is not here could compare, `lost_packs`
-    those of the problems' packs that no location has.
+    `not_judged` counts objects that only a custodian which is not here could compare,
+    `lost_objects` the packs and keys objects among the problems that no location has.
     """
 
     client: str
@@ -70,7 +70,7 @@ class CheckOutcome:
     not_recomputed: str
     orphans: int
     not_judged: int
-    lost_packs: int
+    lost_objects: int
     elapsed_seconds: float
     problems: list[Problem]
     rights: list[Rights]
@@ -134,7 +134,7 @@ def check_vault(
                 Problem(one.kind, one.location, one.object, 1, newest, one.why)
                 for one in opened.findings
             ]
-        lost = note_lost(found, history, look.troubled())
+        lost = note_lost(found, history, look.troubled(), wanted.keys())
         rights = check_credentials(deployment, client)
         outcome = CheckOutcome(
             client.name,

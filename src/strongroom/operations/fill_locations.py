@@ -21,7 +21,7 @@ from strongroom.locations import Copies, Location, LocationUnavailable, ObjectEx
 from strongroom.operations.acceptance import Acceptance
 from strongroom.operations.credentials import Credential
 from strongroom.operations.deployment import Deployment, Listing
-from strongroom.operations.lost_packs import note_lost
+from strongroom.operations.lost_objects import note_lost
 from strongroom.operations.placing import client_key_path, roster_path
 from strongroom.operations.survey import Survey, note_lacking, survey
 
@@ -39,8 +39,8 @@ class Filled:
     replaced: int = 0
     """How many damaged copies were deleted and put again."""
     left_out: list[str] = field(default_factory=list)
-    lost_packs: int = 0
-    """How many packs belong here, whole or in part, that no location has."""
+    lost_objects: int = 0
+    """How many packs (whole or in part) and keys objects belong here that no location has."""
     advice: str = ""
     """What somebody has to do before the damaged copies here can be replaced."""
 
@@ -105,7 +105,7 @@ def repair_client(
         troubles = history.copies.troubles()
         lost = note_lost(found, history, {(one.location, one.object) for one in troubles})
         for name, one in filled.items():
-            one.lost_packs = len(lost.intersection(found.expected[name].values()))
+            one.lost_objects = len(lost.intersection(found.expected[name].values()))
     deployment.registry.record(
         deployment.fact(
             "vault.repaired",

@@ -207,7 +207,7 @@ def _lost_for_nobody(run: _Run, gone: frozenset[str]) -> frozenset[str]:
 
     None, where that cannot be known: to expect them longer harms nothing.
     """
-    lost = run.history.copies.lost()
+    lost = frozenset(packs_in(sorted(run.history.copies.lost())))
     rest = [one for one in run.history.snapshots() if lost and one.hash not in gone]
     try:
         return lost.difference(*(one.packs for one in _standing(run, rest)))
@@ -444,7 +444,7 @@ def _whole_places(run: _Run, looked: Looked, needed: frozenset[str]) -> frozense
 
     What is lost is left out: every location was asked for it by name, and none has it.
     """
-    lost = frozenset(Vault.pack_key(pack) for pack in run.history.copies.lost())
+    lost = run.history.copies.lost()
     whole = whole_places(looked, needed - lost)
     if not whole:
         raise _short(run, looked, needed - lost)

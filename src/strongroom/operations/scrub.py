@@ -15,7 +15,7 @@ from strongroom.clock import Clock
 from strongroom.errors import UsageError
 from strongroom.locations import LocationUnavailable
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.lost_packs import note_lost
+from strongroom.operations.lost_objects import note_lost
 from strongroom.operations.survey import Survey, note_lacking, survey
 from strongroom.vault import Vault
 
@@ -65,8 +65,8 @@ class CopyTrouble:
 class ScrubReport:
     """What one run read, and every trouble that is known now, found by this run or before.
 
-    `not_judged` counts objects that only a custodian which is not here could compare, `lost_packs`
-    those of the problems' packs that no location has.
+    `not_judged` counts objects that only a custodian which is not here could compare,
+    `lost_objects` the packs and keys objects among the problems that no location has.
     """
 
     client: str
@@ -80,7 +80,7 @@ class ScrubReport:
     oldest_read_at: datetime | None
     not_judged: int
     elapsed_seconds: float
-    lost_packs: int
+    lost_objects: int
     problems: list[CopyTrouble]
 
 
@@ -137,7 +137,7 @@ def scrub_vault(
             oldest_read_at=min(times, default=None),
             not_judged=len({one.object for one in troubles if one.state == "unknown"}),
             elapsed_seconds=round(tools.clock.monotonic() - started, 3),
-            lost_packs=len(lost),
+            lost_objects=len(lost),
             problems=_known(troubles, deployment.copies.locations),
         )
         history.record(

@@ -16,7 +16,8 @@ from strongroom.ids import is_canary_key
 from strongroom.locations import Location, LocationUnavailable, ObjectMissing
 from strongroom.operations.acceptance import Accept, Acceptance
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.placing import receipt_path, snapshot_path
+from strongroom.operations.placing import receipt_path, session_path, snapshot_path
+from strongroom.operations.tombs import sessions_in
 from strongroom.placement import Holding, Placement
 from strongroom.vault import Vault
 
@@ -37,11 +38,18 @@ class Survey:
     acceptance: Acceptance
     packs: Mapping[str, int]
     """Sizes of the packs that good snapshots are made of, by the key of the whole pack."""
+    sessions: frozenset[str]
+    """The keys objects of the sessions on which the next backup could build, or could have."""
     listed: dict[str, dict[str, int]]
     """Sizes by key, for each location that answered."""
     away: dict[str, str]
     expected: dict[str, dict[str, str]] = field(default_factory=dict)
     """For each location that answered: the key of each object it should hold, and whose it is."""
+
+    @property
+    def root(self) -> str:
+        """Below which key the vault lies, with a slash."""
+        return vault_root(self.deployment, self.client)
 
     def judge(
         self, name: str, key: str, also: Accept | None = None
@@ -126,19 +134,29 @@ def survey(deployment: Deployment, client: Client, history: History) -> Survey:
     placement = deployment.placement(client)
     with deployment.tools.index(client.id) as index:
         known, tally = Vault.kept_packs(index)
-    root = f"{deployment.install}/vaults/{client.vault}/"
+        opened = Vault.kept_sessions(index, sessions_in(sorted(history.copies.lost())))
+    root = vault_root(deployment, client)
     packs = {f"{root}{Vault.pack_key(pack)}": size for pack, size in known.items()}
     # No location has to hold what is deleted; what only waits for it, all of them.
     packs = {key: size for key, size in packs.items() if key not in acceptance.deleted}
+    sessions = {session_path(deployment.install, client.vault, one) for one in opened}
+    sessions -= acceptance.deleted
     listed, away = _list_all(deployment, client)
-    found = Survey(deployment, client, placement, acceptance, packs, listed, away)
-    wanted = {*packs, *_named_by_rows(deployment, client, history)}
+    found = Survey(
+        deployment, client, placement, acceptance, packs, frozenset(sessions), listed, away
+    )
+    wanted = {*packs, *sessions, *_named_by_rows(deployment, client, history)}
     wanted |= _held_somewhere(found, wanted, tally == history.tally())
     found.expected = {name: {} for name in listed}
     for whole in wanted:
         for name, key in _keys_of(found, whole):
             found.expected[name][key] = whole
     return found
+
+
+def vault_root(deployment: Deployment, client: Client) -> str:
+    """Return below which key a client's vault lies, with a slash."""
+    return f"{deployment.install}/vaults/{client.vault}/"
 
 
 def note_lacking(found: Survey, history: History) -> None:

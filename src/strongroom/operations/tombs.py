@@ -50,8 +50,9 @@ def retire_gone(
     if not hashes and not lost:
         return
     done = vault.forgetting.retired_by()
-    if not done.issuperset(lost):
-        vault.forgetting.retire(lost - done, lost - done)
+    fresh = sorted(lost - done)
+    if fresh:
+        vault.forgetting.retire(fresh, packs_in(fresh), sessions_in(fresh))
     if done.issuperset(hashes):
         return
     for row in history.tombs():

@@ -149,6 +149,14 @@ class Vault:
         rows = Index(index)
         return rows.kept_packs(), rows.tally()
 
+    @staticmethod
+    def kept_sessions(index: Database, lost: Iterable[str]) -> frozenset[str]:
+        """Return the sessions to which dedup may refer, and those of the lost ones it knows of.
+
+        Needs no key.
+        """
+        return Index(index).kept_sessions(lost)
+
     def learn(
         self, snapshot: str, body: bytes, writer_public: bytes, sequence: int, index_hash: str
     ) -> None:

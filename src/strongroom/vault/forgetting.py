@@ -42,7 +42,7 @@ class Forgetting:
         return frozenset(session.hex() for (session,) in rows)
 
     def retired_by(self) -> frozenset[str]:
-        """Return why segments are retired: hashes of tombstones, and ids of lost packs."""
+        """Return why segments are retired: hashes of tombstones, and keys of lost objects."""
         with self._database.reading() as db:
             return frozenset(str(cause) for (cause,) in db.rows("SELECT cause FROM retired_by"))
 

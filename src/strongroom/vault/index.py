@@ -5,6 +5,7 @@ or a name (files are found by a keyed hash). Rows of an attempt are written whil
 used for dedup only when its snapshot is good: until then they are there and do not count.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, Literal, TypeVar
@@ -351,6 +352,17 @@ class Index:
                 "WHERE a.state = 'good'"
             )
         return {str(pack): int(size) for pack, size in rows}
+
+    def kept_sessions(self, lost: Iterable[str]) -> frozenset[str]:
+        """Return the sessions of own segments that are not retired, or are of these."""
+        with self._database.reading() as db:
+            rows = db.rows(
+                "SELECT DISTINCT s.session FROM segment s JOIN attempt a ON a.number = s.attempt "
+                "WHERE a.state = 'good' AND s.lengths IS NOT NULL AND (s.retired = 0 "
+                "OR lower(hex(s.session)) IN (SELECT value FROM json_each(?)))",
+                (json.dumps(list(lost)),),
+            )
+        return frozenset(session.hex() for (session,) in rows)
 
     def segments(self, numbers: Sequence[int]) -> dict[int, tuple[bytes, bytes]]:
         """Return id and session of these segments by number."""

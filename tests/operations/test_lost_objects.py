@@ -1,4 +1,4 @@
-"""A pack that no location has any more: it is found, and no later backup builds on it."""
+"""Packs and keys objects that no location has any more: found, and nothing builds on them."""
 
 import os
 import shutil
@@ -14,6 +14,7 @@ from strongroom.locations import Copies
 from strongroom.operations.check_vault import CheckOutcome, CheckRequest, check_vault
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.fill_locations import repair_client
+from strongroom.operations.prune import PruneOutcome, PruneRequest, ShortListing, prune
 from strongroom.operations.scrub import ScrubRequest, scrub_vault
 from tests.journeys.world import (
     NORMAL,
@@ -24,6 +25,7 @@ from tests.journeys.world import (
     keep_template,
     make_world,
     silent,
+    template_of,
 )
 from tests.support.misbehaving_location import Fault, MisbehavingLocation
 
@@ -97,12 +99,24 @@ def noted(world: World) -> list[Fact]:
     with world.open() as deployment:
         client = deployment.registry.client(NORMAL)
         with deployment.tools.history(client.id) as history:
-            facts = history.facts("vault.packs_lost")
-            assert len(history.copies.lost()) == sum(int(str(one.body["packs"])) for one in facts)
+            facts = history.facts("vault.objects_lost")
+            assert len(history.copies.lost()) == sum(
+                int(str(one.body[part])) for one in facts for part in ("packs", "keys")
+            )
             return facts
 
 
-def assert_backups_go_on(world: World, before: Sequence[str]) -> None:
+def lose_keys(world: World, damage: Damage, places: Sequence[str] = PLACES) -> int:
+    """Leave no keys object of the first snapshot whole at these places; return how many it had."""
+    keys = world.vault_folder("loc1", NORMAL).relative_to(world.locations["loc1"]) / "keys"
+    first = files_below(template_of(world) / "loc1" / keys)
+    for place in places:
+        for path in first:
+            damage(world.locations[place] / keys / path.name)
+    return len(first)
+
+
+def assert_backups_go_on(world: World, before: Sequence[str], lost: int = 1) -> None:
     """Back up what has not changed: the newest restores, and what was made before does not."""
     state = world.state()
     first, second = world.back_up(), world.back_up()
@@ -114,7 +128,7 @@ def assert_backups_go_on(world: World, before: Sequence[str]) -> None:
         with pytest.raises(StrongroomError):
             world.restore(NORMAL, older)
     found = check(world, read=True)
-    assert found.lost_packs == 1
+    assert found.lost_objects == lost
     assert {tuple(one.hit) for one in found.problems} == {tuple(before)}
 
 
@@ -125,21 +139,33 @@ def test_what_is_lost_everywhere_is_stored_anew(world: World, kind: str) -> None
     found = check(world, read=True)
     assert {one.kind for one in found.problems} == {kind}
     assert {tuple(one.hit) for one in found.problems} == {tuple(before)}
-    assert found.lost_packs == 1
-    assert check(world, read=True).lost_packs == 1
+    assert found.lost_objects == 1
+    assert check(world, read=True).lost_objects == 1
     assert len(noted(world)) == 1, "told once"
     assert_backups_go_on(world, before)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_nobody_can_open_is_stored_anew(world: World, kind: str) -> None:
+    before = snapshots(world)
+    lost = lose_keys(world, KINDS[kind])
+    found = check(world)
+    assert {one.kind for one in found.problems} == {kind}
+    assert {tuple(one.hit) for one in found.problems} == {tuple(before)}
+    assert (found.lost_objects, check(world).lost_objects) == (lost, lost)
+    assert len(noted(world)) == 1, "told once"
+    assert_backups_go_on(world, before, lost)
+
+
 def scrub(deployment: Deployment, progress: Callable[[object], None] = silent) -> int:
     client = deployment.registry.client(NORMAL)
-    return scrub_vault(deployment, client, ScrubRequest(share=1), progress).lost_packs
+    return scrub_vault(deployment, client, ScrubRequest(share=1), progress).lost_objects
 
 
 def repair(deployment: Deployment) -> int:
     filled = repair_client(deployment, deployment.registry.client(NORMAL))
     assert any(one.left_out for one in filled.values())
-    return max(one.lost_packs for one in filled.values())
+    return max(one.lost_objects for one in filled.values())
 
 
 @pytest.mark.parametrize("look", [scrub, repair])
@@ -152,10 +178,61 @@ def test_scrub_and_repair_find_it_too(world: World, look: Callable[[Deployment],
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("look", [scrub, repair])
+def test_scrub_and_repair_find_keys_too(
+    world: World, look: Callable[[Deployment], int], kind: str
+) -> None:
+    before = snapshots(world)
+    lost = lose_keys(world, KINDS[kind])
+    with world.open() as deployment:
+        if look is repair and kind == "damaged":
+            scrub(deployment)
+        assert look(deployment) == lost
+    assert_backups_go_on(world, before, lost)
+    with world.open() as deployment:
+        assert scrub(deployment) == lost
+
+
+def test_keys_that_are_lost_stop_no_deletion(world: World) -> None:
+    lose_keys(world, KINDS["missing"])
+    with pytest.raises(ShortListing):
+        plan(world)
+    assert check(world).lost_objects
+    assert world.back_up().state == "good"
+    assert plan(world).problems == []
+
+
+def plan(world: World) -> PruneOutcome:
+    with world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        return prune(deployment, client, PruneRequest(dry_run=True))
+
+
+def test_keys_that_one_location_still_has_are_not_lost(world: World) -> None:
+    before = snapshots(world)
+    kept = world.root / "kept"
+    shutil.copytree(world.locations["loc3"], kept)
+    lost = lose_keys(world, KINDS["missing"], PLACES[:2])
+    assert check(world).lost_objects == 0
+    assert lose_keys(world, KINDS["missing"], PLACES[2:]) == check(world).lost_objects == lost
+    assert world.back_up().state == "good"
+    # An old copy of a location is found: the snapshots are whole again, and nothing builds on them.
+    for path in files_below(kept):
+        to = world.locations["loc3"] / path.relative_to(kept)
+        if not to.exists():
+            shutil.copy2(path, to)
+    with world.open() as deployment:
+        filled = repair_client(deployment, deployment.registry.client(NORMAL))
+    assert [one.left_out for one in filled.values()] == [[], [], []]
+    assert check(world, read=True).problems == []
+    assert world.restore(NORMAL, before[-1]) == world.state()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_one_location_still_has_is_not_lost(world: World, kind: str) -> None:
     part = large_pack(world)[0]
     KINDS[kind](part)
-    assert check(world, read=True).lost_packs == 0
+    assert check(world, read=True).lost_objects == 0
     assert noted(world) == []
     assert world.restore() == world.state()
 
@@ -167,9 +244,9 @@ def test_a_location_that_is_away_leaves_it_unknown(world: World, kind: str) -> N
     place.rename(place.with_name("away"))
     found = check(world, read=True)
     assert ("unknown", "loc3") in {(one.kind, one.location) for one in found.problems}
-    assert (found.lost_packs, noted(world)) == (0, [])
+    assert (found.lost_objects, noted(world)) == (0, [])
     place.with_name("away").rename(place)
-    assert check(world, read=True).lost_packs == 1
+    assert check(world, read=True).lost_objects == 1
 
 
 def test_a_location_that_lists_and_does_not_answer_leaves_it_unknown(world: World) -> None:
@@ -184,7 +261,7 @@ def test_a_location_that_lists_and_does_not_answer_leaves_it_unknown(world: Worl
         with Copies(locations) as copies:
             client = deployment.registry.client(NORMAL)
             faulty = replace(deployment, copies=copies)
-            assert check_vault(faulty, client, CheckRequest(), silent).lost_packs == 0
+            assert check_vault(faulty, client, CheckRequest(), silent).lost_objects == 0
     assert noted(world) == []
 
 
@@ -203,13 +280,19 @@ def test_what_an_interrupted_look_did_not_note_the_next_one_does(world: World) -
     assert_backups_go_on(world, before)
 
 
+@pytest.mark.parametrize("what", ["a pack", "keys"])
 @pytest.mark.parametrize("index", ["older", "gone"])
-def test_an_index_that_lost_what_it_retired_retires_it_again(world: World, index: str) -> None:
+def test_an_index_that_lost_what_it_retired_retires_it_again(
+    world: World, index: str, what: str
+) -> None:
     before = snapshots(world)
     (database,) = (world.home / "clients").glob("*/index.db")
     shutil.copytree(database.parent, world.root / "older")
-    lose(world, KINDS["damaged"])
-    assert check(world, read=True).lost_packs == 1
+    if what == "keys":
+        lose_keys(world, KINDS["damaged"])
+    else:
+        lose(world, KINDS["damaged"])
+    assert check(world, read=True).lost_objects
     assert world.back_up().state == "good"
     for path in database.parent.glob("index.db*"):
         path.unlink()
@@ -228,5 +311,5 @@ def test_an_index_that_is_lost_together_with_a_pack_is_rebuilt_without_it(world:
     lose(world, KINDS["missing"])
     for path in world.home.glob("clients/*/index.db*"):
         path.unlink()
-    assert check(world).lost_packs == 1
+    assert check(world).lost_objects == 1
     assert_backups_go_on(world, before)
