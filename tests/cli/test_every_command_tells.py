@@ -25,6 +25,7 @@ from tests.support.transcript import at_home, strongroom
 NOTHING: frozenset[str] = frozenset()
 BEGUN = frozenset(
     {
+        "custodian.witness_kept",
         "install.begun",
         "location.added",
         "person.named",
@@ -33,13 +34,14 @@ BEGUN = frozenset(
         "settings.changed",
     }
 )
-OPENED = frozenset({"keys.asked", "keys.opened", "share.released"})
+OPENED = frozenset({"keys.opened", "share.released"})
 KEPT = frozenset({"backup.written", "snapshot.good", "snapshot.receipted"})
 ADDED = frozenset({"client.added", "client.enrolled", "writer.enrolled"})
 RECOVERED = frozenset(
     {
         *OPENED,
         "client.recovered",
+        "custodian.witness_kept",
         "install.recovered",
         "location.added",
         "person.named",
@@ -49,8 +51,8 @@ RECOVERED = frozenset(
         "source.recovered",
     }
 )
-WITNESSED = frozenset({"log.registered"})
-"""What a custodian tells of its own accord at the end of any command that told something."""
+WITNESSED = frozenset({"ledger.anchored", "log.registered"})
+"""What is told of its own accord at the end of any command that told something."""
 
 STEPS: tuple[tuple[str, frozenset[str]], ...] = (
     ("status", NOTHING),

@@ -11,7 +11,7 @@ from strongroom.cli import output, sources
 from strongroom.cli.face import SecretFile, With
 from strongroom.clients import Client, Keep
 from strongroom.errors import UsageError
-from strongroom.operations.add_client import NewClient, add_client
+from strongroom.operations.add_client import NewClient, add_client, set_keep
 from strongroom.operations.credentials import check_password
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.failure_domains import look_at_domains
@@ -108,13 +108,7 @@ def set_(name: str, /, *, keep: str, face: With) -> None:
     with face.deployment() as deployment:
         client = deployment.registry.client(name)
         policy = Keep.parse(keep)
-        deployment.registry.set_keep(
-            client,
-            policy,
-            deployment.fact(
-                "client.keep_set", client.id, before=str(client.keep), after=str(policy)
-            ),
-        )
+        set_keep(deployment, client, policy)
     face.show({"client": name, "keep": str(policy)})
     face.tell(
         f"{name} keeps the newest of {policy.daily} days, {policy.weekly} weeks and "

@@ -13,6 +13,8 @@ from strongroom.ids import ClientId, SourceId, VaultId, new_id
 from strongroom.operations.credentials import check_password, seal_password
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.enrol_writer import RECOVER_WITH_ALL, enrol_writer
+from strongroom.operations.intent import announced, intend
+from strongroom.operations.witnessing import OpenLog
 from strongroom.placement import Parity, place_id
 from strongroom.vault import WorkerKeys
 
@@ -111,10 +113,23 @@ def set_password(deployment: Deployment, client: Client, name: str, password: st
     """Seal another password for a source; the next backup uses it."""
     source = check_source(deployment, client, name)
     check_password(password, [source.kind])
-    seal_password(deployment.tools.secrets, source, password)
     with deployment.tools.history(client.id) as history:
-        history.record(deployment.fact("source.password_set", client.id, source=source.id))
+        log = OpenLog.of_client(client, history)
+        intent = deployment.intent("source.password_set", client.id, source=source.id)
+        with announced(deployment, log, intent) as told:
+            seal_password(deployment.tools.secrets, source, password)
+            told["source"] = source.id
     return source
+
+
+def set_keep(deployment: Deployment, client: Client, keep: Keep) -> None:
+    """Change what is kept of a client; nothing is deleted by that."""
+    before, after = str(client.keep), str(keep)
+    intent = deployment.intent("client.keep_set", client.id, before=before, after=after)
+    intend(deployment, OpenLog.of_server(deployment), intent)
+    deployment.registry.set_keep(
+        client, keep, deployment.result(intent, before=before, after=after)
+    )
 
 
 def remove_source(deployment: Deployment, client: Client, name: str) -> ClientSource:
