@@ -7,10 +7,9 @@ Each runs as a program under a time limit: one that hangs has failed.
 
 import base64
 import json
-import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from importlib.util import find_spec
 from itertools import pairwise
@@ -25,20 +24,11 @@ from strongroom.ledger import Proof
 from strongroom.ledger.tiles import ENTRY_BYTES_MAX
 from strongroom.ledger.tree import leaf_hash
 from tests.ledger.witnessed_log import AnyLeaf, WitnessedLog, files_in, judged
-from tests.support.go_judge import GoAbsentError, built_judge
+from tests.support.foreign_verifiers import PROGRAMS, READERS, Reader, go, needs_scales, ran
 from tests.support.logs import VKEY, facts
 
-VERIFIER_SECONDS = 120
 SIZES = (1, 2, 255, 256, 257, 65_535, 65_536, 65_537)
 FLIPPED_SIZE = 257
-SCALES = Path(__file__).parent / "foreign" / "scales.py"
-RUST = Path(__file__).parent / "foreign" / "rust.py"
-
-Ran = subprocess.CompletedProcess[str]
-Reader = Callable[[Path, Sequence[int]], Ran]
-needs_scales = pytest.mark.skipif(
-    find_spec("tlog_scales") is None, reason="tlog-scales is not here: `make test` installs it"
-)
 
 
 @pytest.fixture(scope="module", name="home")
@@ -72,38 +62,6 @@ def _small(home: Path) -> Iterator[WitnessedLog]:
         log.append([AnyLeaf(number, bytes(number % 4)) for number in range(FLIPPED_SIZE)])
         log.export(home / "small")
         yield log
-
-
-def go() -> Path:
-    try:
-        return built_judge()
-    except GoAbsentError as err:
-        pytest.skip(f"{err}: `make test` installs it")
-
-
-def ran(*command: str | Path, given: str = "") -> Ran:
-    return subprocess.run(
-        command,
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=VERIFIER_SECONDS,
-        check=False,
-    )
-
-
-def by_go(folder: Path, indexes: Sequence[int]) -> Ran:
-    return ran(go(), "read", folder, f"{folder}.keys", *map(str, indexes))
-
-
-def by_scales(folder: Path, indexes: Sequence[int]) -> Ran:
-    return ran(sys.executable, SCALES, folder, f"{folder}.keys", *map(str, indexes))
-
-
-READERS = [
-    pytest.param(by_go, id="go"),
-    pytest.param(by_scales, id="tlog-scales", marks=needs_scales),
-]
 
 
 def hexadecimal(hashes: list[str] | None) -> list[str]:
@@ -162,7 +120,7 @@ def _for_rust(grown: WitnessedLog, home: Path) -> dict[str, Any]:
 
 
 def test_our_proofs_are_accepted_by_rust(for_rust: dict[str, Any]) -> None:
-    done = ran(sys.executable, RUST, given=json.dumps(for_rust))
+    done = ran(sys.executable, PROGRAMS / "rust.py", given=json.dumps(for_rust))
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -173,7 +131,7 @@ def test_what_was_changed_is_refused_by_rust(part: str, for_rust: dict[str, Any]
     else:
         last = for_rust[part][-1]["proof"]
         last[-1] = last[-1].translate(str.maketrans("0123456789abcdef", "123456789abcdef0"))
-    done = ran(sys.executable, RUST, given=json.dumps(for_rust))
+    done = ran(sys.executable, PROGRAMS / "rust.py", given=json.dumps(for_rust))
     assert done.returncode == 1
     assert done.stderr.startswith("refused: ")
 
