@@ -21,7 +21,7 @@ def _logs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("foreign")
     with at_home(folder):
         home = FirstHome.make(folder, "one").home
-    found = []
+    found: list[Path] = []
     for path in (home / "server.db", *home.glob("clients/*/client.db")):
         with closing(open_sqlite(path)) as database:
             found.append(export(Log(database), folder / f"log-{len(found)}"))
