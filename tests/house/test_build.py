@@ -31,7 +31,8 @@ def written(entries: list[dict[str, Any]]) -> set[str]:
     found = set()
     for entry in entries:
         extras = f"[{','.join(entry['extras'])}]" if "extras" in entry else ""
-        found.add(entry["name"] + extras + entry.get("specifier", ""))
+        marker = f";{entry['marker']}".replace(" ", "") if "marker" in entry else ""
+        found.add(entry["name"] + extras + entry.get("specifier", "") + marker)
     return found
 
 

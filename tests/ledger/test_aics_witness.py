@@ -1,6 +1,6 @@
 """The same requests to our witness and to one that others wrote: the answers are the same.
 
-`aics-witness` needs Python 3.12; where it is not installed this is skipped and says so.
+`aics-witness` (dependency group `foreign`) needs Python 3.12; without it this is skipped.
 """
 
 import importlib
