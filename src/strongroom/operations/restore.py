@@ -111,7 +111,10 @@ def restore(
         found = find_to_read(deployment, client, history, vault, request.snapshot)
         with _opened(deployment, request, found.structure) as wanted:
             log = OpenLog.of_client(client, history)
-            intent = deployment.intent("restore.done", client.id, snapshot=found.snapshot.hash)
+            to = {"to": str(request.url or request.file or request.folder)}
+            intent = deployment.intent(
+                "restore.done", client.id, private=to, snapshot=found.snapshot.hash
+            )
             # What is written down here is witnessed together with the opening of the keys.
             with announced(deployment, log, intent, witnessed=False) as told:
                 keys = open_keys(deployment, client, history, found.statement)
