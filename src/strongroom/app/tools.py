@@ -11,7 +11,7 @@ from strongroom.app.sources import Sources
 from strongroom.clients import ClientSource, History, parse_source_url
 from strongroom.clock import Clock, pause
 from strongroom.database import Database
-from strongroom.errors import Refused
+from strongroom.errors import Damaged, Refused
 from strongroom.ids import ClientId, Token, VaultId, new_id
 from strongroom.ledger import Disclosures
 from strongroom.locations import Location, parse_location_url
@@ -171,9 +171,19 @@ def _disclosures(home: Path) -> Callable[[ClientId | None], AbstractContextManag
     @contextmanager
     def opened(client: ClientId | None) -> Iterator[Disclosures]:
         folder = home if client is None else _client_folder(home, client)
-        database = plug("database")(folder / "disclosures.db")
+        database = None
         try:
-            yield Disclosures(database)
+            database = plug("database")(folder / "disclosures.db")
+            disclosures = Disclosures(database)
+        except Damaged as err:
+            if database is not None:
+                database.close()
+            err.hint = (
+                "Put the file aside: names and private values are lost, no fact and no proof."
+            )
+            raise
+        try:
+            yield disclosures
         finally:
             database.close()
 
