@@ -83,6 +83,12 @@ STEPS: tuple[tuple[str, frozenset[str]], ...] = (
     ("vault repair acme", frozenset({"vault.repaired"})),
     ("vault prune acme --dry-run", NOTHING),
     ("vault prune acme --yes", NOTHING),
+    ("ledger search acme --scan --verify", NOTHING),
+    ("ledger show 00000000", NOTHING),
+    ("ledger tail --client acme --ocsf", NOTHING),
+    ("ledger verify", NOTHING),
+    ("ledger policy", NOTHING),
+    ("ledger export --to logs", frozenset({"ledger.exported"})),
 )
 ELSEWHERE = {
     "init": "it makes the home of these steps",

@@ -72,6 +72,7 @@ def make_tools(
         secrets=sealed,
         history=_histories(home),
         index=_indexes(home),
+        search_file=lambda client, anew: _search_file(home, client, anew),
         lock=lambda vault: _lock(home, vault, clock),
         source=sources.source,
         glance=_glance,
@@ -188,6 +189,16 @@ def _disclosures(home: Path) -> Callable[[ClientId | None], AbstractContextManag
             database.close()
 
     return opened
+
+
+def _search_file(home: Path, client: ClientId | None, anew: bool) -> Database:
+    path = (home if client is None else _client_folder(home, client)) / "search.db"
+    if anew:
+        for end in ("", "-wal", "-shm"):
+            path.with_name(path.name + end).unlink(missing_ok=True)
+    # It is derived from the log, so its last commits may be lost.
+    database: Database = plug("database")(path, durable=False)
+    return database
 
 
 def _indexes(home: Path) -> Callable[[ClientId], AbstractContextManager[Database]]:

@@ -95,6 +95,11 @@ for name, place, text in (
         "strongroom.cli.vault:commands",
         "Vaults: check what is stored, add what is missing.",
     ),
+    (
+        "ledger",
+        "strongroom.cli.ledger:commands",
+        "The ledger: search it, prove it, hand it on.",
+    ),
     ("location", "strongroom.cli.location:commands", "Locations: where backups are kept."),
     ("custodian", "strongroom.cli.custodian:commands", "Custodians: who holds pieces of keys."),
     ("up", "strongroom.cli.up:up", "Try it: a whole deployment on this machine."),

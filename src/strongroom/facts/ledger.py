@@ -43,4 +43,12 @@ OPS: Final = (
         ("install", ID),
         must={"values": COUNT},
     ),
+    Op(
+        "ledger.exported",
+        "B",
+        "read",
+        "Logs were written as folders of files that leave the home.",
+        ("install", ID),
+        private=frozenset({"to"}),
+    ),
 )

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from strongroom.ledger.note import NoteInvalid, VerifierKey, read_base64
+from strongroom.ledger.note import NoteInvalid, VerifierKey, read_base64, split_note
 from strongroom.ledger.tree import HASH_BYTES, SIZE_MAX
 
 TEXT_BYTES_MAX: Final = 16 << 10
@@ -44,6 +44,11 @@ class Checkpoint:
             raise _malformed("it is not an origin, a size and a root, each on its line")
         origin, size, root, *extensions = lines
         return cls(origin, read_number(size), read_root(root), tuple(extensions))
+
+    @classmethod
+    def claimed(cls, note: bytes) -> "Checkpoint":
+        """Return what a signed note claims to be the checkpoint of; nothing of it is verified."""
+        return cls.parse(split_note(note).text)
 
 
 def read_number(text: str) -> int:

@@ -16,7 +16,7 @@ from strongroom.clock import format_instant, parse_instant
 from strongroom.database import Database, Transaction
 from strongroom.facts import Fact, read_facts
 from strongroom.ledger import log_checkpoints as checkpoints
-from strongroom.ledger import log_rows, stretch
+from strongroom.ledger import log_rows, site_check, stretch
 from strongroom.ledger.checkpoint import Checkpoint
 from strongroom.ledger.evidence import FACTS_MAX, Evidence
 from strongroom.ledger.log_epochs import Past, begin_after
@@ -40,6 +40,7 @@ from strongroom.ledger.tree import (
     Read,
     consistency_proof,
     inclusion_proof,
+    leaf_hash,
 )
 
 _LEAVES_AT_ONCE = 1024
@@ -65,6 +66,8 @@ class Log:
     Cut: TypeAlias = Cut
     Waiting: TypeAlias = Waiting
     stretch: ClassVar = stretch
+    site: ClassVar = site_check
+    leaf_hash = staticmethod(leaf_hash)
 
     @dataclass(frozen=True, slots=True)
     class Epoch:

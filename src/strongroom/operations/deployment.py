@@ -98,6 +98,9 @@ class Tools:
     secrets: Secrets
     history: Callable[[ClientId], AbstractContextManager[History]]
     index: Callable[[ClientId], AbstractContextManager[Database]]
+    search_file: Callable[[ClientId | None, bool], Database]
+    """Open the search file of a client's log, or the server's; with True, an empty one in its
+    place."""
     lock: Callable[[VaultId], AbstractContextManager[None]]
     source: Callable[[ClientSource, Iterable[str]], Source]
     """Open a source; the URLs of the locations are left out of it."""

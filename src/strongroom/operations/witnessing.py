@@ -102,10 +102,10 @@ class Witnesses:
         quorum = Policy.default_quorum(len(roster.members), roster.threshold)
         return cls(keys, min(quorum, len(keys)) if keys else quorum)
 
-    def policy(self, log: Witness.Key) -> Policy:
-        """Return by what a checkpoint of this log is judged."""
+    def policy(self, *logs: Witness.Key) -> Policy:
+        """Return by what checkpoints of these logs are judged."""
         named = {f"custodian-{index}": key for index, key in self.keys.items()}
-        return Policy.of([log], named, self.needed)
+        return Policy.of(logs, named, self.needed)
 
 
 def name_of(index: int) -> str:
