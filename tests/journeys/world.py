@@ -170,6 +170,8 @@ def make_world(
     text = settings.read_text("utf-8").replace('spool = ""', f'spool = "{world.spool}"')
     settings.write_text(text, encoding="utf-8")
     made = set_up(tools, registry, plan)
+    # One left open would lose its locks when a test copies the home, and then read a mixture.
+    registry.close()
     make_live_data(world)
     with world.open() as deployment:
         for name, vault_class in CLIENTS:

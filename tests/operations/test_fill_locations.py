@@ -37,7 +37,9 @@ class World:
         install = self.app.new_install()
         locations = {name: f"file://{folder / name}" for name in NAMES}
         plan = InstallPlan(install, "tester", 3, 2, locations)
-        set_up(*self.app.make_home(folder / "home", install, folder / "key"), plan)
+        tools, registry = self.app.make_home(folder / "home", install, folder / "key")
+        set_up(tools, registry, plan)
+        registry.close()
         (folder / "data").mkdir()
         (folder / "data" / "file").write_bytes(b"something worth keeping" * 1000)
 

@@ -21,7 +21,9 @@ def _deployment(tmp_path: Path) -> Iterator[Deployment]:
     install = app.new_install()
     locations = {name: f"file://{tmp_path / name}" for name in ("one", "two")}
     plan = InstallPlan(install, "tester", 3, 2, locations)
-    set_up(*app.make_home(tmp_path / "home", install, tmp_path / "key"), plan)
+    tools, registry = app.make_home(tmp_path / "home", install, tmp_path / "key")
+    set_up(tools, registry, plan)
+    registry.close()
     with app.open(tmp_path / "home") as deployment:
         add_client(deployment, NewClient("acme", "normal", Keep()))
         yield deployment

@@ -139,7 +139,10 @@ class _Workshop:
         named = {path.name: f"file://{path}" for path in locations}
         plan = InstallPlan(install, "demonstration", CUSTODIANS, THRESHOLD, named)
         tools, registry = self.app.make_home(home, install, self.folder / "demo.key")
-        made = set_up(tools, registry, plan)
+        try:
+            made = set_up(tools, registry, plan)
+        finally:
+            registry.close()
         return [Kit.from_words(kit.words) for kit in made.kits]
 
     def open(self, home: Path) -> AbstractContextManager[Deployment]:
