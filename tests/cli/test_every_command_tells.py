@@ -87,6 +87,7 @@ STEPS: tuple[tuple[str, frozenset[str]], ...] = (
     ("ledger show 00000000", NOTHING),
     ("ledger tail --client acme --ocsf", NOTHING),
     ("ledger verify", NOTHING),
+    ("ledger erase ann@example.org --basis request-31 --yes", frozenset({"ledger.erased"})),
     ("ledger policy", NOTHING),
     ("ledger export --to logs", frozenset({"ledger.exported"})),
 )

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from strongroom.cli import output
+from strongroom.cli.erase import erase
 from strongroom.cli.face import Face, With
 from strongroom.errors import Unwitnessed, UsageError, printable
 from strongroom.ledger import Policy
@@ -40,6 +41,7 @@ _FORMULA = ("=", "+", "-", "@")
 _ERASED = "(erased)"
 
 commands = Commands(name="ledger", help="The ledger: search it, prove it, hand it on.")
+commands.command(erase)
 
 Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=LIMIT_MAX))]
 
