@@ -64,7 +64,7 @@ class Demonstration:
 NOT_GIVEN = [
     "Distribution: all three custodians ran here, so whoever takes this machine takes them all.",
     "Facilities: the three locations are folders of one disk; one fire takes them together.",
-    "Witnesses: the record of what happened is a table here; nobody outside has signed it.",
+    "Witnesses: the custodians signed the record of what happened, and all of them ran here.",
     "Protection of the present: whoever is root here reads the live data and today's keys.",
 ]
 
