@@ -68,7 +68,7 @@ def test_another_password_is_told_and_not_the_password(deployment: Deployment) -
     add_source(deployment, client, "db", "postgresql", "postgresql://app@127.0.0.1:9/shop")
     set_password(deployment, client, "db", "hunter2-canary")
     with deployment.tools.history(client.id) as history:
-        (fact,) = history.facts("source.password_set")
+        *_, fact = history.facts("source.password_set")
         everything = b"".join(one.encode() for one in history.facts())
     assert fact.subject == client.id
     assert b"canary" not in everything
@@ -88,3 +88,17 @@ def test_what_is_said_of_a_location_is_told_before_and_after(deployment: Deploym
         {"name": "folder", "facility": "Shed", "facility_before": ""},
         {"name": "folder", "facility": "Vault 7", "facility_before": "Shed"},
     ]
+
+
+def test_a_long_command_is_no_reason_to_refuse_it(deployment: Deployment) -> None:
+    """A command may have 32 KiB, of which what is kept beside the fact shows the beginning."""
+    client = add_client(deployment, NewClient("acme", "normal", Keep()))
+    url = f'command:["dump","{"é" * 15_000}"]'
+    add_source(deployment, client, "long", "command", url)
+    with deployment.tools.history(client.id) as history:
+        (fact,) = history.facts("source.added")
+    with deployment.tools.privacy.reading() as disclosed:
+        shown = disclosed(fact).values["url"]
+    assert shown is not None
+    assert shown.startswith('command:["dump","éé')
+    assert shown.endswith("é [cut]")

@@ -15,6 +15,7 @@ from strongroom.ids import Token, parse_id
 
 SALT_BYTES: Final = 16
 VALUE_BYTES_MAX: Final = 16_384
+_CUT: Final = b" [cut]"
 _ROLE: Final = "strongroom/ledger-v1/commitment"
 _FIELD: Final = re.compile(r"[a-z][a-z0-9_.]{0,39}")
 
@@ -50,7 +51,10 @@ class Disclosure:
 
     @classmethod
     def draw(cls, fact: str, field: str, value: str, token: Token) -> "Disclosure":
-        """Return a disclosure with a fresh salt."""
+        """Return a disclosure with a fresh salt; a value that is too long is cut, and says so."""
+        if not _is_value(value):
+            kept = value.encode("utf-8", "replace")[: VALUE_BYTES_MAX - len(_CUT)]
+            value = kept.decode("utf-8", "ignore") + _CUT.decode()
         return cls(fact, field, token(SALT_BYTES), value)
 
     @property
