@@ -14,6 +14,7 @@ from strongroom.ledger.checkpoint import Checkpoint
 from strongroom.ledger.tree import leaf_hash, verify_inclusion
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.erase import Erased, ErasePlan, erase_person, find_person
+from strongroom.operations.read_ledger import SearchRequest, search_ledger
 from tests.journeys.world import NORMAL, World, files_below, make_world
 
 ANN, ANN_FROM = "ann.smith@example.org", ("annlogin", "ann-desktop")
@@ -172,6 +173,25 @@ def assert_erased(deployment: Deployment) -> None:
         # Who follows is known.
         assert disclosed(registry.facts()[-1]).who in (CY, None)
     assert len(results) == 2
+
+
+def test_search_forgets_whom_it_had_found(world: World) -> None:
+    """Search keeps words of private values in files of its own, split as it splits them."""
+    files = [*world.home.glob("search.db"), *world.home.glob("clients/*/search.db")]
+    assert files == []
+    with world.open() as deployment:
+        assert found_by(deployment, "smith") == 5
+    files = [*world.home.glob("search.db"), *world.home.glob("clients/*/search.db")]
+    assert len(files) == 2
+    erase(world, ANN, CY)
+    assert not any(path.exists() for path in files)
+    with world.open() as deployment:
+        assert found_by(deployment, "smith") == 0
+        assert found_by(deployment, "op:location.made_again") == 2
+
+
+def found_by(deployment: Deployment, text: str) -> int:
+    return len(search_ledger(deployment, SearchRequest(text)).facts)
 
 
 def test_an_erasure_leaves_others_alone(world: World) -> None:
