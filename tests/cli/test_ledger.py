@@ -201,6 +201,12 @@ def test_export_is_verified_with_a_policy_from_outside(first: FirstHome) -> None
     assert "tile/0/" in verdict["why"]
 
 
+def test_copies_just_made_are_as_new_as_the_home(first: FirstHome) -> None:
+    for one in told("export", "--to", "logs"):
+        assert told("verify", one["folder"])[0]["state"] == "witnessed", one
+    first.refused(2, "ledger", "export", "--to", "logs")
+
+
 def test_copy_that_the_log_has_outgrown_exits_20(first: FirstHome) -> None:
     (exported,) = told("export", "--to", "logs", "--client", "acme")
     assert said("verify", exported["folder"]).out.startswith("Sound and witnessed")

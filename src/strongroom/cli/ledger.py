@@ -200,7 +200,7 @@ def verify(
 def export(*, to: Path, client: str | None = None, face: With) -> None:
     """Write logs as folders of files that other programs can read and verify (C2SP tlog-tiles).
 
-    One folder for each log, named `server` or by the client's id, up to its newest cosigned
+    One folder for each log, named `server` or by the client's id, up to its newest
     checkpoint. Private values are not in it. What to judge it by is not in it either: `strongroom
     ledger policy` writes that, and it reaches whoever verifies on another way.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from strongroom.errors import UsageError
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.read_ledger import SERVER, logs_of
+from strongroom.operations.witnessing import OpenLog, have_witnessed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class ExportedLog:
 def export_ledger(deployment: Deployment, to: Path, client: str | None) -> list[ExportedLog]:
     """Write the logs below a folder, one folder each; record that they leave the home.
 
-    The fact comes first: it is in the next export, and there is no export without it.
+    The fact comes first: there is no export without it. Of the server's log it is in the export.
     """
     registry = deployment.registry
     clients = registry.clients() if client is None else [registry.client(client)]
@@ -36,6 +37,9 @@ def export_ledger(deployment: Deployment, to: Path, client: str | None) -> list[
     registry.record(
         deployment.fact("ledger.exported", deployment.install, private={"to": str(to.absolute())})
     )
+    if client is None:
+        # The export then holds its own fact, and is no older than the log it is a copy of.
+        have_witnessed(deployment, [OpenLog.of_server(deployment)])
     found: list[ExportedLog] = []
     for one in logs_of(deployment, client):
         if one.log.checkpoint() is not None:

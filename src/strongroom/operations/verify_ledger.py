@@ -145,15 +145,15 @@ def _compare(
         return verdict
     size = view.size()
     if copied.size > size:
-        why = f"the log of {name} here has only {size} facts: this home was put back"
+        why = f"the log {name} here has only {size} facts: this home was put back"
         return replace(verdict, state="stale", why=why)
     if view.root(copied.size) != copied.root:
         signed = view.checkpoint()
-        why = f"the log of {name} here is another one"
+        why = f"the log {name} here is another one"
         notes = (note, signed.note) if signed else (note,)
         return replace(verdict, state="split", why=why, notes=notes)
     if copied.size < size:
-        why = f"the log of {name} has gone on: {size} facts"
+        why = f"the log {name} has gone on: {size} facts"
         return replace(verdict, state="stale", why=why)
     return verdict
 
