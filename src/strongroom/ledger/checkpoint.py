@@ -13,6 +13,7 @@ from strongroom.ledger.note import NoteInvalid, VerifierKey, read_base64, split_
 from strongroom.ledger.tree import HASH_BYTES, SIZE_MAX
 
 TEXT_BYTES_MAX: Final = 16 << 10
+_CONTROL: Final = re.compile(rb"[\x00-\x09\x0b-\x1f]")
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 
 
@@ -73,7 +74,7 @@ def _lines(text: bytes) -> list[str]:
         lines = text[:-1].decode("utf-8").split("\n")
     except UnicodeDecodeError as err:
         raise _malformed("it is not UTF-8") from err
-    if any(sign < " " for line in lines for sign in line):
+    if _CONTROL.search(text):
         raise _malformed("it holds control characters")
     return lines
 

@@ -4,6 +4,7 @@ The text is C2SP's tlog-policy. Whoever verifies brings it from outside: a log t
 witnesses would prove nothing. Normative page: docs/formats/ledger-v1.md.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,6 +16,7 @@ from strongroom.ledger.note import LOG_KEY, WITNESS_KEY, NoteInvalid, VerifierKe
 NO_QUORUM: Final = "none"
 POLICY_BYTES_MAX: Final = 256 << 10
 MEMBERS_MAX: Final = 256
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 _QUORUM_GROUP: Final = "quorum-of-witnesses"
 
 
@@ -144,7 +146,7 @@ class _Reader:
     def read(self, data: bytes) -> Policy:
         if len(data) > POLICY_BYTES_MAX:
             raise PolicyInvalid("a policy is too long", f"at most {POLICY_BYTES_MAX} bytes")
-        if any(sign < 0x20 and sign not in {0x09, 0x0A} for sign in data) or b"\x7f" in data:
+        if _CONTROL.search(data):
             raise PolicyInvalid("a policy is malformed", "it holds control characters")
         # Names are octets, whatever they mean to a reader.
         for line in data.decode("utf-8", "surrogateescape").split("\n"):
