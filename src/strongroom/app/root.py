@@ -140,9 +140,13 @@ class App:
                     notice_settings(deployment.tools, deployment.author, deployment.install)
                 try:
                     yield deployment
-                finally:
-                    for problem in conclude(deployment) if concludes else []:
-                        warn(problem)
+                except BaseException:
+                    # Its error is what must be seen; the rest shows in `status`.
+                    if concludes:
+                        conclude(deployment)
+                    raise
+                for problem in conclude(deployment) if concludes else []:
+                    warn(problem)
         finally:
             database.close()
 

@@ -43,7 +43,7 @@ class Face:
     @contextmanager
     def deployment(self) -> Iterator[Deployment]:
         """Open the home for one command."""
-        with self.app.open(self.home, self.warn) as deployment:
+        with self.app.open(self.home, lambda told: self.warn(f"warning: {told}")) as deployment:
             yield deployment
 
     def command(self, text: str) -> str:
