@@ -594,7 +594,8 @@ def ask_bundle(options: argparse.Namespace, policy: Policy) -> Answer:
         raise Failed("the bundle has no facts, or its checkpoint is not that of its proofs")
     if disclosed:
         raise Failed(f"{len(disclosed)} private values are of no fact in this bundle")
-    return Answer(f"all {len(numbers)} facts are in the log", checkpoint, lines)
+    words = "the fact is" if len(numbers) == 1 else f"all {len(numbers)} facts are"
+    return Answer(f"{words} in the log", checkpoint, lines)
 
 
 def read_archive(archive: zipfile.ZipFile) -> dict[str, bytes]:

@@ -90,6 +90,7 @@ STEPS: tuple[tuple[str, frozenset[str]], ...] = (
     ("ledger erase ann@example.org --basis request-31 --yes", frozenset({"ledger.erased"})),
     ("ledger policy", NOTHING),
     ("ledger export --to logs", frozenset({"ledger.exported"})),
+    ("ledger bundle --fact 00000000 --to evidence.zip", NOTHING),
 )
 ELSEWHERE = {
     "init": "it makes the home of these steps",

@@ -14,6 +14,7 @@ from cyclopts.validators import Number
 from strongroom.cli import output
 from strongroom.cli.erase import erase
 from strongroom.cli.face import Face, With
+from strongroom.cli.ledger_bundle import bundle
 from strongroom.errors import Unwitnessed, UsageError, printable
 from strongroom.ledger import Policy
 from strongroom.operations.export_ledger import ExportedLog, export_ledger
@@ -42,6 +43,8 @@ _ERASED = "(erased)"
 
 commands = Commands(name="ledger", help="The ledger: search it, prove it, hand it on.")
 commands.command(erase)
+
+commands.command(bundle)
 
 Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=LIMIT_MAX))]
 

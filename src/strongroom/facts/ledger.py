@@ -51,4 +51,14 @@ OPS: Final = (
         ("install", ID),
         private=frozenset({"to"}),
     ),
+    Op(
+        "ledger.bundled",
+        "B",
+        "read",
+        "So many `facts` with their proofs, and so many of their private values, were written into "
+        "a file for somebody else. The private `to` is where.",
+        ("install", ID),
+        must={"facts": COUNT, "disclosed": COUNT},
+        private=frozenset({"to"}),
+    ),
 )

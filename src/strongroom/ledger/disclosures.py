@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 from urllib.parse import unquote
 
 from strongroom.clock import format_instant, parse_instant
@@ -50,7 +51,7 @@ SCHEMA = (
 class Disclosures:
     """The tables of one `disclosures.db`."""
 
-    Value = Disclosure
+    Value: TypeAlias = Disclosure
 
     @dataclass(frozen=True, slots=True)
     class Origin:

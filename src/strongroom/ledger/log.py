@@ -152,6 +152,17 @@ class Log:
             )
         return None if row is None else int(row[0])
 
+    def ids(self, prefix: str) -> list[str]:
+        """Return the first two ids of facts that begin so."""
+        with self._database.reading() as reading:
+            head = log_rows.read_head(reading, self._epoch)
+            # No digit of an id sorts after the tilde.
+            rows = reading.rows(
+                "SELECT id FROM leaf WHERE id BETWEEN ? AND ? AND epoch = ? ORDER BY id LIMIT 2",
+                (prefix, f"{prefix}~", head.epoch),
+            )
+        return [str(found) for (found,) in rows]
+
     def facts(self, op: str | None = None) -> list[Fact]:
         """Return the facts in order, of one operation where given."""
         with self._database.reading() as reading:
