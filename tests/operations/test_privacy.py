@@ -81,6 +81,9 @@ def test_every_pseudonym_was_told_to_the_log_once(home: Path) -> None:
 
 
 def test_a_command_that_tells_nothing_writes_nothing(home: Path) -> None:
+    # The first command has witnessed what `init` told.
+    with App(origin=lambda: FROM).open(home):
+        pass
     with App(origin=lambda: ("other", "other"), behalf="nobody").open(home) as opened:
         known = opened.registry.facts("person.named")
     assert len(known) == 1
