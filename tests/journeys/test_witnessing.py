@@ -391,3 +391,18 @@ def test_a_location_goes_only_when_that_is_witnessed(world: World) -> None:
         ("result", "ok"),
     ]
     assert found[3].ref == found[2].id
+
+
+def test_many_logs_that_are_not_witnessed_are_one_sentence(world: World) -> None:
+    with world.open() as deployment:
+        for number in range(2):
+            add_client(deployment, NewClient(f"many-{number}", "normal", Keep()))
+    move(world, 1)
+    move(world, 2)
+    said: list[str] = []
+    with world.app.open(world.home, said.append) as deployment:
+        for client in deployment.registry.clients():
+            with deployment.tools.history(client.id) as history:
+                history.record(deployment.fact("browse.done", client.id, snapshot="0" * 64, rows=0))
+    assert len(said) == 1
+    assert "and 2 others are witnessed by 1 of 2 custodians needed (custodian 1: " in said[0]

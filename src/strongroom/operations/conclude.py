@@ -89,4 +89,7 @@ def _tell(found: Sequence[Witnessed]) -> list[str]:
 
 
 def _names(names: Sequence[str]) -> str:
-    return f"{names[0]} is" if len(names) == 1 else f"{names[0]} and {len(names) - 1} others are"
+    if len(names) == 1:
+        return f"{names[0]} is"
+    others = "1 other" if len(names) == 2 else f"{len(names) - 1} others"
+    return f"{names[0]} and {others} are"
