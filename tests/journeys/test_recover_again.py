@@ -82,7 +82,12 @@ def bring_back(world: World, name: str) -> None:
 
 
 def at_locations(world: World) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in files_below(*world.locations.values())}
+    """Return every object but those of the ledger: what a home records goes to the locations."""
+    return {
+        str(path): path.read_bytes()
+        for path in files_below(*world.locations.values())
+        if "/ledger/" not in str(path)
+    }
 
 
 def snapshots(world: World, client: str = NORMAL) -> list[tuple[int, str]]:

@@ -63,6 +63,9 @@ def test_what_was_cut_is_placed_with_the_same_bytes_whatever_was_signed_since(
     fill(database, log, 1)
     log.sign(SEED, NOON)
     assert stretches.next(lambda _: b"other bytes") == first == stretches.waiting()
+    assert stretches.reached() == 0
+    assert first is not None
+    stretches.placed(first)
     assert stretches.reached() == 3
 
 

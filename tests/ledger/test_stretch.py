@@ -21,13 +21,14 @@ from strongroom.ledger.stretch import (
     Stretch,
     join_stretches,
     judge_stretch,
+    known_part,
     log_of,
     open_stretch,
     origin_of,
     owner_of,
     split_stretch_key,
 )
-from strongroom.ledger.tree import CompactRange, leaf_hash
+from tests.support.logs import cosigners
 from tests.vectors.build_stretch_v1 import (
     CLIENT,
     INSTALL,
@@ -213,28 +214,27 @@ def test_keys_and_origins_are_split_or_refused() -> None:
         log_of("example.com/log")
 
 
+def test_a_note_is_kept_with_the_signatures_of_known_keys_only() -> None:
+    known, stranger = cosigners(2)
+    note = stranger.sign(known.sign(FIRST.note, 1_800_000_000), 1_800_000_000)
+    kept = known_part(note, [FIRST.vkey, known.key])
+    assert kept == known.sign(FIRST.note, 1_800_000_000)
+    with pytest.raises(Damaged):
+        known_part(note.replace(b"\n3\n", b"\n4\n"), [FIRST.vkey])
+
+
 # -- joining
 
 
 def test_stretches_in_any_order_give_the_leaves_back() -> None:
     one, two, three, _ = stretches()
-    joined = join_stretches([three, one, two], CompactRange())
+    joined = join_stretches([three, one, two])
     assert (joined.leaves, joined.note) == (LEAVES, three.note)
     assert (joined.size, joined.found, joined.why) == (8, 8, "")
 
 
-def test_stretches_go_on_from_a_tree_that_is_there() -> None:
-    _, two, three, _ = stretches()
-    tree = CompactRange()
-    tree.extend(map(leaf_hash, LEAVES[:3]))
-    stack = list(tree.stack)
-    joined = join_stretches([two, three], tree)
-    assert (joined.leaves, joined.size) == (LEAVES[3:], 8)
-    assert (tree.size, tree.stack) == (3, stack)
-
-
 def test_none_are_no_leaves() -> None:
-    joined = join_stretches([], CompactRange())
+    joined = join_stretches([])
     assert (joined.leaves, joined.note, joined.size, joined.found, joined.why) == (
         (),
         b"",
@@ -248,14 +248,14 @@ def test_none_are_no_leaves() -> None:
 def test_a_missing_stretch_ends_what_is_kept_and_is_named(
     left: tuple[int, int], size: int, why: str
 ) -> None:
-    joined = join_stretches([stretches()[at] for at in left], CompactRange())
+    joined = join_stretches([stretches()[at] for at in left])
     assert (joined.leaves, joined.size, joined.found) == (LEAVES[:size], size, 8)
     assert why in joined.why
 
 
 def test_leaves_without_the_checkpoint_that_follows_them_are_not_kept() -> None:
     one, two, _, _ = stretches()
-    joined = join_stretches([one, two], CompactRange())
+    joined = join_stretches([one, two])
     assert (joined.leaves, joined.note, joined.size, joined.found) == (LEAVES[:3], one.note, 3, 6)
     assert "6 to 7" in joined.why
 
@@ -263,7 +263,7 @@ def test_leaves_without_the_checkpoint_that_follows_them_are_not_kept() -> None:
 def test_leaves_that_are_not_those_of_their_checkpoint_are_not_kept() -> None:
     one, *_ = stretches()
     other = replace(one, start=3, leaves=(b"altered",) * 5, note=stretches()[2].note)
-    joined = join_stretches([one, other], CompactRange())
+    joined = join_stretches([one, other])
     assert (joined.size, joined.why) == (3, "the leaves up to 8 are not those of their checkpoint")
 
 
@@ -279,7 +279,7 @@ def test_whatever_is_lost_what_is_kept_is_a_beginning_that_was_signed(
         for start, end in itertools.pairwise(edges)
     ]
     kept = [one for one in pieces if not one.start <= lost < one.end]
-    joined = join_stretches(kept, CompactRange())
+    joined = join_stretches(kept)
     first = next(one.start for one in pieces if one.start <= lost < one.end)
     assert joined.leaves == LEAVES[:first]
     assert joined.note == (note_of(LOG, LEAVES[:first]) if first else b"")

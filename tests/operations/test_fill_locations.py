@@ -60,7 +60,8 @@ class World:
         found = {
             str(path.relative_to(root)): path.read_bytes()
             for path in root.rglob("*")
-            if path.is_file()
+            # What a command records goes there, too, and grows with each.
+            if path.is_file() and "/ledger/" not in str(path)
         }
         assert found, "a location that holds nothing proves nothing"
         return found

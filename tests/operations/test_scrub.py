@@ -123,7 +123,7 @@ def test_planted_objects_are_unauthenticated_and_never_spread(first: FirstHome) 
     for path in planted:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(record.read_bytes())
-    before = {path for path in (first.folder / "two").rglob("*") if path.is_file()}
+    before = at_two(first)
     code, problems = found_by("vault", "scrub", "acme", *WHOLE)
     assert code == 40
     assert {kind for kind, _, _ in problems} == {"unauthenticated"}
@@ -133,7 +133,7 @@ def test_planted_objects_are_unauthenticated_and_never_spread(first: FirstHome) 
     assert (code, len(problems)) == (40, len(planted))
     assert {(kind, where) for kind, where, _ in problems} == {("unauthenticated", "one")}
     strongroom("vault", "repair", "acme")
-    assert {path for path in (first.folder / "two").rglob("*") if path.is_file()} == before
+    assert at_two(first) == before
     for path in planted:
         path.unlink()
     assert found_by("vault", "scrub", "acme", *WHOLE) == (0, [])
@@ -154,18 +154,22 @@ def test_an_absent_location_is_unknown_and_never_fine(first: FirstHome) -> None:
     first.refused(1, "vault", "scrub", "acme")
 
 
+def at_two(first: FirstHome) -> set[Path]:
+    """Return the files of a location but those of the ledger, which grows with each command."""
+    found = (path for path in (first.folder / "two").rglob("*") if path.is_file())
+    return {path for path in found if "/ledger/" not in str(path)}
+
+
 def test_shares_come_round_oldest_first(first: FirstHome) -> None:
     sizes = [path.stat().st_size for place in PLACES for path in all_objects(first, place)]
     total, largest = sum(sizes), max(sizes)
-    request = ScrubRequest(share=8)
-    reports = [scrubbed(first, request) for _ in range(8)]
-    assert all(0 < report.read_bytes <= total // 8 + 1 + largest for report in reports)
-    assert [report.never_read for report in reports] == sorted(
-        (report.never_read for report in reports), reverse=True
-    )
-    while reports[-1].never_read:
+    request = ScrubRequest(share=3)
+    reports = [scrubbed(first, request)]
+    # Each run places what it recorded, which the next one reads first.
+    while reports[-1].never_read and len(reports) < 9:
         reports.append(scrubbed(first, request))
-    assert len(reports) <= 8
+    assert reports[-1].never_read == 0
+    assert all(0 < one.read_bytes <= one.total_bytes // 3 + 1 + largest for one in reports)
     assert reports[0].total_bytes == total
     # All were read once; the ninth begins again with what the first has read.
     oldest = reports[-1].oldest_read_at
@@ -185,12 +189,13 @@ def test_an_interrupted_run_is_gone_on_with(first: FirstHome) -> None:
         if count == 5:
             raise KeyboardInterrupt
 
-    total = sum(len(all_objects(first, place)) for place in PLACES)
     whole = ScrubRequest(share=1)
     with pytest.raises(KeyboardInterrupt):
         scrubbed(first, whole, steps=Steps(stop))
+    total = sum(len(all_objects(first, place)) for place in PLACES)
     assert scrubbed(first, whole).read_objects == total - 5
     # That one ended, so the next begins anew.
+    total = sum(len(all_objects(first, place)) for place in PLACES)
     assert scrubbed(first, whole).read_objects == total
 
 
@@ -328,7 +333,11 @@ def test_scrub_and_repair_use_no_key(first: FirstHome) -> None:
 
 def contents(first: FirstHome, place: str) -> dict[str, bytes]:
     root = first.folder / place
-    return {str(path.relative_to(root)): path.read_bytes() for path in all_objects(first, place)}
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in all_objects(first, place)
+        if "/ledger/" not in str(path)
+    }
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ from strongroom.operations.recover import (
     rebuild_custodians,
 )
 from strongroom.operations.recover_clients import Recovery, recover_clients
+from strongroom.operations.sealed_logs import Lookout, SealedLogs
 from strongroom.operations.witnessing import watched, what_was_seen
 from strongroom.quorum import Custodian, LocalCustodian, Roster
 from strongroom.settings import Settings
@@ -168,12 +169,16 @@ class App:
                 absent_custodians[member.index] = err
         author = Author(tools.privacy, registry, tools.privacy.operator(registry))
         locations, absent_locations = self._locations(tools, registry)
-        seen = what_was_seen(custodians)
-        registry.log.watch(seen)
+        lookout = Lookout(
+            what_was_seen(custodians),
+            lambda: SealedLogs.of(install.id, tools.secrets, self.token),
+            locations,
+        )
+        registry.log.watch(lookout.of(None))
         try:
             with Copies(locations) as copies:
                 yield Deployment(
-                    tools=replace(tools, history=watched(tools.history, seen)),
+                    tools=replace(tools, history=watched(tools.history, lookout.of)),
                     registry=registry,
                     install=install.id,
                     operator=author.operator,
@@ -207,7 +212,7 @@ class App:
                 begin_recovered(tools, registry, copies, found, plan.operator)
                 with self.deployment(tools, registry) as deployment:
                     recovery = recover_clients(deployment, found)
-                    recovery.problems += conclude(deployment)
+                    recovery.problems += conclude(deployment, places=False)
                     failures = {**deployment.copies.failures, **copies.failures}
             except BaseException:
                 self.remove_home(home, tools.key_file)

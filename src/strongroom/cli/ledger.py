@@ -15,6 +15,7 @@ from strongroom.cli import output
 from strongroom.cli.erase import erase
 from strongroom.cli.face import Face, With
 from strongroom.cli.ledger_bundle import bundle
+from strongroom.cli.resume import resume
 from strongroom.errors import Unwitnessed, UsageError, printable
 from strongroom.ledger import Policy
 from strongroom.operations.export_ledger import ExportedLog, export_ledger
@@ -43,6 +44,7 @@ _ERASED = "(erased)"
 
 commands = Commands(name="ledger", help="The ledger: search it, prove it, hand it on.")
 commands.command(erase)
+commands.command(resume)
 
 commands.command(bundle)
 

@@ -49,6 +49,7 @@ def recover(*, what: Annotated[RecoverOptions, Parameter(name="*")], face: With)
             "install": found.install,
             "home": face.home,
             "clients": clients,
+            "facts": found.facts,
             "custodians_missing": missing,
             "problems": problems,
         }
@@ -60,6 +61,7 @@ def recover(*, what: Annotated[RecoverOptions, Parameter(name="*")], face: With)
             f"{output.moment(one.received_at) if one.received_at else 'none'}"
             for one in clients
         ),
+        f"  the ledger: {output.count(found.facts, 'fact')} came back",
         *(f"  {name} is missing: its kit was not given." for name in missing),
         *(["  To bring it back, recover again with all kits, into a new home."] if missing else []),
         "Nothing was changed at the locations. The first backup of each client here",

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from strongroom.facts.kinds import ANCHOR, COUNT, ID, many, one_of
+from strongroom.facts.kinds import ANCHOR, COUNT, HASH, ID, many, one_of
 from strongroom.facts.op import Op
 from strongroom.facts.scan import LOOKS
 
@@ -15,6 +15,25 @@ OPS: Final = (
         "had, and the root over them.",
         ("install", ID),
         must={"logs": many(ANCHOR)},
+    ),
+    Op(
+        "ledger.epoch_begun",
+        "A",
+        "create",
+        "A log goes on in a new epoch, after a recovery or because its home was put back. `log`, "
+        "`size` and `root` are the last checkpoint known of the old one, which `cosigned` "
+        "custodians have cosigned; `lost` facts behind it were seen and are not found.",
+        ("install or client", ID),
+        must={"cause": one_of("recovered", "put_back"), "lost": COUNT},
+        may={"log": ID, "size": COUNT, "root": HASH, "cosigned": COUNT},
+    ),
+    Op(
+        "ledger.resumed",
+        "A",
+        "update",
+        "A log whose home was put back has taken so many facts that the locations had of it.",
+        ("install or client", ID),
+        must={"facts": COUNT},
     ),
     Op(
         "ledger.secret_masked",

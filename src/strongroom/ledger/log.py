@@ -29,6 +29,7 @@ from strongroom.ledger.log_stretches import (
     Waiting,
     give_up,
     note_placed,
+    reached,
 )
 from strongroom.ledger.log_verify import Verified, verify
 from strongroom.ledger.note import VerifierKey, open_note, split_note
@@ -45,7 +46,7 @@ from strongroom.ledger.tree import (
 
 _LEAVES_AT_ONCE = 1024
 
-Seen = Callable[[str], Sequence[tuple[str, Checkpoint]]]
+Seen = Callable[[str, int], Iterable[tuple[str, Checkpoint]]]
 """Return who saw which newest checkpoint of a log, by its origin."""
 
 
@@ -107,16 +108,11 @@ class Log:
 
         Raises LogBehind where this is the first time since `watch` and more, or else, was seen.
         """
-        if self._seen is not None:
-            head = log_rows.read_head(transaction)
-            origin = _read_epoch(transaction, head.epoch).origin
-            for by, seen in () if origin is None else self._seen(origin):
-                _check_seen(transaction, head, seen, by)
-            self._seen = None
+        self._check_watched(transaction)
         return self._append(transaction, facts)
 
     def watch(self, seen: Seen) -> None:
-        """Compare the log with what was seen of it before it takes its next leaf."""
+        """Compare the log with what was seen of it before it takes or signs its next leaf."""
         self._seen = seen
 
     # -- reading
@@ -217,8 +213,8 @@ class Log:
                     (number, EMPTY_ROOT),
                 )
             transaction.run(
-                "UPDATE epoch SET origin = ?, vkey = ?, begun_at = ?, previous = ? "
-                "WHERE number = ?",
+                "UPDATE epoch SET origin = ?, vkey = ?, begun_at = ?, "
+                "previous = coalesce(?, previous) WHERE number = ?",
                 (origin, vkey, format_instant(now), previous, number),
             )
 
@@ -261,11 +257,12 @@ class Log:
     def sign(self, seed: bytes, now: datetime) -> bytes:
         """Sign the tree as it is and return the note; of an unchanged tree the stored one.
 
-        Raises LogDamaged, and signs nothing, unless the tiles and leaves make the tree of the head
-        and begin with the tree that was signed last.
+        Raises LogBehind as `append_many` does. Raises LogDamaged, and signs nothing, unless the
+        tiles and leaves make the tree of the head and begin with the tree that was signed last.
         """
         self._check_newest()
         with self._database.transaction() as transaction:
+            self._check_watched(transaction)
             return checkpoints.sign_head(transaction, seed, now)
 
     def cosigned(self, note: bytes, witnesses: Sequence[VerifierKey]) -> None:
@@ -371,6 +368,16 @@ class Log:
         )
         write_site(folder, signed.note, files)
         return checkpoint
+
+    def _check_watched(self, transaction: Transaction) -> None:
+        if self._seen is None:
+            return
+        head = log_rows.read_head(transaction)
+        origin = _read_epoch(transaction, head.epoch).origin
+        if origin is not None:
+            for by, seen in self._seen(origin, reached(transaction, head.epoch)):
+                _check_seen(transaction, head, seen, by)
+        self._seen = None
 
     def _append(self, transaction: Transaction, facts: Iterable[log_rows.Recordable]) -> list[int]:
         self._check_newest()

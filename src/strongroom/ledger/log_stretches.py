@@ -56,9 +56,9 @@ class Stretches:
         self._database = database
 
     def reached(self) -> int:
-        """Return the number of the leaf with which the newest epoch's next stretch begins."""
+        """Return up to which leaf the newest epoch is placed."""
         with self._database.reading() as reading:
-            return _reached(reading, log_rows.read_head(reading).epoch)
+            return reached(reading, log_rows.read_head(reading).epoch)
 
     def waiting(self) -> Waiting | None:
         """Return the oldest stretch that is cut and not placed."""
@@ -70,7 +70,12 @@ class Stretches:
 
         None where the locations have all that is signed. `make` returns the object to place.
         """
+        with self._database.reading() as reading:
+            waiting = _waiting(reading)
+            if waiting is not None or _to_cut(reading) is None:
+                return waiting
         with self._database.transaction() as transaction:
+            # Asked again under the write lock: another command may have been faster.
             waiting = _waiting(transaction)
             if waiting is not None:
                 return waiting
@@ -113,23 +118,32 @@ def _waiting(transaction: Transaction) -> Waiting | None:
     return None if row is None else Waiting(*row)
 
 
-def _reached(transaction: Transaction, epoch: int) -> int:
-    row = transaction.row("SELECT max(stop) FROM stretch WHERE epoch = ?", (epoch,))
+def reached(transaction: Transaction, epoch: int) -> int:
+    """Return up to which leaf an epoch is placed."""
+    row = transaction.row(
+        "SELECT max(stop) FROM stretch WHERE epoch = ? AND object IS NULL", (epoch,)
+    )
     return int(row[0]) if row is not None and row[0] is not None else 0
 
 
-def _cut(transaction: Transaction) -> Cut | None:
+def _to_cut(transaction: Transaction) -> int | None:
+    """Return the first epoch that has signed leaves which are in no stretch."""
     row = transaction.row(
         "SELECT e.number FROM epoch e WHERE "
         "(SELECT max(c.size) FROM checkpoint c WHERE c.epoch = e.number) > "
         "(SELECT coalesce(max(s.stop), 0) FROM stretch s WHERE s.epoch = e.number) "
         "ORDER BY e.number LIMIT 1"
     )
-    signed = None if row is None else checkpoints.last_signed(transaction, row[0])
-    if row is None or signed is None:
+    return None if row is None else int(row[0])
+
+
+def _cut(transaction: Transaction) -> Cut | None:
+    epoch = _to_cut(transaction)
+    signed = None if epoch is None else checkpoints.last_signed(transaction, epoch)
+    if epoch is None or signed is None:
         return None
-    epoch: int = row[0]
-    start = _reached(transaction, epoch)
+    # What is cut before it is placed waits, so the next one begins where the last one ends.
+    start = reached(transaction, epoch)
     key = checkpoints.own_key(transaction, epoch)
     leaves: list[bytes] = []
     total = 0

@@ -190,6 +190,12 @@ def open_stretch(data: bytes, key: str, parent: bytes) -> Stretch:
     return stretch
 
 
+def known_part(note: bytes, keys: Iterable[VerifierKey]) -> bytes:
+    """Return a note with the signatures of these keys only; raises NoteInvalid for a wrong one."""
+    opened = open_note(note, keys)
+    return opened.text + b"\n" + b"".join(signature.line for signature in opened.signatures)
+
+
 @dataclass(frozen=True, slots=True)
 class Joined:
     """What stretches of one log gave: leaves, up to a checkpoint whose root is theirs.
@@ -204,18 +210,17 @@ class Joined:
     why: str
 
 
-def join_stretches(stretches: Iterable[Stretch], tree: CompactRange) -> Joined:
-    """Put stretches in order behind a tree, and keep what a checkpoint among them commits to.
+def join_stretches(stretches: Iterable[Stretch]) -> Joined:
+    """Put the stretches of one log in order, and keep what a checkpoint among them commits to.
 
     A checkpoint of a size that is reached must have the root that was computed: where it has not,
     or a leaf is missing, what lies behind is left.
     """
     ordered = sorted(stretches, key=lambda one: one.start)
-    found = max((one.end for one in ordered), default=tree.size)
+    found = max((one.end for one in ordered), default=0)
     leaves: list[bytes] = []
-    kept, note, why = 0, b"", ""
-    first, size = tree.size, tree.size
-    grown = CompactRange(tree.size, tree.stack)
+    size, note, why = 0, b"", ""
+    grown = CompactRange()
     for one in ordered:
         if one.end <= grown.size:
             continue
@@ -231,8 +236,8 @@ def join_stretches(stretches: Iterable[Stretch], tree: CompactRange) -> Joined:
         if checkpoint.root != grown.root():
             why = f"the leaves up to {grown.size} are not those of their checkpoint"
             break
-        kept, note, size, why = grown.size - first, one.note, grown.size, ""
-    return Joined(tuple(leaves[:kept]), note, size, found, why)
+        size, note, why = grown.size, one.note, ""
+    return Joined(tuple(leaves[:size]), note, size, found, why)
 
 
 def _header(envelope: Envelope, key: str) -> dict[str, Any]:

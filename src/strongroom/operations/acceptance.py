@@ -13,6 +13,7 @@ from typing import Final, Literal
 from strongroom.crypto.envelope import Statement, decode_envelope
 from strongroom.crypto.hashing import content_hash
 from strongroom.errors import Damaged
+from strongroom.ledger import Checkpoint, Log, Witness
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.tombs import objects_of, place_of
 from strongroom.quorum import Dealing, SnapshotHeader
@@ -34,6 +35,7 @@ _KINDS: Final = {
     "receipt": re.compile(f"vaults/({_ID})/receipts/({_ID})/([0-9]{{8}})/({_ID})"),
     "tomb": re.compile(f"vaults/({_ID})/tombs/({_ID})-([0-9]{{8}})"),
     "config": re.compile(f"vaults/({_ID})/config/({_ID})-([0-9]{{8}})"),
+    "stretch": re.compile(f"ledger/({_ID})/([0-9]{{10}})"),
 }
 
 
@@ -49,22 +51,27 @@ class Acceptance:
     deleted: frozenset[str]
     """Objects that this home has deleted, or begun to: they are copied nowhere. What waits is not
     among them: until it is deleted it is as whole as what stays."""
+    logs: Mapping[str, Witness.Key]
+    """The key of every log that this home has written or recovered, by the log's id."""
 
     @classmethod
     def of(cls, deployment: Deployment) -> "Acceptance":
         """Gather what objects are compared with."""
         writers: dict[str, tuple[bytes, ...]] = {}
         deleted: frozenset[str] = frozenset()
+        logs = keys_of_logs(deployment.registry.log)
         for client in deployment.registry.clients():
             with deployment.tools.history(client.id) as history:
                 writers[client.vault] = tuple(key for key, _ in history.writers())
                 deleted |= objects_of(deployment, client, history.begun_tombs())
+                logs |= keys_of_logs(history.log)
         entries = {
             path: data
             for custodian in deployment.embedded()
             for path, data in custodian.kit_entries()
         }
-        return cls(deployment, deployment.registry.install().roster, entries, writers, deleted)
+        roster = deployment.registry.install().roster
+        return cls(deployment, roster, entries, writers, deleted, logs)
 
     def of_key(self, key: str) -> Accept | None:
         """Return what checks the object of this key, or None when nothing here can tell."""
@@ -73,6 +80,8 @@ class Acceptance:
             return None
         for kind, pattern in _KINDS.items():
             found = pattern.fullmatch(key[len(prefix) :])
+            if found is not None and kind == "stretch":
+                return self._by_log(key, found[1])
             if found is not None:
                 return self._checks(kind, key, found.groups())
         return None
@@ -104,6 +113,10 @@ class Acceptance:
         if kind == "client-key":
             return lambda data: self._check_client_key(data, key, parts)
         return self._signed(kind, key, parts)
+
+    def _by_log(self, key: str, log: str) -> Accept | None:
+        vkey = self.logs.get(log)
+        return None if vkey is None else lambda data: Log.stretch.judge_stretch(data, key, vkey)
 
     def _signed(self, kind: str, key: str, parts: tuple[str, ...]) -> Accept | None:
         writers = self.writers.get(parts[0])
@@ -138,6 +151,15 @@ class Acceptance:
         if not of_vault or not signers:
             raise Damaged(f"{key} is a tombstone of nobody we know", "its writer is unknown here")
         Vault.Tomb.parse(data, place_of(self.deployment, of_vault[0]), signers[0], key)
+
+
+def keys_of_logs(log: Log) -> dict[str, Witness.Key]:
+    """Return the key of each epoch of a log that has one, by the id under which it is placed."""
+    found: dict[str, Witness.Key] = {}
+    for epoch in (one.epoch() for one in log.epochs()):
+        if epoch.origin is not None and epoch.vkey is not None:
+            found[Log.stretch.log_of(epoch.origin)] = Checkpoint.Key.parse(epoch.vkey)
+    return found
 
 
 def _by_one_writer(

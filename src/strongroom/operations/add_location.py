@@ -97,6 +97,7 @@ def add_location(
             copied=filled.copied,
         ),
     )
+    deployment.added[name] = location
     # A backup may have placed objects between the copying and the row: look once more.
     again = fill(deployment, location, name, (deployment.install,))
     return AddedLocation(
@@ -112,6 +113,7 @@ def _make_again(deployment: Deployment, place: Registry.Place) -> AddedLocation:
     """Make a lost location anew where it was, under its name, and copy everything to it."""
     location = deployment.tools.location(place.url, place.name, True)
     filled = fill(deployment, location, place.name, (deployment.install,))
+    deployment.added[place.name] = location
     deployment.registry.record(
         deployment.fact(
             "location.made_again",

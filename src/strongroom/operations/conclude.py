@@ -13,8 +13,8 @@ from itertools import islice
 from typing import Final
 
 from strongroom.errors import Damaged, Stale, StrongroomError
-from strongroom.ledger import Checkpoint
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.place_ledger import Placing
 from strongroom.operations.witnessing import OpenLog, Witnessed, have_witnessed
 
 LOGS_AT_ONCE: Final = 64
@@ -23,51 +23,67 @@ ANCHORS_MAX: Final = 200
 """How many logs one fact tells of; a fact has a largest size."""
 
 
-def conclude(deployment: Deployment) -> list[str]:
+def conclude(deployment: Deployment, *, places: bool = True) -> list[str]:
     """Have witnessed what this command recorded; return what did not go well, as sentences.
 
-    Raises nothing: it runs after commands that failed, too, whose error must be the one that is
-    seen.
+    Then it goes to the locations, where `places` says so. Raises nothing: it runs after commands
+    that failed, too, whose error must be the one that is seen.
     """
     found: list[Witnessed] = []
+    placing = Placing(deployment)
     try:
-        anchors: list[str] = []
-        for some in _conclude_clients(deployment):
-            found += some
-            anchors += [_anchor(one.checkpoint) for one in some if one.enough and one.checkpoint]
-        found += _conclude_server(deployment, anchors)
+        # The last clients' objects are under way while the server's log is witnessed.
+        with ExitStack() as stack:
+            anchors: list[str] = []
+            for opened in _open_clients(deployment, stack):
+                some = have_witnessed(deployment, [one for one in opened if not one.is_witnessed])
+                found += some
+                anchors += _anchors(some)
+                if places:
+                    stack.callback(placing.finish)
+                    placing.begin(opened)
+            _record_anchors(deployment, anchors)
+            log = OpenLog.of_server(deployment)
+            found += [] if log.is_witnessed else have_witnessed(deployment, [log])
+            if places:
+                stack.callback(placing.finish)
+                placing.begin([log])
     except (StrongroomError, OSError, sqlite3.Error) as err:
         return [*_tell(found), f"the ledger was not witnessed to its end: {err}"]
-    return _tell(found)
+    return [
+        *_tell(found),
+        *(f"{name} is not placed: {err}" for name, err in placing.problems.items()),
+    ]
 
 
-def _conclude_clients(deployment: Deployment) -> Iterator[list[Witnessed]]:
-    """Conclude the logs of the clients that were touched, and yield what came of some at a time."""
+def _open_clients(deployment: Deployment, stack: ExitStack) -> Iterator[list[OpenLog]]:
+    """Yield the logs of the clients that were touched, some at a time; those before are closed."""
     touched = deployment.touched
     every = deployment.registry.clients() if touched else []
     clients = iter([client for client in every if client.id in touched])
     while batch := list(islice(clients, LOGS_AT_ONCE)):
-        with ExitStack() as stack:
-            opened = [
-                OpenLog.of_client(client, stack.enter_context(deployment.tools.history(client.id)))
-                for client in batch
-            ]
-            yield have_witnessed(deployment, [one for one in opened if not one.is_witnessed])
+        stack.close()
+        yield [
+            OpenLog.of_client(client, stack.enter_context(deployment.tools.history(client.id)))
+            for client in batch
+        ]
 
 
-def _conclude_server(deployment: Deployment, anchors: Sequence[str]) -> list[Witnessed]:
-    """Take where the clients' logs stand into the server's, and conclude that."""
+def _record_anchors(deployment: Deployment, anchors: Sequence[str]) -> None:
+    """Take where the clients' logs stand into the server's."""
     told = iter(anchors)
     while some := list(islice(told, ANCHORS_MAX)):
         fact = deployment.fact("ledger.anchored", deployment.install, logs=some)
         deployment.registry.record(fact)
-    log = OpenLog.of_server(deployment)
-    return [] if log.is_witnessed else have_witnessed(deployment, [log])
 
 
-def _anchor(checkpoint: Checkpoint) -> str:
-    """Return a log's id, size and root as one text."""
-    return f"{checkpoint.origin.rpartition('/')[2]} {checkpoint.size} {checkpoint.root.hex()}"
+def _anchors(found: Sequence[Witnessed]) -> list[str]:
+    """Return each witnessed log's id, size and root as one text."""
+    return [
+        f"{at.origin.rpartition('/')[2]} {at.size} {at.root.hex()}"
+        for at in (one.checkpoint for one in found if one.enough)
+        if at is not None
+    ]
 
 
 def _tell(found: Sequence[Witnessed]) -> list[str]:

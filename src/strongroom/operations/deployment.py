@@ -150,6 +150,8 @@ class Deployment:
     author: Author
     touched: set[ClientId] = field(default_factory=set)
     """The clients of whom this command has made a fact."""
+    added: dict[str, Location] = field(default_factory=dict)
+    """The locations that this command has added, or made again: `copies` does not have them."""
 
     @property
     def session(self) -> Session:

@@ -44,7 +44,8 @@ def look_at_log(log: OpenLog, seen: Log.Seen) -> LogStatus:
     witnessed = signed.size if signed else 0
     problem = ""
     try:
-        for by, checkpoint in () if epoch.origin is None else seen(epoch.origin):
+        placed = log.log.stretches.reached()
+        for by, checkpoint in () if epoch.origin is None else seen(epoch.origin, placed):
             log.log.check_seen(checkpoint, by)
     except StrongroomError as err:
         problem = f"{err}. {err.hint}"

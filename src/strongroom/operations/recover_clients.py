@@ -20,6 +20,7 @@ from strongroom.operations.enrol_writer import RECOVER_WITH_ALL
 from strongroom.operations.find_snapshots import Ground, Shown, Survey, find_snapshots
 from strongroom.operations.open_keys import fetch_keys, open_keys, verified_header
 from strongroom.operations.recover import Found
+from strongroom.operations.recover_ledger import LedgerRecovery
 from strongroom.operations.tombs import packs_in
 from strongroom.operations.vault_config import find_parity
 from strongroom.quorum import LocalCustodian, Opening, SnapshotHeader
@@ -52,6 +53,8 @@ class Recovery:
     problems: list[str] = field(default_factory=list)
     damages: list[tuple[str, str]] = field(default_factory=list)
     """(location, what was wrong) of every copy that was read and not accepted."""
+    facts: int = 0
+    """How many facts of the logs came back."""
 
 
 Pins = Mapping[int, LocalCustodian.Pin]
@@ -86,17 +89,21 @@ def recover_clients(deployment: Deployment, found: Found) -> Recovery:
         for pin in custodian.pins():
             pins.setdefault(pin.client, {})[custodian.card().index] = pin
     ground = Ground.of(deployment, found.listing)
+    ledger = LedgerRecovery.of(deployment, found.listing)
     failed = [err for client, err in found.unreadable.items() if client not in pins]
     for client in sorted(pins):
         try:
             rebuild = _survey(ground, pins[client], recovery.problems)
             if rebuild is not None:
-                recovery.clients.append(_recover_client(rebuild, found.unreachable))
+                recovery.clients.append(_recover_client(rebuild, ledger, found.unreachable))
         except StrongroomError as err:
             failed.append(err)
             recovery.problems.append(f"client {client[:8]} is not recovered: {err}")
     if failed and not recovery.clients:
         raise max(failed, key=lambda err: err.exit_code)
+    ledger.bring_server()
+    recovery.facts = ledger.facts
+    recovery.problems += ledger.problems
     recovery.clients.sort(key=lambda one: one.name)
     recovery.damages += [(name, str(damage)) for name, _, damage in deployment.copies.damages]
     return recovery
@@ -169,7 +176,9 @@ def _certificates(ground: Ground, client: Client, pins: Pins) -> dict[int, Certi
     return found
 
 
-def _recover_client(rebuild: _Rebuild, unreachable: frozenset[str]) -> RecoveredClient:
+def _recover_client(
+    rebuild: _Rebuild, ledger: LedgerRecovery, unreachable: frozenset[str]
+) -> RecoveredClient:
     deployment, client, survey = rebuild.deployment, rebuild.client, rebuild.survey
     tools = deployment.tools
     shown = survey.shown
@@ -191,6 +200,7 @@ def _recover_client(rebuild: _Rebuild, unreachable: frozenset[str]) -> Recovered
             if custodian.pin(client.id) is not None:
                 custodian.resume([one.receipts[at] for one in shown if at in one.receipts])
         sources = len(history.sources())
+        ledger.bring_client(client, history.log, None if structure is None else keys.structure)
     # Only a client that has come this far leaves a secret and a row.
     deployment.seal_worker_keys(client, keys)
     good = [one.snapshot for one in shown if one.snapshot.state == "good"]

@@ -13,8 +13,9 @@ from typing import Final
 from strongroom.clients import Client, History
 from strongroom.errors import Damaged, StrongroomError
 from strongroom.ids import is_canary_key
+from strongroom.ledger import Log
 from strongroom.locations import Location, LocationUnavailable, ObjectMissing
-from strongroom.operations.acceptance import Accept, Acceptance
+from strongroom.operations.acceptance import Accept, Acceptance, keys_of_logs
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.placing import receipt_path, session_path, snapshot_path
 from strongroom.operations.tombs import sessions_in
@@ -141,7 +142,7 @@ def survey(deployment: Deployment, client: Client, history: History) -> Survey:
     packs = {key: size for key, size in packs.items() if key not in acceptance.deleted}
     sessions = {session_path(deployment.install, client.vault, one) for one in opened}
     sessions -= acceptance.deleted
-    listed, away = _list_all(deployment, client)
+    listed, away = _list_all(deployment, prefixes_of(deployment, client, history))
     found = Survey(
         deployment, client, placement, acceptance, packs, frozenset(sessions), listed, away
     )
@@ -192,7 +193,7 @@ def read_whole(location: Location, key: str) -> bytes:
 
 
 def _list_all(
-    deployment: Deployment, client: Client
+    deployment: Deployment, prefixes: tuple[str, ...]
 ) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
     away = {name: str(err) for name, err in deployment.absent_locations.items()}
     locations = {n: one for n, one in deployment.copies.locations.items() if n not in away}
@@ -200,8 +201,7 @@ def _list_all(
     failures: list[StrongroomError] = list(deployment.absent_locations.values())
     with ThreadPoolExecutor(max(1, len(locations))) as pool:
         tasks = {
-            name: pool.submit(_list, location, prefixes_of(deployment, client))
-            for name, location in locations.items()
+            name: pool.submit(_list, location, prefixes) for name, location in locations.items()
         }
         for name, task in tasks.items():
             try:
@@ -218,14 +218,16 @@ def _list_all(
     return listed, away
 
 
-def prefixes_of(deployment: Deployment, client: Client) -> tuple[str, ...]:
-    """Return below which keys everything lies that concerns a client."""
+def prefixes_of(deployment: Deployment, client: Client, history: History) -> tuple[str, ...]:
+    """Return below which keys everything lies that concerns a client: the server's log, too."""
     install = deployment.install
+    logs = {**keys_of_logs(deployment.registry.log), **keys_of_logs(history.log)}
     return (
         f"{install}/roster",
         f"{install}/kits",
         f"{install}/client-keys/{client.id}",
         f"{install}/vaults/{client.vault}",
+        *(Log.stretch.ledger_folder(install, log) for log in logs),
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from strongroom.clients import Client, ClientSource, History, Snapshot
 from strongroom.ledger import Policy
@@ -9,6 +10,8 @@ from strongroom.operations.add_location import describe_locations
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.failure_domains import look_at_domains
 from strongroom.operations.look_at_logs import LogStatus, look_at_log
+from strongroom.operations.place_ledger import sealed_logs
+from strongroom.operations.sealed_logs import Lookout
 from strongroom.operations.witnessing import OpenLog, Witnesses, what_was_seen
 
 FRESH = timedelta(hours=24)
@@ -52,7 +55,9 @@ def tell_status(deployment: Deployment) -> Status:
     """Look at everything and say what is."""
     now = deployment.tools.clock.now()
     seen = what_was_seen(deployment.custodians)
-    logs = [look_at_log(OpenLog.of_server(deployment), seen)]
+    # The locations are asked of one log only: to ask them of every client's would take long.
+    lookout = Lookout(seen, partial(sealed_logs, deployment), deployment.copies.locations)
+    logs = [look_at_log(OpenLog.of_server(deployment), lookout.of(None))]
     clients: list[ClientStatus] = []
     for client in deployment.registry.clients():
         with deployment.tools.history(client.id) as history:

@@ -116,7 +116,7 @@ def name_of(index: int) -> str:
 def what_was_seen(custodians: Mapping[int, Custodian]) -> Log.Seen:
     """Return what tells, of a log by its origin, the newest checkpoint that each custodian saw."""
 
-    def seen(origin: str) -> list[tuple[str, Checkpoint]]:
+    def seen(origin: str, _placed: int) -> list[tuple[str, Checkpoint]]:
         found = []
         for index, custodian in custodians.items():
             # One that does not answer now does not cosign later, which is told then.
@@ -130,14 +130,15 @@ def what_was_seen(custodians: Mapping[int, Custodian]) -> Log.Seen:
 
 
 def watched(
-    histories: Callable[[ClientId], AbstractContextManager[History]], seen: Log.Seen
+    histories: Callable[[ClientId], AbstractContextManager[History]],
+    seen: Callable[[ClientId], Log.Seen],
 ) -> Callable[[ClientId], AbstractContextManager[History]]:
     """Return what opens a client's database, with a log that is compared before it takes a fact."""
 
     @contextmanager
     def opened(client: ClientId) -> Iterator[History]:
         with histories(client) as history:
-            history.log.watch(seen)
+            history.log.watch(seen(client))
             yield history
 
     return opened
