@@ -270,7 +270,8 @@ def test_an_absent_location_is_named_and_continued_later(kept: Kept) -> None:
     kept.back_up()
     with kept.world.open() as deployment:
         client = deployment.registry.client(NORMAL)
-        assert all(one.copied_bytes < 4096 for one in repair_client(deployment, client).values())
+        # What was recorded meanwhile comes to it, and no pack.
+        assert all(one.copied_bytes < 32_768 for one in repair_client(deployment, client).values())
     assert kept.problems() == []
     again = kept.prune(oldest=1)
     assert (again.problems, again.deleted_objects > 0) == ([], True)
