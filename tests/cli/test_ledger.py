@@ -153,11 +153,14 @@ def test_rolled_back_log_exits_20(first: FirstHome) -> None:
 
 
 def test_split_view_exits_30_and_prints_both_notes(first: FirstHome) -> None:
-    # A machine image is taken, and both go on with the same keys.
+    # A machine image is taken, and both go on with the same keys. Neither sees what the other did:
+    # custodians are in the image, too, and what the locations have of the ledger is kept away.
     image = first.folder / "image"
     shutil.copytree(first.home, image)
-    for home in (first.home, image):
-        assert strongroom("--home", str(home), "vault", "scrub", "acme").code == 0
+    assert strongroom("vault", "scrub", "acme").code == 0
+    for placed in first.folder.glob("*/*/ledger/"):
+        shutil.rmtree(placed)
+    assert strongroom("--home", str(image), "vault", "scrub", "acme").code == 0
     ours = client_database(first)
     for end in ("", "-wal", "-shm"):
         ours.with_name(ours.name + end).unlink(missing_ok=True)

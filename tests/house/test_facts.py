@@ -34,6 +34,7 @@ WRITES = {
 # Modules that reach out for others, who tell.
 DEEDS = {
     "operations/check_credentials.py": "a canary, on which `vault.checked` tells the answer",
+    "operations/place_ledger.py": "places the facts themselves",
     "operations/placing.py": "only places; whoever has something to place tells",
     "operations/prune_delete.py": "deletes what `prune.begun` has told of; `prune.done` counts it",
     "operations/side_by_side.py": "a queue within this process",

@@ -18,8 +18,8 @@ UNANNOUNCED = {
     "prune.planned": "it announces: the tombstone waits, and the deletion is announced again",
     "prune.begun": "a step of the deletion that is announced",
     "ledger.secret_masked": "nobody does it",
-    "ledger.resumed": "the log begins with it",
-    "ledger.recovered": "the log begins with it",
+    "ledger.resumed": "the log takes up with it what was witnessed before",
+    "ledger.epoch_begun": "the log begins with it",
 }
 
 
