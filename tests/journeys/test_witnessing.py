@@ -21,7 +21,7 @@ from strongroom.operations.conclude import conclude
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.intent import Unwitnessed, announced
 from strongroom.operations.tell_status import tell_status
-from strongroom.operations.witnessing import OpenLog, Witnesses
+from strongroom.operations.witnessing import OpenLog, Witnesses, have_witnessed
 from strongroom.quorum import Custodian, LocalCustodian
 from strongroom.quorum.release import ReleaseRequest
 from tests.journeys.world import (
@@ -162,6 +162,19 @@ def test_too_few_custodians_are_told_and_caught_up_with(world: World) -> None:
     assert verdicts(world)["server"].quorum_met
 
 
+def test_a_clients_log_that_was_not_witnessed_is_shown_again_by_status(world: World) -> None:
+    move(world, 2)
+    move(world, 3)
+    record_something(world)
+    move(world, 2)
+    move(world, 3)
+    behind = f"the log of {NORMAL}: 1 fact is not witnessed"
+    for found in (1, 0):
+        with world.open() as deployment:
+            told = [one for one in tell_status(deployment).warnings if one.startswith(behind)]
+        assert len(told) == found
+
+
 def test_a_custodian_that_was_put_back_is_brought_up_and_named(world: World) -> None:
     older = world.root / "older"
     shutil.copytree(world.custodian(3), older)
@@ -249,6 +262,27 @@ def test_fork(older: World) -> None:
     with older.open() as deployment:
         for custodian in deployment.embedded():
             assert custodian.witness.evidence() == []
+
+
+def test_a_log_put_back_to_before_its_first_signature_signs_no_other_tree(world: World) -> None:
+    """Its name comes with its first signature, and is the same again: a witness knows it."""
+    with world.open() as deployment:
+        client = add_client(deployment, NewClient("young", "normal", Keep()))
+        folder = world.home / "clients" / client.id
+        shutil.copytree(folder, world.root / "young")
+        with deployment.tools.history(client.id) as history:
+            assert history.log.epoch().origin is None
+    with world.open() as deployment, deployment.tools.history(client.id) as history:
+        history.record(deployment.fact("browse.done", client.id, snapshot="0" * 64, rows=0))
+    shutil.rmtree(folder)
+    (world.root / "young").rename(folder)
+    with world.open() as deployment, deployment.tools.history(client.id) as history:
+        for rows in range(3):
+            fact = deployment.fact("browse.done", client.id, snapshot="1" * 64, rows=rows)
+            history.record(fact)
+        (found,) = have_witnessed(deployment, [OpenLog.of_client(client, history)])
+        assert isinstance(found.problems["the log"], Log.Forked)
+        assert history.log.checkpoint() is None
 
 
 def test_two_writers(world: World) -> None:
@@ -358,6 +392,22 @@ def test_without_a_quorum_no_key_is_asked_for(world: World) -> None:
 def journalled(custodian: LocalCustodian, op: str) -> int:
     with custodian._database.reading() as reading:
         return len(read_facts(reading, op))
+
+
+def test_a_quorum_does_not_shrink_with_the_cards_that_are_kept(world: World) -> None:
+    """Who deletes the cards of those who are away has not made a quorum of who is left."""
+    with world.open() as deployment:
+        with deployment.registry._database.transaction() as transaction:
+            transaction.run("DELETE FROM witness_card")
+        absent = {index: Refused(f"custodian {index} is away") for index in (1, 2)}
+        alone = replace(
+            deployment, custodians={3: deployment.custodians[3]}, absent_custodians=absent
+        )
+        err = refused(lambda: remove_location(alone, "loc3"))
+        assert isinstance(err, Unwitnessed)
+        assert "the keys of 1 of 2 witnesses needed are known" in err.why
+        assert len(deployment.registry.locations()) == 3
+    assert heard(world) == []
 
 
 def test_an_act_that_fails_says_so(world: World) -> None:

@@ -374,9 +374,11 @@ class Log:
             return
         head = log_rows.read_head(transaction)
         origin = _read_epoch(transaction, head.epoch).origin
-        if origin is not None:
-            for by, seen in self._seen(origin, reached(transaction, head.epoch)):
-                _check_seen(transaction, head, seen, by)
+        if origin is None:
+            # Nobody can be asked for a log without a name; it gets one before it is signed.
+            return
+        for by, seen in self._seen(origin, reached(transaction, head.epoch)):
+            _check_seen(transaction, head, seen, by)
         self._seen = None
 
     def _append(self, transaction: Transaction, facts: Iterable[log_rows.Recordable]) -> list[int]:

@@ -52,7 +52,10 @@ class Status:
 
 
 def tell_status(deployment: Deployment) -> Status:
-    """Look at everything and say what is."""
+    """Look at everything and say what is.
+
+    What is not witnessed yet is shown to the custodians again when the command ends.
+    """
     now = deployment.tools.clock.now()
     seen = what_was_seen(deployment.custodians)
     # The locations are asked of one log only: to ask them of every client's would take long.
@@ -63,6 +66,9 @@ def tell_status(deployment: Deployment) -> Status:
         with deployment.tools.history(client.id) as history:
             clients.append(_client_status(client, history, now))
             logs.append(look_at_log(OpenLog.of_client(client, history), seen))
+        if logs[-1].behind_since is not None:
+            # No other command comes by a client that it does not work on.
+            deployment.touched.add(client.id)
     locations = {row.name: row.state for row in describe_locations(deployment)}
     custodians = {
         member.name: str(deployment.absent_custodians.get(member.index, "answers"))

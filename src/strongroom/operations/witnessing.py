@@ -12,7 +12,7 @@ from typing import Final
 
 from strongroom.clients import Client, History
 from strongroom.crypto.envelope import Envelope, decode_envelope
-from strongroom.errors import Damaged, Stale, StrongroomError
+from strongroom.errors import Damaged, Refused, Stale, StrongroomError
 from strongroom.facts import Fact
 from strongroom.ids import ClientId
 from strongroom.ledger import Checkpoint, Log, Policy, Witness
@@ -95,15 +95,24 @@ class Witnesses:
     def known(cls, deployment: Deployment) -> "Witnesses":
         """Return the witnesses whose cards are kept, checked.
 
-        Needed is the default quorum, or all there are where a recovery brought back fewer.
+        Needed is the default quorum, or all there are where a recovery brought back fewer; never
+        fewer than open a key, however many cards are gone.
         """
         roster = deployment.roster
         keys = _keys(deployment)
         quorum = Policy.default_quorum(len(roster.members), roster.threshold)
-        return cls(keys, min(quorum, len(keys)) if keys else quorum)
+        return cls(keys, min(quorum, max(roster.threshold, len(keys))))
 
     def policy(self, *logs: Witness.Key) -> Policy:
-        """Return by what checkpoints of these logs are judged."""
+        """Return by what checkpoints of these logs are judged.
+
+        Raises Refused where too few witnesses are known for a quorum.
+        """
+        if len(self.keys) < self.needed:
+            raise Refused(
+                f"the keys of {len(self.keys)} of {self.needed} witnesses needed are known",
+                hint="Bring custodians back: the next command keeps what they show.",
+            )
         named = {f"custodian-{index}": key for index, key in self.keys.items()}
         return Policy.of(logs, named, self.needed)
 
@@ -246,7 +255,11 @@ class _Shown:
         if self.key is None:
             return found
         note = _without_cosignatures(self.note) + b"".join(self._lines)
-        verdict = self._witnesses.policy(self.key).check(note)
+        try:
+            verdict = self._witnesses.policy(self.key).check(note)
+        except Refused as err:
+            found.problems["the witnesses"] = err
+            return found
         found.note, found.cosigned = note, len(verdict.cosigned)
         found.checkpoint = verdict.checkpoint
         if verdict.quorum_met:
