@@ -18,6 +18,7 @@ from strongroom.locations import Copies
 from strongroom.operations.add_client import NewClient, add_client, add_source
 from strongroom.operations.add_location import add_location, remove_location
 from strongroom.operations.back_up import BackupReport, back_up
+from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.credentials import Credential, Credentials
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.fill_locations import Filled, repair_client
@@ -150,6 +151,21 @@ def test_what_nobody_can_check_is_left_out_and_named(world: World) -> None:
 
     world.do(add)
     assert not set(planted) & set(world.files("four"))
+
+
+def test_a_config_under_a_later_name_is_spread_nowhere(kept: World) -> None:
+    """It would stand in the way of the next one at every location: objects are written once."""
+    (path,) = (kept.folder / "two").glob("*/vaults/*/config/*")
+    later = path.with_name(path.name[:-1] + "1")
+    later.write_bytes(path.read_bytes())
+    repaired(kept)
+    assert later.name not in [path.name for path in (kept.folder / "one").glob("**/config/*")]
+    with kept.app.open(kept.folder / "home") as deployment:
+        client = deployment.registry.client("acme")
+        found = check_vault(deployment, client, CheckRequest(), lambda _: None)
+    (problem,) = found.problems
+    assert (problem.kind, problem.location) == ("unauthenticated", "two")
+    assert problem.object.endswith(later.name)
 
 
 def spoil(path: Path) -> None:

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import pytest
 
-from strongroom.adapters.machine.lock import AlreadyRunning
 from strongroom.app import App
 from strongroom.clients import Keep, Snapshot
 from strongroom.crypto.hashing import content_hash
@@ -178,6 +177,7 @@ def test_more_than_half_within_one_wait_is_refused(kept: Kept) -> None:
                 history.remove_source(source, told())
         add_source(deployment, client, "small", "file", f"file://{small}")
     assert kept.world.back_up().state == "good"
+    (kept.world.vault_folder("loc2", NORMAL) / "planted").write_bytes(bytes(10_000_000))
     error = refused(kept.prune)
     assert (error.code, error.exit_code) == ("beyond_floor", 4)
     assert "half" in error.what
@@ -268,10 +268,10 @@ def test_an_absent_location_is_named_and_continued_later(kept: Kept) -> None:
     # What the others have deleted is neither missing there nor brought back.
     kept.clock.step(days=1)
     kept.back_up()
+    held = objects(kept.world).keys()
     with kept.world.open() as deployment:
-        client = deployment.registry.client(NORMAL)
-        # What was recorded meanwhile comes to it, and no pack.
-        assert all(one.copied_bytes < 32_768 for one in repair_client(deployment, client).values())
+        repair_client(deployment, deployment.registry.client(NORMAL))
+    assert objects(kept.world).keys() == held
     assert kept.problems() == []
     again = kept.prune(oldest=1)
     assert (again.problems, again.deleted_objects > 0) == ([], True)
@@ -335,12 +335,23 @@ def test_what_a_snapshot_needs_again_is_rescued(kept: Kept) -> None:
             digest = envelope.statement.hash.hex()
             forged = replace(row, hash=digest, generation=2, record=envelope.encode())
             history.begin_tomb(forged, [], told())
+    assert_is_mended(kept, needed)
     kept.clock.step(hours=73)
     done = kept.prune(oldest=1)
     assert done.rescued == 1
     assert needed in objects(kept.world)
+    assert_is_mended(kept, needed)
     kept.assert_all_restore()
     assert kept.problems() == []
+
+
+def assert_is_mended(kept: Kept, key: str) -> None:
+    """A location that loses this object gets it back."""
+    (kept.world.vault_folder("loc1", NORMAL) / key).unlink()
+    assert [kind for kind, _ in kept.problems()] == ["missing"]
+    with kept.world.open() as deployment:
+        repair_client(deployment, deployment.registry.client(NORMAL))
+    assert key in objects(kept.world)
 
 
 def hit_by_pack(kept: Kept) -> dict[str, set[str]]:
@@ -413,13 +424,6 @@ def test_a_location_that_does_not_let_go_is_no_error(kept: Kept) -> None:
     assert kept.problems() == []
     assert kept.prune(oldest=1).retained == 0
     assert objects(kept.world, "loc2").keys() == objects(kept.world, "loc1").keys()
-
-
-def test_a_running_backup_is_not_disturbed(kept: Kept) -> None:
-    with kept.world.open() as deployment:
-        vault = deployment.registry.client(NORMAL).vault
-        with deployment.tools.lock(vault), pytest.raises(AlreadyRunning):
-            kept.prune()
 
 
 def test_a_program_from_before_deletions_is_told_not_to_write(

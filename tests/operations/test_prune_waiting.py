@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from strongroom.adapters.machine.lock import AlreadyRunning
 from strongroom.app import App
 from strongroom.clients import History, Keep
 from strongroom.operations.check_vault import CheckRequest, check_vault
@@ -218,3 +219,10 @@ def test_repair_brings_nothing_back_that_is_deleted(waiting: Waiting) -> None:
     assert waiting.repair() == [[], [], []]
     assert waiting.objects("loc2") == whole
     assert waiting.problems() == []
+
+
+def test_a_running_backup_is_not_disturbed(waiting: Waiting) -> None:
+    with waiting.world.open() as deployment:
+        vault = deployment.registry.client(NORMAL).vault
+        with deployment.tools.lock(vault), pytest.raises(AlreadyRunning):
+            waiting.prune(oldest=1)

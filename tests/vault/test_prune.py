@@ -49,8 +49,8 @@ class Made:
 
     def view(self) -> View:
         old = NOW - timedelta(days=30)
-        listed = {key: Listed(10, old) for key in self.objects() - self.unlisted}
-        listed.update({key: Listed(5, at) for key, at in self.orphans.items()})
+        listed = {key: Listed(10, old, 10) for key in self.objects() - self.unlisted}
+        listed.update({key: Listed(5, at, 5) for key, at in self.orphans.items()})
         return View(
             stays=self.stays(),
             goes=[
@@ -148,7 +148,9 @@ def test_the_counts_are_those_of_the_lists(made: Made) -> None:
     assert found.goes.objects + found.stays.objects == len(view.listed)
     assert found.goes.bytes + found.stays.bytes == sum(o.size_bytes for o in view.listed.values())
     assert found.goes.snapshots + found.stays.snapshots == len(made.snapshots)
-    assert found.too_much == (found.goes.bytes > found.stays.bytes)
+    needed = needed_by(made.stays(), made.pack_index) & view.listed.keys()
+    assert found.needed_bytes == 10 * len(needed)
+    assert found.too_much == (found.goes.bytes > found.needed_bytes)
 
 
 @given(vaults(), st.randoms(use_true_random=False))
@@ -184,8 +186,20 @@ def test_a_second_plan_leaves_what_is_buried_to_the_first(made: Made) -> None:
 def test_names_that_are_none_of_ours_stay(made: Made) -> None:
     view = made.view()
     strange = ["packs/zz/readme.txt", "config/" + "1" * 32 + "-00000000", "tombs/x", "index/x.bak"]
-    listed = {**view.listed, **{key: Listed(1, NOW - timedelta(days=900)) for key in strange}}
+    listed = {**view.listed, **{key: Listed(1, NOW - timedelta(days=900), 1) for key in strange}}
     assert not set(strange).intersection(plan_prune(replace(view, listed=listed)).objects)
+
+
+@given(vaults())
+def test_what_a_location_plants_or_enlarges_makes_no_room(made: Made) -> None:
+    view = made.view()
+    large = {key: replace(one, size_bytes=10**9) for key, one in view.listed.items()}
+    planted = dict.fromkeys(
+        ["packs/zz/readme.txt", f"packs/00/00{7:062x}"], Listed(10**9, NOW, 10**9)
+    )
+    found = plan_prune(replace(view, listed={**large, **planted}))
+    assert found.needed_bytes == plan_prune(view).needed_bytes
+    assert found.too_much >= plan_prune(view).too_much
 
 
 def candidates(hours: list[tuple[int, bool]]) -> list[Candidate]:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from strongroom.clients import copy_notes
 from strongroom.clients.source_url import split_source_name
-from strongroom.clients.tombs import TOMB_SCHEMA, Tombs
+from strongroom.clients.tombs import RESCUED, TOMB_SCHEMA, Tombs
 from strongroom.clock import format_instant, parse_instant
 from strongroom.database import Database, Row, Transaction, Value
 from strongroom.errors import UsageError
@@ -65,6 +65,7 @@ SCHEMA = (
     *TOMB_SCHEMA,
     copy_notes.LOST_TABLE,
     *Log.SCHEMA,
+    RESCUED,
 )
 
 Tally = dict[str, tuple[int, int]]

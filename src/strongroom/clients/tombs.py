@@ -4,6 +4,7 @@ A tombstone is written here, durably, before it is placed anywhere: whatever com
 next run finds it and goes on. A buried snapshot keeps its row until it is really deleted.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,8 @@ TOMB_SCHEMA = (
     ) STRICT
     """,
 )
+RESCUED = "ALTER TABLE tomb ADD COLUMN rescued TEXT"
+"""What of a tombstone stays because a snapshot needs it again; null until its deletion begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,17 @@ class BuriedSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class TombRow:
-    """A tombstone of this home; `placed` says that enough locations hold it."""
+    """A tombstone of this home; `placed` says that enough locations hold it.
+
+    `rescued` are the objects that it lists and that stayed when it was carried out last.
+    """
 
     hash: str
     generation: int
     not_before: datetime
     placed: bool
     record: bytes
+    rescued: frozenset[str] = frozenset()
 
 
 class Tombs:
@@ -66,20 +73,20 @@ class Tombs:
         """Return the tombstones that this home made, oldest first."""
         with self._database.reading() as reading:
             rows = reading.rows(
-                "SELECT hash, generation, not_before, placed, record FROM tomb ORDER BY generation"
+                "SELECT hash, generation, not_before, placed, record, rescued FROM tomb "
+                "ORDER BY generation"
             )
         return [_tomb(row) for row in rows]
 
     def begun_tombs(self) -> list[TombRow]:
-        """Return the tombstones of this home whose snapshots are forgotten, oldest first.
+        """Return the tombstones of this home whose deletion has begun, oldest first.
 
-        What they list is deleted, or on its way; what the others list waits, and is needed.
+        What they list is deleted, or on its way, or was rescued; what the others list waits.
         """
         with self._database.reading() as reading:
             rows = reading.rows(
-                "SELECT hash, generation, not_before, placed, record FROM tomb WHERE hash NOT IN "
-                "(SELECT buried.tomb FROM buried JOIN snapshot ON snapshot.hash = buried.snapshot "
-                "WHERE buried.tomb IS NOT NULL) ORDER BY generation"
+                "SELECT hash, generation, not_before, placed, record, rescued FROM tomb "
+                "WHERE rescued IS NOT NULL ORDER BY generation"
             )
         return [_tomb(row) for row in rows]
 
@@ -127,9 +134,14 @@ class Tombs:
         with self._database.transaction() as transaction:
             _bury(transaction, snapshots, None)
 
-    def forget_snapshots(self, tomb: TombRow, objects: Sequence[str], fact: Fact) -> None:
+    def forget_snapshots(
+        self, tomb: TombRow, objects: Sequence[str], rescued: Sequence[str], fact: Fact
+    ) -> None:
         """Forget the snapshots of a tombstone before these objects go; again changes nothing."""
         with self._database.transaction() as transaction:
+            transaction.run(
+                "UPDATE tomb SET rescued = ? WHERE hash = ?", (json.dumps(rescued), tomb.hash)
+            )
             transaction.run(
                 "DELETE FROM receipt WHERE snapshot IN "
                 "(SELECT snapshot FROM buried WHERE tomb = ?)",
@@ -145,7 +157,8 @@ class Tombs:
 
 
 def _tomb(row: Row) -> TombRow:
-    return TombRow(row[0], row[1], parse_instant(row[2]), bool(row[3]), row[4])
+    rescued = frozenset(json.loads(row[5] or "[]"))
+    return TombRow(row[0], row[1], parse_instant(row[2]), bool(row[3]), row[4], rescued)
 
 
 def _bury(transaction: Transaction, snapshots: Sequence[BuriedSnapshot], tomb: str | None) -> None:

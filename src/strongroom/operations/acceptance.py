@@ -50,7 +50,7 @@ class Acceptance:
     """Public keys of the writers of each vault."""
     deleted: frozenset[str]
     """Objects that this home has deleted, or begun to: they are copied nowhere. What waits is not
-    among them: until it is deleted it is as whole as what stays."""
+    among them: until it is deleted it is as whole as what stays. Neither is what was rescued."""
     logs: Mapping[str, Witness.Key]
     """The key of every log that this home has written or recovered, by the log's id."""
 
@@ -170,7 +170,7 @@ def _by_one_writer(
     if not named:
         return None
     if kind == "config":
-        return lambda data: _statement(data, key).verify(named[0], key)
+        return lambda data: _check_config(_statement(data, key), key, parts, named[0])
     return lambda data: _check_snapshot(_statement(data, key), key, parts, named[0])
 
 
@@ -204,6 +204,14 @@ def _check_keys(
     if (label.vault, label.session) != parts:
         raise Damaged(f"{key} holds the keys of another session", "it was moved there")
     check_signed_by_one_of(statement, writers, key)
+
+
+def _check_config(statement: Statement, key: str, parts: tuple[str, ...], writer: bytes) -> None:
+    # Under a later name a copy of it would stand in the way of the next one, and be spread.
+    statement.verify(writer, key)
+    fields = statement.fields("config")
+    if [fields.get(one) for one in ("vault", "generation")] != [parts[0], int(parts[2])]:
+        raise Damaged(f"{key} is the config of another place", "it was moved there")
 
 
 def _check_snapshot(statement: Statement, key: str, parts: tuple[str, ...], writer: bytes) -> None:

@@ -190,7 +190,7 @@ def _carry_out(run: _Run, rows: Sequence[History.TombRow]) -> None:
         # From here on what the tombstones list cannot be restored.
         for row in rows:
             fact = deployment.fact("prune.begun", client.id, tomb=row.hash)
-            history.forget_snapshots(row, sorted(listed - rescued), fact)
+            history.forget_snapshots(row, sorted(listed - rescued), sorted(rescued), fact)
         run.vault.forgetting.drop(dropped, buried)
         carried = carry_out(janitor, looked, whole, sorted(listed - rescued))
         told.update(
@@ -386,7 +386,7 @@ def _check_floor(
     if found.too_much:
         raise BeyondFloor(
             f"the plan takes more than half of what is stored of {run.client.name}",
-            f"{found.doomed_bytes} bytes would go within one wait and {found.stays.bytes} stay",
+            f"{found.doomed_bytes} bytes would go within one wait, {found.needed_bytes} are needed",
             hint="Take it in portions, the next when the last is deleted: --oldest NUMBER. "
             "Approvals by others, which could allow it, do not exist yet.",
         )

@@ -32,17 +32,19 @@ class Looked:
     placement: Placement
 
     def together(self) -> dict[str, Vault.pruning.Listed]:
-        """Return every object that any location lists: its size, and when the last copy came."""
+        """Return every object that any location lists: its sizes, and when the last copy came."""
         found: dict[str, Vault.pruning.Listed] = {}
         for objects in self.listed.values():
             for key, parts in objects.items():
                 size = sum(one.size_bytes for _, one in parts)
+                least = sum(one.least_bytes for _, one in parts)
                 modified = max(one.modified_at for _, one in parts)
                 known = found.get(key)
                 if known is not None:
                     size = max(size, known.size_bytes)
+                    least = min(least, known.least_bytes)
                     modified = max(modified, known.modified_at)
-                found[key] = Vault.pruning.Listed(size, modified)
+                found[key] = Vault.pruning.Listed(size, modified, least)
         return found
 
     def lacking(self, needed: frozenset[str]) -> dict[str, int]:
@@ -79,7 +81,8 @@ def look(deployment: Deployment, client: Client) -> Looked:
         try:
             for stat in location.list(root):
                 whole = placement.object_of(stat.key)[len(root) + 1 :]
-                listed = Vault.pruning.Listed(stat.size_bytes, stat.modified_at)
+                size = stat.size_bytes
+                listed = Vault.pruning.Listed(size, stat.modified_at, size)
                 objects.setdefault(whole, []).append((stat.key, listed))
         except (LocationUnavailable, Damaged) as err:
             looked.silent[name] = err

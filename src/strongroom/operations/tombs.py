@@ -74,12 +74,15 @@ def sessions_in(objects: Sequence[str]) -> list[str]:
 def objects_of(
     deployment: Deployment, client: Client, rows: Sequence[History.TombRow]
 ) -> frozenset[str]:
-    """Return the full keys of all objects that these tombstones of this home list."""
+    """Return the full keys of the objects that these tombstones of this home took, or will."""
     if not rows:
         return frozenset()
     keys, root = deployment.worker_keys(client), place_of(deployment, client).root
     return frozenset(
-        f"{root}/{key}" for row in rows for key in read_own(deployment, client, keys, row).objects
+        f"{root}/{key}"
+        for row in rows
+        for key in read_own(deployment, client, keys, row).objects
+        if key not in row.rescued
     )
 
 

@@ -33,10 +33,14 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An object as the locations list it: its size, and when the last copy was written."""
+    """An object as the locations list it: its size, and when the last copy was written.
+
+    Where they differ, `size_bytes` is the largest and `least_bytes` the smallest that is listed.
+    """
 
     size_bytes: int
     modified_at: datetime
+    least_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,14 @@ class PrunePlan:
     stays: Counts
     doomed_bytes: int
     """What goes by this plan and by every earlier tombstone together."""
+    needed_bytes: int
+    """What snapshots that stay need. What a location merely lists, or makes larger, adds nothing:
+    it would make room for a larger deletion."""
 
     @property
     def too_much(self) -> bool:
-        """Say whether more than half of what is stored would go within one wait."""
-        return self.doomed_bytes > self.stays.bytes
+        """Say whether more than half of what snapshots are made of would go within one wait."""
+        return self.doomed_bytes > self.needed_bytes
 
 
 def needed_by(stays: Iterable[Standing], pack_index: Mapping[str, str]) -> frozenset[str]:
@@ -115,6 +122,7 @@ def plan_prune(view: View) -> PrunePlan:
         Counts(len(view.goes), len(goes), _bytes(view, goes)),
         Counts(len(view.stays), len(stay), _bytes(view, stay)),
         _bytes(view, [key for key in gone if key in view.listed]),
+        sum(view.listed[key].least_bytes for key in needed if key in view.listed),
     )
 
 
