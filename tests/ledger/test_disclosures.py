@@ -119,7 +119,14 @@ def test_a_name_that_cannot_be_shown_is_refused(disclosures: Disclosures, name: 
 
 @pytest.mark.parametrize(
     "value",
-    [ANN, f"file:///srv/{ANN}/a", ANN.upper(), "file:///ann%40example.org", f"from <{ANN}>."],
+    [
+        ANN,
+        f"file:///srv/{ANN}/a",
+        ANN.upper(),
+        "file:///ann%40example.org",
+        f"from <{ANN}>.",
+        f"sqlite:///srv/db_{ANN}_old.db",
+    ],
 )
 def test_erased_words_are_gone_however_they_were_written(
     disclosures: Disclosures, value: str

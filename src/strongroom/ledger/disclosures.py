@@ -287,7 +287,8 @@ def _holder(words: Collection[str]) -> Callable[[str], bool]:
     if not words:
         return lambda text: False
     wanted = "|".join(re.escape(_folded(word)) for word in words)
-    search = re.compile(rf"(?<!\w)(?:{wanted})(?!\w)").search
+    # An underscore parts words in the names of files.
+    search = re.compile(rf"(?<![^\W_])(?:{wanted})(?![^\W_])").search
     return lambda text: bool(search(_folded(text)) or search(_folded(unquote(text))))
 
 
