@@ -25,6 +25,7 @@ from strongroom.operations.back_up import BackupReport, SourceReport
 from strongroom.operations.back_up_all import MANY, back_up_all
 from strongroom.operations.deployment import Companion, Deployment
 from strongroom.operations.side_by_side import read_answer, write_answer
+from strongroom.operations.witnessing import OpenLog
 from tests.journeys.world import World, fresh_copy, keep_template, make_world, silent
 
 BROKEN = 5
@@ -218,7 +219,7 @@ def struck(deployment: Deployment, world: World, made: list[Struck], *, killed: 
 
     @contextmanager
     def companion() -> Iterator[Companion]:
-        arguments = [sys.executable, "-P", "-m", "strongroom.cli.companion", str(world.home)]
+        arguments = [sys.executable, "-P", "-m", "strongroom.cli.companion", str(world.home), ""]
         with CompanionProcess(arguments, ANSWER_SECONDS) as one:
             made.append(Struck(one, one._process.pid, world, killed))
             yield made[-1]
@@ -304,6 +305,41 @@ def test_whoever_answers_oddly_is_asked_no_more(world: World, answer: str) -> No
         check_all(list(back_up_all(dataclasses.replace(deployment, tools=tools), clients, silent)))
     assert odd.asked
     assert odd.stopped
+
+
+@dataclasses.dataclass(slots=True)
+class Recording(Odd):
+    """A companion that has recorded something of every client, and then ends."""
+
+    world: World | None = None
+
+    def ask(self, line: str) -> str:
+        if self.world is not None and not self.stopped:
+            with self.world.app.open(self.world.home, concludes=False) as deployment:
+                for client in deployment.registry.clients():
+                    with deployment.tools.history(client.id) as history:
+                        fact = deployment.fact("browse.done", client.id, snapshot="0" * 64, rows=0)
+                        history.record(fact)
+            self.stopped = True
+        return ""
+
+
+def test_what_another_process_recorded_is_witnessed_when_the_caller_stops(world: World) -> None:
+    recording = Recording("", world=world)
+    with world.open() as deployment:
+        clients = deployment.registry.clients()
+        tools = dataclasses.replace(
+            deployment.tools, threads=2, companion=lambda: contextlib.nullcontext(recording)
+        )
+        outcomes = back_up_all(dataclasses.replace(deployment, tools=tools), clients, silent)
+        next(outcomes)
+        outcomes.close()
+    assert recording.stopped
+    with world.open() as deployment:
+        for client in clients:
+            with deployment.tools.history(client.id) as history:
+                assert history.facts("browse.done")
+                assert OpenLog.of_client(client, history).is_witnessed
 
 
 def test_few_clients_start_no_other_process(world: World) -> None:

@@ -71,6 +71,9 @@ def back_up_all(
     StrongroomError comes up, backups that run end cleanly and no other begins.
     """
     prepare(deployment)
+    # Another process may record what it does; that the logs are witnessed is for this one, also
+    # where the caller stops or that process died.
+    deployment.touched.update(client.id for client in clients)
     with ExitStack() as stack:
         companions: list[Companion] = []
         # Without them it only takes longer: a machine that starts no process still backs up.
@@ -123,8 +126,6 @@ def _back_up_all(
                 yield client, err
             else:
                 reading.kept(client, report)
-                # Another process may have recorded it; that its log is witnessed is for this one.
-                deployment.touched.add(client.id)
                 yield client, report
     finally:
         reading.stop()
