@@ -12,6 +12,7 @@ import pytest
 from strongroom.adapters.machine.lock import AlreadyRunning
 from strongroom.app import App
 from strongroom.clients import History, Keep
+from strongroom.errors import Damaged
 from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.fill_locations import repair_client
 from strongroom.operations.prune import PruneOutcome, PruneRequest, prune
@@ -26,6 +27,7 @@ from tests.journeys.world import (
     keep_template,
     look_at,
     make_world,
+    refused,
     silent,
     template_of,
 )
@@ -226,3 +228,16 @@ def test_a_running_backup_is_not_disturbed(waiting: Waiting) -> None:
         vault = deployment.registry.client(NORMAL).vault
         with deployment.tools.lock(vault), pytest.raises(AlreadyRunning):
             waiting.prune(oldest=1)
+
+
+def test_a_snapshot_that_nobody_can_open_stops_no_recovery(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was taken over signs any body it likes, and custodians sign for that."""
+    with monkeypatch.context() as patch:
+        patch.setattr("strongroom.vault.backup.encode_body", lambda *_, **__: bytes(200))
+        assert isinstance(refused(waiting.back_up), Damaged)
+    waiting.world.lose_home()
+    (recovered,), _ = waiting.world.recover(waiting.world.kits[:2])
+    assert recovered.snapshots == len(waiting.ids) - 2 + 1
+    waiting.assert_third_and_later_restore()

@@ -6,6 +6,7 @@ recovered is named and does not stop the others. Nothing is written to any locat
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -286,13 +287,17 @@ def _learn(rebuild: _Rebuild, history: History, vault: Vault) -> None:
 
 
 def _forget_deleted(rebuild: _Rebuild, history: History, vault: Vault) -> None:
-    """Forget the packs that tombstones list, except what a snapshot that is shown needs."""
+    """Forget the packs that tombstones list, except what a snapshot that is shown needs.
+
+    One that does not open keeps nothing: what it may need is learnt again when it does.
+    """
     needed: set[str] = set()
     for one in rebuild.survey.shown:
         header, writer = verified_header(history, one.record.statement)
-        structure = vault.structure(one.record.body, writer, header.sequence)
-        if vault.holds(structure):
-            needed |= vault.packs_of(structure)
+        with suppress(Damaged):
+            structure = vault.structure(one.record.body, writer, header.sequence)
+            if vault.holds(structure):
+                needed |= vault.packs_of(structure)
     vault.forgetting.drop(set(packs_in(sorted(rebuild.survey.gone))) - needed, ())
 
 
