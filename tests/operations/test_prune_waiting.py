@@ -241,3 +241,22 @@ def test_a_snapshot_that_nobody_can_open_stops_no_recovery(
     (recovered,), _ = waiting.world.recover(waiting.world.kits[:2])
     assert recovered.snapshots == len(waiting.ids) - 2 + 1
     waiting.assert_third_and_later_restore()
+    report = waiting.world.back_up()
+    assert report.state == "good"
+    assert any("nothing builds on it" in problem for problem in report.problems)
+    assert waiting.world.restore(NORMAL) == waiting.world.state()
+
+
+def test_an_index_object_that_is_lost_everywhere_stops_no_backup(waiting: Waiting) -> None:
+    with waiting.world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        with deployment.tools.index(client.id) as index, index.reading() as db:
+            query = "SELECT index_hash FROM attempt WHERE snapshot = ?"
+            ((kept,),) = db.rows(query, (waiting.ids[3],))
+    for name in waiting.world.locations:
+        (waiting.world.vault_folder(name, NORMAL) / "index" / kept.hex()).unlink()
+    waiting.lose_index()
+    report = waiting.world.back_up()
+    assert report.state == "good"
+    assert any("nothing builds on it" in problem for problem in report.problems)
+    assert waiting.world.restore(NORMAL) == waiting.world.state()

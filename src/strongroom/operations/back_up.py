@@ -15,7 +15,7 @@ from strongroom.crypto.hashing import statement_hash
 from strongroom.errors import Damaged, StrongroomError, UsageError
 from strongroom.ids import SessionId, new_id
 from strongroom.locations import LocationUnavailable
-from strongroom.operations.catch_up import catch_up
+from strongroom.operations.catch_up import learn_what_is_whole
 from strongroom.operations.deployment import Deployment, Listing
 from strongroom.operations.enrol_writer import enrol_writer
 from strongroom.operations.fill_locations import (
@@ -141,12 +141,12 @@ def back_up_prepared(
         complete(deployment, client, history, keys.writer_id)
         listing = guard_against_rollback(deployment, client, history, keys.writer_public)
         put_client_objects(deployment, client, history)
-        catch_up(deployment, client, history, vault)
+        run.problems.extend(learn_what_is_whole(deployment, client, history, vault))
         retire_gone(deployment, client, history, vault, keys)
         record, body_totals = _write(run)
         silent, forked = complete(deployment, client, history, keys.writer_id)
         snapshot = history.find(record.statement.hash.hex())
-        catch_up(deployment, client, history, vault, {snapshot.hash: record})
+        learn_what_is_whole(deployment, client, history, vault, {snapshot.hash: record})
         unsigned = [f"custodian {index}: {why}" for index, why in silent.items()]
         run.problems.extend(f"custodian {index}: {why}" for index, why in forked.items())
         run.problems.extend(

@@ -46,6 +46,33 @@ def learn_what_can_be(
             _learn(history, vault, snapshot, fetch_record(deployment, client, snapshot))
 
 
+def learn_what_is_whole(
+    deployment: Deployment,
+    client: Client,
+    history: History,
+    vault: Vault,
+    records: Mapping[str, Envelope] = _NOTHING,
+) -> list[str]:
+    """Do the same for a backup, and return why snapshots that are beyond help were passed over.
+
+    Nothing new is built on them: what only they had stored is stored anew. One of `records`, and a
+    location that does not answer or shows an older state, stop it.
+    """
+    told: list[str] = []
+    for snapshot in _unknown(history, vault):
+        known = records.get(snapshot.hash)
+        try:
+            record = known or fetch_record(deployment, client, snapshot)
+            _learn(history, vault, snapshot, record)
+        except (Damaged, ObjectMissing) as err:
+            if known is not None:
+                raise
+            told.append(
+                f"snapshot {snapshot.hash[:12]} cannot be read, nothing builds on it: {err}"
+            )
+    return told
+
+
 def learn_buried(history: History, vault: Vault) -> int:
     """Make known what deleted snapshots had stored and others still need; return how many were.
 
