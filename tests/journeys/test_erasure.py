@@ -213,6 +213,13 @@ def test_somebody_who_never_acted_is_erased_from_values(world: World) -> None:
     assert nowhere(world, ["di.other@example.org"])
 
 
+def test_an_operator_named_otherwise_is_erased_and_does_not_follow_herself(world: World) -> None:
+    with world.open() as deployment, pytest.raises(UsageError, match="the successor is the person"):
+        erase_person(deployment, ErasePlan(deployment.operator, "Art. 17", ANN))
+    assert erase(world, ANN.upper(), CY).left == []
+    assert nowhere(world, [*OF_ANN])
+
+
 def test_what_is_not_the_ledgers_is_named(world: World) -> None:
     """Settings and rows are for people to change; the erasure says where they still name one."""
     settings = world.home / "strongroom.toml"

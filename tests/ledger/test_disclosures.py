@@ -111,6 +111,15 @@ def test_a_login_that_others_have_is_not_a_persons_own(disclosures: Disclosures)
     assert disclosures.logins(bo) == []
 
 
+def test_a_person_is_found_however_the_name_is_written(disclosures: Disclosures) -> None:
+    met = disclosures.meet(ANN, NOW, token)
+    assert disclosures.find(ANN.upper()) == disclosures.find(met.pseudonym) == met
+    assert disclosures.find("an@example.org") is None
+    other = disclosures.meet(ANN.title(), NOW, token)
+    assert disclosures.find(ANN.title()) == other
+    assert disclosures.find(ANN.upper()) is None
+
+
 @pytest.mark.parametrize("name", ["", " ann", "ann ", "a\nb", "\x1b[31m", "a" * 201])
 def test_a_name_that_cannot_be_shown_is_refused(disclosures: Disclosures, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be the name of a person"):

@@ -199,13 +199,13 @@ class Disclosures:
         return None if row is None else str(row[0])
 
     def find(self, text: str) -> Person | None:
-        """Return the person with this name or pseudonym."""
+        """Return the person of this name or pseudonym; case counts where two differ by it."""
         with self._database.reading() as reading:
-            row = reading.row(
-                "SELECT pseudonym, name, told FROM person WHERE name = ? OR pseudonym = ?",
-                (text, text),
-            )
-        return None if row is None else Disclosures.Person(row[0], row[1], bool(row[2]))
+            question = "SELECT pseudonym, name, told FROM person"
+            rows = reading.rows(f"{question} WHERE name = ? OR pseudonym = ?", (text, text))
+            if not rows:
+                rows = [row for row in reading.rows(question) if _folded(row[1]) == _folded(text)]
+        return Disclosures.Person(*rows[0][:2], bool(rows[0][2])) if len(rows) == 1 else None
 
     def logins(self, person: str) -> list[str]:
         """Return the logins of a person that no other person here has."""

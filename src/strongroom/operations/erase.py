@@ -38,14 +38,18 @@ class ErasePlan:
             )
         if self.person in EVERYBODYS:
             raise UsageError(f"{self.person} is a role and no person", "it names nobody")
-        if self.person == self.successor:
-            raise UsageError("the successor is the person to be erased", "name somebody else")
+        self.check_successor(self.person)
         if self.person.casefold() in basis.casefold():
             raise UsageError(
                 "the basis names the person",
                 "it is kept, and would keep the name",
                 hint="Name the request by its number or date: `--basis 'Art. 17, request 31'`.",
             )
+
+    def check_successor(self, name: str) -> None:
+        """Raise UsageError where the successor is the person of this name."""
+        if name.casefold() == self.successor.casefold():
+            raise UsageError("the successor is the person to be erased", "name somebody else")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ def find_person(deployment: Deployment, plan: ErasePlan) -> Erasure:
         person = disclosures.find(plan.person)
         if person is None:
             return Erasure(new_id(deployment.tools.token), False, (plan.person,), False)
+        plan.check_successor(person.name)
         logins = [one for one in disclosures.logins(person.pseudonym) if one not in EVERYBODYS]
     return Erasure(
         person.pseudonym,
