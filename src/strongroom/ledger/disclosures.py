@@ -205,7 +205,10 @@ class Disclosures:
             rows = reading.rows(f"{question} WHERE name = ? OR pseudonym = ?", (text, text))
             if not rows:
                 rows = [row for row in reading.rows(question) if _folded(row[1]) == _folded(text)]
-        return Disclosures.Person(*rows[0][:2], bool(rows[0][2])) if len(rows) == 1 else None
+        if len(rows) != 1:
+            return None
+        pseudonym, name, told = rows[0]
+        return Disclosures.Person(pseudonym, name, bool(told))
 
     def logins(self, person: str) -> list[str]:
         """Return the logins of a person that no other person here has."""
