@@ -179,7 +179,9 @@ class MatrixWorld:
             try:
                 yield changed
             finally:
-                changed.copies.close()
+                # What was recorded is still to be placed by those that are not another's.
+                if changed.copies is not deployment.copies:
+                    changed.copies.close()
 
     def run(self, action: Callable[[Deployment], Any], struck: dict[str, Blow]) -> Ended:
         """Run a command on the home in a process of its own; blows are by location."""
