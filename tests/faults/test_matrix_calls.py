@@ -41,6 +41,8 @@ class Command:
     judge: Callable[[MatrixWorld], None]
     struck: tuple[str, ...]
     """The locations whose calls fail."""
+    reads: bool = False
+    """It writes nothing but what it recorded, at its end."""
 
 
 def lose_a_location(world: MatrixWorld) -> None:
@@ -165,7 +167,7 @@ COMMANDS: Final = {
     ),
     "prune": Command(bury_some, lambda _: prune_one("plain", None), what_stays_is_whole, LOCATIONS),
     "repair": Command(lose_a_location, lambda _: repair_all, all_hold_the_same, LOCATIONS),
-    "scrub": Command(rot_some, lambda _: scrub_all(1), what_rotted_is_known, LOCATIONS),
+    "scrub": Command(rot_some, lambda _: scrub_all(1), what_rotted_is_known, LOCATIONS, reads=True),
     "location add": Command(nothing, add_one, all_hold_the_same, (*LOCATIONS, NEW)),
 }
 
@@ -186,8 +188,7 @@ def blows(world: MatrixWorld, command: Command) -> Iterator[dict[str, Blow]]:
     met = world.calls_of(command.run(world), command.struck)
     command.judge(world)
     names = command.struck
-    writes = any(calls[method] for calls in met.values() for method in WRITES)
-    at_reads = (Fault.FAIL_BEFORE,) if writes else (Fault.FAIL_BEFORE, Fault.DIE_BEFORE)
+    at_reads = (Fault.FAIL_BEFORE, Fault.DIE_BEFORE) if command.reads else (Fault.FAIL_BEFORE,)
     for at, (name, calls) in enumerate(met.items()):
         for number in range(sum(calls[method] for method in WRITES)):
             for fault in _AT_WRITES:

@@ -107,9 +107,9 @@ class CrashMatrix(RuleBasedStateMachine):
     @rule(share=st.sampled_from((1, 1, 3)), blow=st.none() | LOOKS, place=PLACES)
     def scrub(self, share: int, blow: Blow | None, place: str) -> None:
         self.say(f"scrub 1/{share}: {blow} at {self.target(place)}")
-        before = self.world.held_anywhere()
+        before = self.world.held_of_vaults()
         ended = self.strike(scrub_all(share), blow, place)
-        self.hold(self.world.held_anywhere() == before, "a scrub changed a location")
+        self.hold(self.world.held_of_vaults() == before, "a scrub changed a vault")
         self.world.counts["scrubs"] += 1
         if ended.error is not None:
             self.judge_refusal("scrub", ended.error, blow, ended)

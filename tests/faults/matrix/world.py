@@ -358,9 +358,13 @@ class MatrixWorld:
         """Return the files of all objects at a location."""
         return frozenset(self.objects(name))
 
-    def held_anywhere(self) -> dict[str, frozenset[Path]]:
-        """Return the files of all objects at each location that is there."""
-        return {name: self.held(name) for name in LOCATIONS if (self.root / name).exists()}
+    def held_of_vaults(self) -> dict[str, frozenset[Path]]:
+        """Return the files of all vaults at each location that is there."""
+        return {
+            name: frozenset(path for path in self.held(name) if "vaults" in path.parts)
+            for name in LOCATIONS
+            if (self.root / name).exists()
+        }
 
     def altered(self, name: str) -> list[str]:
         """Return the keys under which a location holds other bytes than some other one does."""
