@@ -212,6 +212,7 @@ class Struck:
 
 
 ANSWER_SECONDS = 3.0
+"""How long one that is stopped is waited for; how long one needs to start does not count."""
 
 
 def struck(deployment: Deployment, world: World, made: list[Struck], *, killed: bool) -> Deployment:
@@ -220,7 +221,10 @@ def struck(deployment: Deployment, world: World, made: list[Struck], *, killed: 
     @contextmanager
     def companion() -> Iterator[Companion]:
         arguments = [sys.executable, "-P", "-m", "strongroom.cli.companion", str(world.home), ""]
-        with CompanionProcess(arguments, ANSWER_SECONDS) as one:
+        with CompanionProcess(arguments, WAIT_SECONDS) as one:
+            assert one.ask("nobody") == "null\n", "it has started, and knows no such client"
+            if not killed:
+                one._answer_seconds = ANSWER_SECONDS
             made.append(Struck(one, one._process.pid, world, killed))
             yield made[-1]
 
