@@ -6,6 +6,7 @@ fails here until somebody has said what it tells.
 
 import base64
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -43,6 +44,7 @@ RECOVERED = frozenset(
         "client.recovered",
         "custodian.witness_kept",
         "install.recovered",
+        "ledger.epoch_begun",
         "location.added",
         "person.named",
         "person.stationed",
@@ -89,6 +91,7 @@ STEPS: tuple[tuple[str, frozenset[str]], ...] = (
     ("ledger verify", NOTHING),
     ("ledger erase ann@example.org --basis request-31 --yes", frozenset({"ledger.erased"})),
     ("ledger policy", NOTHING),
+    ("ledger resume", NOTHING),
     ("ledger export --to logs", frozenset({"ledger.exported"})),
     ("ledger bundle --fact 00000000 --to evidence.zip", NOTHING),
 )
@@ -212,6 +215,19 @@ def test_a_recovery_tells_what_it_made(folder: Path) -> None:
     done = strongroom("--home", "other", "recover", *place)
     assert done.code in (0, 3), done.err
     assert {fact.op for fact in told(folder / "other").values()} - WITNESSED == RECOVERED
+
+
+def test_logs_that_go_on_in_a_home_that_was_put_back_tell_it(folder: Path) -> None:
+    home, image = folder / "home", folder / "image"
+    shutil.copytree(home, image)
+    assert strongroom("backup", "acme").code == 0
+    made = told(home)
+    shutil.rmtree(home)
+    image.rename(home)
+    done = strongroom("ledger", "resume")
+    assert done.code == 0, done.err
+    fresh = {fact.op for fact in told(home).values() if fact.id not in made}
+    assert fresh - WITNESSED == {"ledger.resumed"}
 
 
 def test_settings_that_somebody_edited_are_told_once(folder: Path) -> None:
