@@ -9,7 +9,7 @@ from strongroom.crypto.sealing import SALT_BYTES, open_sealed, seal
 from strongroom.errors import Refused
 from strongroom.facts import Fact
 from strongroom.ids import CustodianId, InstallId
-from strongroom.ledger import Checkpoint, Policy, Proof
+from strongroom.ledger import Checkpoint, Log, Policy, Proof
 from strongroom.ledger.cosignature import cosign, verify, witness_key
 from strongroom.ledger.note import VerifierKey, open_note, sign, split_note
 from strongroom.ledger.search_words import Query
@@ -17,6 +17,7 @@ from strongroom.ledger.stretch import KIND, _context, open_stretch
 from strongroom.ledger.tiles import encode_bundle, entries_path, parse_bundle, parse_path
 from strongroom.ledger.tree import leaf_hash
 from strongroom.ledger.witness import _No, parse_request
+from strongroom.operations.find_logs import FoundLog
 from strongroom.quorum.witness_card import WitnessCard
 from tests.vectors import build_fact_v1 as fact_vector
 from tests.vectors import build_stretch_v1 as stretch_vector
@@ -82,6 +83,10 @@ def ledger_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
             lambda data: WitnessCard.parse(decode_envelope(data, "a card"), LOG.public),
         ),
         "facts.fact:Fact.parse": (FACT, Fact.parse),
+        "operations.find_logs:FoundLog.parse_facts": (
+            FACT,
+            lambda data: _found(data).parse_facts(),
+        ),
         "facts.fact:Fact.of_row": (
             b'{"copied":3,"url":"s3://bucket"}',
             lambda data: Fact.of_row(1, "location.added", "away", "operator", AT, _text(data)),
@@ -109,6 +114,13 @@ def _read_stretch(data: bytes) -> object:
     header = STRETCH_OBJECT.statement.fields(KIND)
     made = sign_envelope(stretch_vector.SEED, KIND, header, body)
     return open_stretch(made.encode(), STRETCH.key, STRETCH_KEY)
+
+
+def _found(leaf: bytes) -> FoundLog:
+    """Return a log of this one leaf, as a writer who holds its key could have made it."""
+    checkpoint = Checkpoint(ORIGIN, 1, leaf_hash(leaf))
+    past = Log.Past(ORIGIN, LOG, (leaf,), sign(checkpoint.encode(), ORIGIN, SEED), (), 1)
+    return FoundLog(past, checkpoint, 0, 0, "", frozenset())
 
 
 def _text(data: bytes) -> str:
