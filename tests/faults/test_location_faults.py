@@ -4,7 +4,6 @@ Whatever happens, no good snapshot is lost, the next backup is good and what it 
 """
 
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +25,9 @@ from tests.journeys.world import (
     LiveState,
     World,
     change_live_data,
+    copy_aside,
     make_world,
+    put_back,
     restored_state,
     silent,
 )
@@ -34,6 +35,7 @@ from tests.support.memory_location import MemoryLocation
 from tests.support.misbehaving_location import Fault, MisbehavingLocation, Plan, once
 
 NAMES = ("loc1", "loc2", "loc3")
+KEPT = "kept"
 Objects = dict[str, dict[str, bytes]]
 
 
@@ -61,9 +63,7 @@ class Bench:
 
     def reset(self) -> dict[str, MemoryLocation]:
         """Put home and locations back as they were."""
-        shutil.rmtree(self.world.home)
-        kept = self.world.home.with_name("kept-home")
-        subprocess.run(["cp", "-a", kept, self.world.home], check=True)
+        put_home_back(self.world, KEPT)
         found: dict[str, MemoryLocation] = {name: MemoryFolder(name) for name in NAMES}
         for name, location in found.items():
             location.objects.update(self.objects[name])
@@ -89,7 +89,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
         assert world.back_up(client).problems == []
     before = world.state()
     change_live_data(world, 1)
-    shutil.copytree(world.home, world.home.with_name("kept-home"))
+    copy_aside(world, KEPT)
     objects = {name: objects_at(world.locations[name]) for name in NAMES}
     made = Bench(world, objects, before, world.state(), {})
     for client in (NORMAL, HIGH):
@@ -98,6 +98,20 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
             calls = [method for method, _ in wrapped["loc1"].calls]
             made.calls[client] = {method: calls.count(method) for method in set(calls)}
     return made
+
+
+def put_home_back(world: World, name: str) -> None:
+    """Put the home that `copy_aside` kept back, and the ledger that the folders had then.
+
+    What is recorded goes to the folders also where everything else goes to a location in memory;
+    a home that knows of less than they hold only reads.
+    """
+    put_back(world, name, world.home)
+    for folder in world.locations.values():
+        for kept in (world.root / name / folder.name).glob("*/ledger"):
+            ledger = folder / kept.parent.name / kept.name
+            shutil.rmtree(ledger)
+            shutil.copytree(kept, ledger)
 
 
 def objects_at(root: Path) -> dict[str, bytes]:

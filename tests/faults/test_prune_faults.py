@@ -30,12 +30,14 @@ from tests.faults.test_location_faults import (
     Objects,
     honest,
     objects_at,
+    put_home_back,
 )
 from tests.journeys.world import (
     NORMAL,
     LiveState,
     World,
     change_live_data,
+    copy_aside,
     make_world,
     restored_state,
     silent,
@@ -64,9 +66,7 @@ class Bench:
 
     def reset(self, stage: Stage) -> dict[str, MemoryLocation]:
         """Put home and locations back as they were before this stage."""
-        shutil.rmtree(self.world.home)
-        kept = self.world.home.with_name(f"kept-{stage}")
-        subprocess.run(["cp", "-a", kept, self.world.home], check=True)
+        put_home_back(self.world, stage)
         found: dict[str, MemoryLocation] = {name: MemoryFolder(name) for name in NAMES}
         for name, location in found.items():
             location.objects.update(self.objects[stage][name])
@@ -119,14 +119,13 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
         states[report.snapshot] = world.state()
         clock.step(days=1)
     found = Bench(world, clock, {}, states, {}, {})
-    subprocess.run(["cp", "-a", world.home, world.home.with_name("kept-announce")], check=True)
+    copy_aside(world, "announce")
     found.objects["announce"] = {name: objects_at(world.locations[name]) for name in NAMES}
     memories = found.reset("announce")
     for stage in STAGES:
         if stage == "delete":
             clock.step(hours=73)
-            kept = world.home.with_name("kept-delete")
-            subprocess.run(["cp", "-a", world.home, kept], check=True)
+            copy_aside(world, "delete")
             found.objects["delete"] = {name: dict(memories[name].objects) for name in NAMES}
         with found.open(memories, {}) as (deployment, wrapped):
             outcome = run(deployment)

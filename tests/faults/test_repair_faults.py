@@ -6,11 +6,9 @@ object's, and the next scrub and repair, without faults, make all copies whole.
 
 import os
 import random
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -22,11 +20,24 @@ from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.fill_locations import repair_client
 from strongroom.operations.scrub import ScrubRequest, scrub_vault
-from tests.faults.test_location_faults import MemoryFolder, honest, objects_at
-from tests.journeys.world import NORMAL, World, change_live_data, make_world, silent
+from tests.faults.test_location_faults import (
+    KEPT,
+    NAMES,
+    MemoryFolder,
+    honest,
+    objects_at,
+    put_home_back,
+)
+from tests.journeys.world import (
+    NORMAL,
+    World,
+    change_live_data,
+    copy_aside,
+    make_world,
+    silent,
+)
 from tests.support.misbehaving_location import Fault, MisbehavingLocation, Plan, once
 
-NAMES = ("loc1", "loc2", "loc3")
 FAULTS = {
     "get": (Fault.FAIL_BEFORE, Fault.FLIP),
     "put": (Fault.FAIL_BEFORE, Fault.FAIL_AFTER, Fault.TEAR, Fault.FULL),
@@ -43,13 +54,11 @@ class Kept:
     """A home with two snapshots, and what every location should hold."""
 
     world: World
-    objects: Mapping[str, bytes]
+    objects: Mapping[str, bytes] = field(repr=False)
 
     def reset(self) -> dict[str, MemoryFolder]:
         """Put home and locations back as they were."""
-        shutil.rmtree(self.world.home)
-        kept = self.world.home.with_name("kept-home")
-        subprocess.run(["cp", "-a", kept, self.world.home], check=True)
+        put_home_back(self.world, KEPT)
         found = {name: MemoryFolder(name) for name in NAMES}
         for location in found.values():
             location.objects.update(self.objects)
@@ -70,9 +79,14 @@ class Kept:
     def mend(self, memories: Mapping[str, MemoryFolder], plans: Mapping[str, Plan]) -> None:
         """Scrub everything and repair."""
         with self.open(memories, plans) as deployment:
-            client = deployment.registry.client(NORMAL)
-            scrub_vault(deployment, client, ScrubRequest(share=1), silent)
-            repair_client(deployment, client)
+            scrub_and_repair(deployment)
+
+
+def scrub_and_repair(deployment: Deployment) -> None:
+    """Scrub everything and repair."""
+    client = deployment.registry.client(NORMAL)
+    scrub_vault(deployment, client, ScrubRequest(share=1), silent)
+    repair_client(deployment, client)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +95,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     for number in (1, 2):
         assert world.back_up().problems == []
         change_live_data(world, number)
-    shutil.copytree(world.home, world.home.with_name("kept-home"))
+    copy_aside(world, KEPT)
     objects = {name: objects_at(world.locations[name]) for name in NAMES}
     assert objects["loc1"] == objects["loc2"] == objects["loc3"]
     return Kept(world, objects["loc1"])
@@ -131,9 +145,9 @@ def test_a_fault_at_any_call_neither_loses_nor_spreads(
         for name, copy in copies.items():
             was_spoilt = (name, key) in hit or torn
             assert copy == data or was_spoilt, f"{name} has other bytes of {key} than before"
-    kept.mend(memories, {})
-    assert all(memory.objects == kept.objects for memory in memories.values())
     with kept.open(memories, {}) as deployment:
+        scrub_and_repair(deployment)
+        assert all(memory.objects == kept.objects for memory in memories.values())
         client = deployment.registry.client(NORMAL)
         assert check_vault(deployment, client, CheckRequest(read=True), silent).problems == []
 
