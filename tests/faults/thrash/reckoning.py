@@ -14,7 +14,8 @@ from tests.faults.thrash.world import Ended, Kept, ThrashWorld
 _ID = "[0-9a-f]{32}"
 # Everything that may lie in a home when nobody is at work; home-v1 names it.
 HOME_FILES = re.compile(
-    rf"strongroom\.toml|server\.db|clients/{_ID}/(client|index)\.db"
+    rf"strongroom\.toml|(server|disclosures|search)\.db"
+    rf"|clients/{_ID}/(client|disclosures|index|search)\.db"
     rf"|secrets/[a-z]+(-[a-z0-9]+)?|custodians/custodian-\d/custodian\.db|run/{_ID}\.lock"
 )
 
