@@ -4,14 +4,19 @@ Attacks and accidents are done by hand: files are copied, removed and altered as
 """
 
 import shutil
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from strongroom.adapters.locations.object_store import Patience
 from strongroom.clients import Keep
 from strongroom.facts import Fact
 from strongroom.ledger import Log
 from strongroom.operations.check_vault import CheckRequest, check_vault
+from strongroom.operations.credentials import Credential, Credentials
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.fill_locations import fill, repair_client
 from strongroom.operations.resume_ledger import ResumedLog, resume_ledger
@@ -349,6 +354,33 @@ def test_a_location_that_is_down_keeps_nothing_from_being_placed(world: World) -
     path.with_name("unplugged").rename(path)
     note_something(world)
     assert len(stretches(world, "loc2")) == len(stretches(world)) - 1
+
+
+@pytest.mark.loopback
+def test_a_store_at_which_nobody_answers_is_given_up_in_seconds(world: World) -> None:
+    """What was asked for waits a minute for a store; the ledger, which can go later, does not."""
+    store = "s3://bucket/loc2?endpoint=http://127.0.0.1:9"
+    with closing(sqlite3.connect(world.home / "server.db")) as connection, connection:
+        connection.execute("UPDATE location SET url = ? WHERE name = 'loc2'", (store,))
+    with world.open() as deployment:
+        Credentials(Credential("key", "secret")).seal(deployment.tools.secrets, "loc2", store)
+    before = len(stretches(world))
+    began = time.monotonic()
+    note_something(world)
+    assert time.monotonic() - began < Patience().retry_seconds / 2
+    assert len(stretches(world)) == before + 1
+
+
+def test_a_location_that_failed_in_this_command_is_not_asked_for_the_ledger(world: World) -> None:
+    before = {name: len(stretches(world, name)) for name in world.locations}
+    path = world.locations["loc2"]
+    with world.open() as deployment:
+        path.rename(path.with_name("unplugged"))
+        deployment.copies.put(f"{deployment.install}/something", b"bytes")
+        path.with_name("unplugged").rename(path)
+        deployment.registry.record(deployment.fact("ledger.anchored", deployment.install, logs=[]))
+    assert len(stretches(world, "loc1")) == before["loc1"] + 1
+    assert len(stretches(world, "loc2")) == before["loc2"]
 
 
 def test_what_could_not_be_placed_is_placed_by_the_next_command(world: World) -> None:

@@ -87,6 +87,15 @@ def test_one_failing_location_is_named_and_left_alone(
     assert stored(locations, "another")["second"] == DATA
 
 
+def test_a_location_that_failed_before_is_left_alone_from_the_beginning() -> None:
+    locations = places(well, well)
+    with Copies(locations, {"first": LocationUnavailable("first is away")}) as copies:
+        copies.put(KEY, DATA)
+        assert list(copies.failures) == ["first"]
+    assert locations["first"].calls == []
+    assert stored(locations) == {"first": None, "second": DATA}
+
+
 @pytest.mark.parametrize("fault", [Fault.FAIL_BEFORE, Fault.FAIL_AFTER])
 @pytest.mark.parametrize(("failing", "count"), [(1, 1), (2, 2), (2, 3), (3, 3)])
 def test_too_few_copies_are_no_success(fault: Fault, failing: int, count: int) -> None:

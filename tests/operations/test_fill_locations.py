@@ -26,6 +26,8 @@ from strongroom.operations.scrub import ScrubRequest, scrub_vault
 from strongroom.operations.set_up import InstallPlan, set_up
 
 NAMES = ("one", "two", "three")
+# Port 9 of this machine: nobody answers there.
+NOBODY = "s3://bucket/two?endpoint=http://127.0.0.1:9"
 Files = dict[str, bytes]
 
 
@@ -254,7 +256,7 @@ def test_a_store_without_a_janitor_is_told_and_the_others_are_mended(kept: World
     packs(kept, "two")[0].write_bytes(b"short")
     database = kept.folder / "home" / "server.db"
     with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute("UPDATE location SET url = 's3://bucket/two' WHERE name = 'two'")
+        connection.execute("UPDATE location SET url = ? WHERE name = 'two'", (NOBODY,))
     with kept.app.open(kept.folder / "home") as opened:
         folder = open_directory(f"file://{kept.folder / 'two'}", os.urandom)
         locations = {**opened.copies.locations, "two": folder}

@@ -42,7 +42,7 @@ def _deployment(tmp_path: Path) -> Iterator[Deployment]:
         registry.facts()[0],
     )
     registry.close()
-    with app.open(tmp_path / "home") as opened:
+    with app.open(tmp_path / "home", concludes=False) as opened:
         yield opened
 
 

@@ -33,14 +33,21 @@ _NOBODY: frozenset[str] = frozenset()
 class Copies:
     """Full copies of objects over named locations. Safe to use from several threads."""
 
-    def __init__(self, locations: Mapping[str, Location]) -> None:
-        """Take the locations by name; one thread each is started when first needed."""
+    def __init__(
+        self,
+        locations: Mapping[str, Location],
+        failed: Mapping[str, StrongroomError] = MappingProxyType({}),
+    ) -> None:
+        """Take the locations by name; one thread each is started when first needed.
+
+        Those that have `failed` already are left alone like those that fail here.
+        """
         if not locations:
             raise UsageError("there is no location", hint="Add one: strongroom location add URL")
         self.locations: Mapping[str, Location] = MappingProxyType(dict(locations))
         self.damages: list[tuple[str, str, Damaged]] = []
         """(location, key, error) of every copy that was read and not accepted."""
-        self._failures: dict[str, StrongroomError] = {}
+        self._failures = dict(failed)
         # A thread of its own for each location: a slow one delays the others by no more than the
         # objects in flight, and every location sees the objects in the order they were put.
         self._pools = {

@@ -30,10 +30,9 @@ def conclude(deployment: Deployment, *, places: bool = True) -> list[str]:
     that failed, too, whose error must be the one that is seen.
     """
     found: list[Witnessed] = []
-    placing = Placing(deployment)
     try:
         # The last clients' objects are under way while the server's log is witnessed.
-        with ExitStack() as stack:
+        with Placing(deployment) as placing, ExitStack() as stack:
             anchors: list[str] = []
             for opened in _open_clients(deployment, stack):
                 some = have_witnessed(deployment, [one for one in opened if not one.is_witnessed])

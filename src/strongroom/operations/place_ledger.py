@@ -1,7 +1,9 @@
 """Placing the logs: what was signed since the last time goes, sealed, to every location.
 
 One object for each log, written once; those of several logs are under way together. What one
-command could not place the next one does, with the same bytes. Nothing is deleted or written over.
+command could not place the next one does, with the same bytes: so a location that does not answer
+is given up in seconds, and one that failed in this command is not asked. Nothing is deleted or
+written over.
 docs/life-of/a-fact.md.
 """
 
@@ -9,13 +11,15 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 from strongroom.crypto.sealing import SALT_BYTES
 from strongroom.errors import StrongroomError
 from strongroom.ledger import Log
-from strongroom.locations import LocationUnavailable, ObjectExists
+from strongroom.locations import Copies, LocationUnavailable, ObjectExists
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.sealed_logs import SealedLogs
+from strongroom.operations.sealed_logs import SealedLogs, in_haste
 from strongroom.operations.witnessing import OpenLog
 
 
@@ -39,6 +43,21 @@ class Placing:
         self.problems: dict[str, StrongroomError] = {}
         self._deployment = deployment
         self._under_way: list[_UnderWay] = []
+        copies = deployment.copies
+        self._copies = Copies(in_haste(copies.locations), copies.failures)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the threads back."""
+        self._copies.close()
 
     def begin(self, logs: Sequence[OpenLog]) -> None:
         """Begin to put what is signed of these logs; they stay open until `finish`."""
@@ -52,7 +71,7 @@ class Placing:
             if waiting is not None:
                 log = Log.stretch.log_of(waiting.origin)
                 key = Log.stretch.stretch_key(self._deployment.install, log, waiting.start)
-                put = self._deployment.copies.put_async(key, waiting.data)
+                put = self._copies.put_async(key, waiting.data)
                 self._under_way.append(_UnderWay(one, waiting, key, put))
 
     def finish(self) -> None:
@@ -86,7 +105,7 @@ class Placing:
             one.put.result()
         except StrongroomError as err:
             failure = err
-        copies = self._deployment.copies
+        copies = self._copies
         others = {name: copies.locations[name] for name, at, _ in copies.damages if at == one.key}
         log, waiting = one.log, one.waiting
         if others:
@@ -95,7 +114,7 @@ class Placing:
                 log.log.check_seen(seen, by)
         if failure is not None:
             raise failure
-        for location in self._deployment.added.values():
+        for location in in_haste(self._deployment.added).values():
             # What does not get there now is brought by `vault repair`.
             with suppress(LocationUnavailable, ObjectExists):
                 location.put(one.key, waiting.data)

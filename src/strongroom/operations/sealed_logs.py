@@ -7,7 +7,7 @@ client's. Both come from the home's secrets; a recovery has only what it finds.
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from strongroom.crypto import sealing, signing
 from strongroom.errors import Damaged, StrongroomError
@@ -23,6 +23,15 @@ STRETCH_BYTES_MAX: Final = 80 << 20
 LOOK_SECONDS_MAX: Final = 3.0
 """How long a location is waited for that is only asked whether it has more than we placed."""
 _SERVER_KEY: Final = "ledger-server-key"
+
+
+@runtime_checkable
+class _Hasty(Protocol):
+    """A location that can be given up in seconds."""
+
+    def hasty(self) -> Location:
+        """Return the same location, given up in seconds where it does not answer."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,7 @@ class SealedLogs:
         while True:
             key = Log.stretch.stretch_key(self.install, log, start)
             end = start
-            for name, data in _ask(locations, key):
+            for name, data in _ask(in_haste(locations), key):
                 try:
                     found = Log.stretch.open_stretch(data, key, parent)
                 except Damaged:
@@ -122,6 +131,17 @@ class Lookout:
                 self._looked.add(origin)
 
         return seen
+
+
+def in_haste(locations: Mapping[str, Location]) -> dict[str, Location]:
+    """Return the same locations, each given up in seconds where it does not answer, if it can be.
+
+    For the ledger alone, which a later command looks for and places as well; what a command was
+    asked to do is worth a wait.
+    """
+    return {
+        name: one.hasty() if isinstance(one, _Hasty) else one for name, one in locations.items()
+    }
 
 
 def _ask(locations: Mapping[str, Location], key: str) -> Iterator[tuple[str, bytes]]:

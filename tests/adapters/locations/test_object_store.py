@@ -3,6 +3,7 @@
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,21 @@ def test_store_that_is_not_there_is_unavailable() -> None:
             location.put("object", b"bytes")
         with pytest.raises(LocationUnavailable):
             list(location.list(""))
+
+
+@pytest.mark.loopback
+def test_in_haste_it_is_given_up_in_seconds() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"s3://bucket?endpoint=http://127.0.0.1:{unused.getsockname()[1]}"
+        location = open_object_store(url, Credential("key", SECRET))
+        assert location.hasty() is location.hasty()
+        began = time.monotonic()
+        with pytest.raises(LocationUnavailable):
+            location.hasty().put("object", b"bytes")
+        with pytest.raises(LocationUnavailable):
+            location.hasty().get("object")
+        assert time.monotonic() - began < Patience().retry_seconds / 2
 
 
 @pytest.mark.loopback

@@ -9,8 +9,9 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -83,22 +84,39 @@ class Patience:
     again_seconds: tuple[float, ...] = (0.5, 2)
     """The pauses before what ended without any answer is done again."""
 
+    def hasty(self) -> "Patience":
+        """Return the patience of somebody who can as well come back later: a few seconds."""
+        return replace(self, connect_seconds=3, retry_seconds=1, again_seconds=())
+
 
 class ObjectStoreLocation:
     """Objects in one bucket below one prefix. Safe to use from several threads."""
 
     def __init__(
-        self, store: S3Store | GCSStore | AzureStore, url: str, patience: Patience
+        self,
+        store: S3Store | GCSStore | AzureStore,
+        url: str,
+        patience: Patience,
+        again: "Callable[[Patience], ObjectStoreLocation]",
     ) -> None:
-        """Take a store that obstore has built: use `open_object_store`."""
+        """Take a store that obstore has built, and what opens it again: use `open_object_store`."""
         self._store = store
         self._url = url
         self._patience = patience
+        self._again = again
+        self._hasty: ObjectStoreLocation | None = None
 
     @property
     def url(self) -> str:
         """The bucket's URL, without the credential."""
         return self._url
+
+    def hasty(self) -> "ObjectStoreLocation":
+        """Return this location, given up in seconds where it does not answer."""
+        # Made when first asked for, and kept: its connections are its own.
+        if self._hasty is None:
+            self._hasty = self._again(self._patience.hasty())
+        return self._hasty
 
     def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
         """Store the object if there is none of this key; the store has it when this returns.
@@ -329,7 +347,8 @@ def open_object_store(
     except (BaseError, ValueError):
         # The vendor's message may quote what it could not read, which may be the secret.
         raise UsageError(f"{parsed} cannot be used", "its credential cannot be read") from None
-    return ObjectStoreLocation(store, str(parsed), limits)
+    again = partial(open_object_store, url, credential)
+    return ObjectStoreLocation(store, str(parsed), limits, again)
 
 
 # Each setting that obstore would otherwise look up in the environment is given a value, so that a
