@@ -6,7 +6,7 @@ Each time the data comes back equal, and scrub and repair make all three locatio
 import shutil
 from pathlib import Path
 
-from tests.journeys.test_three_copies import WHOLE, objects, problems, spoil_a_tenth
+from tests.journeys.test_three_copies import WHOLE, ledger, objects, problems, spoil_a_tenth
 from tests.journeys.world import HIGH, NORMAL, World, change_live_data, files_below, make_world
 
 
@@ -25,6 +25,8 @@ def test_shards_are_made_again_from_the_others(tmp_path: Path) -> None:
     world = world_of_shards(tmp_path / "world")
     state, clients = world.state(), (NORMAL, HIGH)
     good = {name: objects(world, name) for name in world.locations}
+    placed = ledger(world, "loc1")
+    assert placed
     packs = [path for one in clients for path in files_below(world.vault_folder("loc1", one))]
     assert any("/packs/" in str(path) for path in packs)
     assert good["loc1"] != good["loc2"], "each location holds shards of its own"
@@ -36,6 +38,10 @@ def test_shards_are_made_again_from_the_others(tmp_path: Path) -> None:
     done = world.command("vault", "repair", "--all")
     assert done.returncode == 0, done.stderr
     assert objects(world, "loc1") == good["loc1"]
+    # The ledger is no shard: it is whole at each location, also what was placed before the loss.
+    now = ledger(world, "loc1")
+    assert placed.items() < now.items()
+    assert [ledger(world, name) for name in world.locations] == [now] * 3
 
     spoilt = spoil_a_tenth(world, "loc2")
     for client in clients:

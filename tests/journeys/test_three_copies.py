@@ -36,8 +36,22 @@ def world(tmp_path: Path) -> World:
 
 
 def objects(world: World, location: str) -> dict[str, bytes]:
+    """Return what a location holds but the ledger, which grows with every command."""
+    return {name: data for name, data in _files(world, location).items() if not _is_ledger(name)}
+
+
+def ledger(world: World, location: str) -> dict[str, bytes]:
+    """Return the objects of the ledger that a location holds."""
+    return {name: data for name, data in _files(world, location).items() if _is_ledger(name)}
+
+
+def _files(world: World, location: str) -> dict[str, bytes]:
     root = world.locations[location]
-    return {str(path.relative_to(root)): path.read_bytes() for path in files_below(root)}
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files_below(root)}
+
+
+def _is_ledger(name: str) -> bool:
+    return "ledger" in Path(name).parts[1:2]
 
 
 def spoil_a_tenth(world: World, location: str) -> list[Path]:
@@ -67,7 +81,8 @@ def problems(world: World, *arguments: str) -> tuple[int, set[tuple[str, str]]]:
 
 
 def test_one_location_lost_and_a_tenth_of_another_spoilt(world: World) -> None:
-    good = objects(world, "loc3")
+    good, placed = objects(world, "loc3"), ledger(world, "loc3")
+    assert placed
     state = world.state()
     shutil.rmtree(world.locations["loc1"])
     spoilt = spoil_a_tenth(world, "loc2")
@@ -107,6 +122,10 @@ def test_one_location_lost_and_a_tenth_of_another_spoilt(world: World) -> None:
         shutil.copytree(kept / part, world.home / part)
     assert world.command("vault", "repair", "--all").returncode == 0
     assert [objects(world, name) for name in world.locations] == [good] * 3
+    # So is the ledger: what was placed before a location was lost, and what came since.
+    now = ledger(world, "loc3")
+    assert placed.items() < now.items()
+    assert [ledger(world, name) for name in world.locations] == [now] * 3
     assert problems(world, "scrub", "--all", *WHOLE) == (0, set())
     for client in NAMES:
         assert problems(world, "check", client, "--read") == (0, set())
