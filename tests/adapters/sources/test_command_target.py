@@ -194,11 +194,13 @@ def test_a_missing_program_is_named_before_anything_begins() -> None:
 
 
 _ALONE = """
-import sys, time
+import signal, sys, time
 from strongroom.adapters.sources.command_run import Patience
 from strongroom.adapters.sources.command_target import CommandTarget
 from strongroom.clock import SystemClock
 from strongroom.vault import Entry
+# Tests that run under nohup would pass on that SIGHUP is ignored, and nothing would be stopped.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 target = CommandTarget(("sh", "-c", sys.argv[1], "sh", sys.argv[2]), "", SystemClock())
 def blocks():
     yield b"half"
