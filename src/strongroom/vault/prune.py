@@ -71,10 +71,10 @@ class PrunePlan:
     goes: Counts
     stays: Counts
     doomed_bytes: int
-    """What goes by this plan and by every earlier tombstone together."""
+    """What goes by this plan and by every earlier tombstone together, receipts left out."""
     needed_bytes: int
-    """What snapshots that stay need. What a location merely lists, or makes larger, adds nothing:
-    it would make room for a larger deletion."""
+    """What snapshots that stay need, receipts left out here, too. What a location merely
+    lists, or makes larger, adds nothing: it would make room for a larger deletion."""
 
     @property
     def too_much(self) -> bool:
@@ -121,7 +121,7 @@ def plan_prune(view: View) -> PrunePlan:
         orphans,
         Counts(len(view.goes), len(goes), _bytes(view, goes)),
         Counts(len(view.stays), len(stay), _bytes(view, stay)),
-        _bytes(view, [key for key in gone if key in view.listed]),
+        _bytes(view, [key for key in gone if key in view.listed and not _is_receipt(key)]),
         sum(view.listed[key].least_bytes for key in needed if key in view.listed),
     )
 
@@ -169,7 +169,11 @@ def _own_folders(writer: str, sequence: int) -> tuple[str, str]:
 
 def _folder_of(key: str) -> str:
     """Return what says of which snapshot a record or a receipt is."""
-    return key.rpartition("/")[0] if key.startswith("receipts/") else key
+    return key.rpartition("/")[0] if _is_receipt(key) else key
+
+
+def _is_receipt(key: str) -> bool:
+    return key.startswith("receipts/")
 
 
 def _bytes(view: View, keys: Iterable[str]) -> int:
