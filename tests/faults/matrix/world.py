@@ -6,9 +6,10 @@ and the clock do meanwhile is said here; what may follow from it is judged in `m
 
 import os
 import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +39,7 @@ CUSTODIANS: Final = (1, 2, 3)
 THRESHOLD: Final = 2
 KEEP: Final = Keep(daily=2, weekly=0, monthly=0, floor=2)
 _BEGAN: Final = datetime(2027, 1, 1, tzinfo=UTC)
+_ORIGINS: Final = "SELECT origin FROM epoch WHERE origin IS NOT NULL"
 
 Change = Callable[[Deployment], Deployment]
 """What a test puts into a deployment, to see that the matrix finds it."""
@@ -357,6 +359,14 @@ class MatrixWorld:
     def held(self, name: str) -> frozenset[Path]:
         """Return the files of all objects at a location."""
         return frozenset(self.objects(name))
+
+    def logs(self) -> frozenset[str]:
+        """Return the ids of all logs that the home knows, those of earlier epochs too."""
+        origins: set[str] = set()
+        for path in (self.home / "server.db", *self.home.glob("clients/*/client.db")):
+            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+                origins.update(origin for (origin,) in connection.execute(_ORIGINS))
+        return frozenset(origin.rpartition("/")[2] for origin in origins)
 
     def held_of_vaults(self) -> dict[str, frozenset[Path]]:
         """Return the files of all vaults at each location that is there."""
