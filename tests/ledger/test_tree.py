@@ -246,8 +246,11 @@ def test_every_published_proof_is_there() -> None:
     assert all(counts)
 
 
+@pytest.mark.skipif(not PUBLISHED, reason="../shared/vectors/rfc6962_merkle.json is not here")
 @pytest.mark.parametrize(
-    ("kind", "name", "case"), PUBLISHED, ids=[f"{k}/{n}" for k, n, _ in PUBLISHED]
+    ("kind", "name", "case"),
+    PUBLISHED or [("", "absent", {})],
+    ids=[f"{k}/{n}" for k, n, _ in PUBLISHED] or ["absent"],
 )
 def test_published_proof_is_judged_as_published(kind: str, name: str, case: dict[str, Any]) -> None:
     proof = [base64.b64decode(one) for one in case["proof"] or []]

@@ -57,6 +57,7 @@ _OPTIONAL: Final = ("behalf", "client", "node", "ref", "run", "subject", "versio
 _KEYS: Final = _REQUIRED | {*_OPTIONAL, "sd"}
 
 
+_LOOK: Final = "Run `strongroom ledger verify` to see what is hit."
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _NOT_A_FACT: Final = (
@@ -158,9 +159,11 @@ class Fact:
         try:
             return cls._parse(data)
         except (FactRefused, Damaged) as err:
-            raise Damaged("a fact cannot be read", err.why) from err
+            raise Damaged("a fact cannot be read", err.why, _LOOK) from err
         except _NOT_A_FACT as err:
-            raise Damaged("a fact cannot be read", "it is not one, or not in its one form") from err
+            raise Damaged(
+                "a fact cannot be read", "it is not one, or not in its one form", _LOOK
+            ) from err
 
     @classmethod
     def _parse(cls, data: bytes) -> "Fact":
@@ -200,7 +203,7 @@ class Fact:
             if "op" in raw:
                 return cls.parse(body.encode())
         except _NOT_A_FACT as err:
-            raise Damaged("a fact cannot be read", "its row holds no object") from err
+            raise Damaged("a fact cannot be read", "its row holds no object", _LOOK) from err
         schema = newest(op)
         instant = parse_instant(at)
         # A subject that is no id is a name, and nothing of a name may be guessed from a fact.

@@ -201,7 +201,7 @@ class _Shown:
         try:
             epoch = keys.begin(log, self.log.client, now)
             if epoch.origin is None or epoch.vkey is None:
-                raise Damaged(f"{self.log.name} cannot be signed", "it has no key")
+                raise Log.Damaged(f"{self.log.name} cannot be signed", "it has no key")
             note = log.sign(keys.seed(epoch.origin), now)
             self.key = Checkpoint.Key.parse(epoch.vkey)
             self.checkpoint = Policy.of([self.key], {}, 0).check(note).checkpoint
@@ -247,7 +247,8 @@ class _Shown:
             self.overtaken = True
         else:
             why = answer.body.decode("utf-8", "replace").strip()
-            self.problems[who] = Damaged(f"{who} did not cosign {self.log.name}", why)
+            hint = "Compare the log with what others have: `strongroom ledger verify`."
+            self.problems[who] = Damaged(f"{who} did not cosign {self.log.name}", why, hint)
 
     def keep(self) -> Witnessed:
         """Keep the note with its cosignatures where the quorum is met; return what came of it."""
@@ -315,7 +316,11 @@ def _keys(deployment: Deployment) -> dict[int, Witness.Key]:
 def _key(deployment: Deployment, index: int, card: Envelope) -> Witness.Key:
     found = deployment.roster.check_witness(card)
     if found.index != index:
-        raise Damaged(f"custodian {index} has no such witness", f"the card is of {found.index}")
+        raise Damaged(
+            f"custodian {index} has no such witness",
+            f"the card is of {found.index}",
+            "Somebody changed server.db: put back the home, or recover.",
+        )
     return found.key
 
 
