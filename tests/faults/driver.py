@@ -68,10 +68,12 @@ def watch_storage(moments: Moments, kill_after_sql: str | None) -> None:
 
     def watched_write(handle: int, data: Any) -> int:
         moments.reached()
+        done = 0
         if moments.will_kill():
-            plain_write(handle, memoryview(data)[: len(data) // 2])
+            done = plain_write(handle, memoryview(data)[: len(data) // 2])
         moments.reached()
-        return plain_write(handle, data)
+        # Ctrl-C interrupts the main thread only: a worker goes on, and must not write a half twice.
+        return done + plain_write(handle, memoryview(data)[done:])
 
     # The watched ones stand in for the module's own; every caller looks them up by name.
     vars(os).update(open=watched_open, write=watched_write)
