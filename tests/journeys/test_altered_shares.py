@@ -54,11 +54,21 @@ class LyingCustodian:
         return self._honest.standing(vault)
 
     @property
-    def witness(self) -> Witness:
+    def witness(self) -> Witness.Like:
         return self._honest.witness
 
     def witness_card(self) -> Envelope:
         return self._honest.witness_card()
+
+    def adopt_roster(self, envelope: Envelope) -> object:
+        return self._honest.adopt_roster(envelope)
+
+    @property
+    def kit_confirmed(self) -> bool:
+        return self._honest.kit_confirmed
+
+    def kit_entries(self, of: str = "") -> list[tuple[str, bytes]]:
+        return self._honest.kit_entries(of)
 
     def release(self, request: ReleaseRequest) -> Envelope:
         self.asked += 1

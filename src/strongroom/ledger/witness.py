@@ -11,7 +11,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, TypeAlias
+from typing import ClassVar, Final, Protocol, TypeAlias
 
 from strongroom.clock import Clock, format_instant
 from strongroom.database import Database, Transaction
@@ -92,6 +92,34 @@ class LogKey:
     purpose: str
 
 
+class WitnessLike(Protocol):
+    """What a log's owner asks of a witness, in this process or on another machine."""
+
+    def register(self, logs: Sequence[LogKey]) -> None:
+        """Witness these logs from now on."""
+        ...
+
+    def registered(self, origins: Sequence[str]) -> list[bool]:
+        """Return for each origin whether its key is known."""
+        ...
+
+    def latest(self, origins: Sequence[str]) -> list[Checkpoint | None]:
+        """Return the newest checkpoint cosigned of each log; None where there is none."""
+        ...
+
+    def add_checkpoints(self, requests: Sequence[bytes]) -> list[Answer]:
+        """Answer several requests, each as if it had come alone, in order."""
+        ...
+
+    def monitor(self, wanted: str) -> Answer:
+        """Return the newest note cosigned of the log whose origin has this SHA-256."""
+        ...
+
+    def evidence(self, origin: str = "") -> list[Evidence]:
+        """Return the contradictions that were kept, of one log where it is named."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
     """A request that is well-formed; nothing in it is believed yet."""
@@ -130,6 +158,7 @@ class Witness:
     Answer: TypeAlias = Answer
     Evidence: TypeAlias = Evidence
     Log: TypeAlias = LogKey
+    Like: TypeAlias = WitnessLike
 
     def __init__(
         self, database: Database, name: str, seed: bytes, clock: Clock, journal: Journal
@@ -182,11 +211,13 @@ class Witness:
             return Answer(404, TEXT, b"no checkpoint of this log was cosigned\n")
         return Answer(200, TEXT, row[0])
 
-    def evidence(self) -> list[Evidence]:
-        """Return every contradiction that was kept, oldest first."""
+    def evidence(self, origin: str = "") -> list[Evidence]:
+        """Return every contradiction that was kept, oldest first; of one log where it is named."""
         with self._database.reading() as reading:
             rows = reading.rows(
-                "SELECT origin, fork, at, request, note FROM witness_evidence ORDER BY number"
+                "SELECT origin, fork, at, request, note FROM witness_evidence "
+                "WHERE ? IN ('', origin) ORDER BY number",
+                (origin,),
             )
         return [Evidence(origin, bool(fork), *rest) for origin, fork, *rest in rows]
 

@@ -183,7 +183,7 @@ def _judge(deployment: Deployment, one: OneLog, witnesses: Witnesses) -> LogVerd
     return verdict
 
 
-def _seen_otherwise(log: Log, origin: str, who: str, witness: Witness) -> LogVerdict | None:
+def _seen_otherwise(log: Log, origin: str, who: str, witness: Witness.Like) -> LogVerdict | None:
     """Return what a witness that answers holds against a log, or None."""
     note = b""
     try:
@@ -192,7 +192,7 @@ def _seen_otherwise(log: Log, origin: str, who: str, witness: Witness) -> LogVer
             return None
         note = witness.monitor(hashlib.sha256(origin.encode()).hexdigest()).body
         log.check_seen(seen, who)
-        forks = [one for one in witness.evidence() if one.fork and one.origin == origin]
+        forks = [one for one in witness.evidence(origin) if one.fork]
     except Log.Behind as err:
         return LogVerdict("", "stale", why=str(err))
     except Log.Forked as err:

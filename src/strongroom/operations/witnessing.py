@@ -268,7 +268,7 @@ class _Shown:
         return found
 
 
-def _show(who: str, witness: Witness, logs: Sequence[_Shown]) -> None:
+def _show(who: str, witness: Witness.Like, logs: Sequence[_Shown]) -> None:
     """Show the logs to one witness, in one transaction."""
     try:
         origins = [one.checkpoint.origin for one in logs]

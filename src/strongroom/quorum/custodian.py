@@ -34,6 +34,7 @@ from strongroom.quorum.receipt import Receipt
 from strongroom.quorum.release import Release, ReleaseRequest
 from strongroom.quorum.roster import Member, Roster
 from strongroom.quorum.rules import Asked, Standing
+from strongroom.quorum.wire import Wire
 from strongroom.quorum.witness_seat import WitnessSeat
 
 _FACT_ROLE = "strongroom/custodian-fact"
@@ -45,6 +46,7 @@ class LocalCustodian:
     """A custodian in this process; safe to share between threads, which take turns."""
 
     Pin: TypeAlias = ClientPin
+    Wire: TypeAlias = Wire
 
     def __init__(self, database: Database, kek: bytes, clock: Clock, token: Token) -> None:
         """Take over a database that holds a custodian; `create`, `open` and `restore` call this."""

@@ -22,6 +22,10 @@ class Custodian(Protocol):
         """Return the index, id, name and identity key."""
         ...
 
+    def adopt_roster(self, envelope: Envelope) -> object:
+        """Pin a roster; the same one again changes nothing."""
+        ...
+
     def enrol(
         self,
         client: ClientId,
@@ -41,7 +45,7 @@ class Custodian(Protocol):
         ...
 
     @property
-    def witness(self) -> Witness:
+    def witness(self) -> Witness.Like:
         """Return the witness at this custodian's side."""
         ...
 
@@ -51,4 +55,13 @@ class Custodian(Protocol):
 
     def standing(self, vault: VaultId) -> Standing:
         """Return the highest snapshot receipted for the vault's current writer."""
+        ...
+
+    @property
+    def kit_confirmed(self) -> bool:
+        """Return whether somebody has typed words of its kit."""
+        ...
+
+    def kit_entries(self, of: str = "") -> list[tuple[str, bytes]]:
+        """Return path and bytes of its sealed key table's entries whose names begin so."""
         ...

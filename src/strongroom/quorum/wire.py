@@ -1,0 +1,301 @@
+"""Both ends of a question to a custodian on another machine, without what carries it.
+
+`answer` puts a question that came in to the custodian that is here; `AskedCustodian` is a custodian
+that is elsewhere: it puts each question into bytes and hands them to whoever carries them. Which
+peer may ask what, and which error comes back, is here too, so that no carrier decides it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Final, Literal, TypeAlias
+
+from strongroom.crypto.envelope import Envelope, Statement
+from strongroom.errors import Refused, UsageError
+from strongroom.ids import ClientId, VaultId
+from strongroom.ledger import Checkpoint, Witness
+from strongroom.quorum import error_report, messages
+from strongroom.quorum.header import SnapshotHeader
+from strongroom.quorum.messages import WITNESS_PARTS_MAX
+from strongroom.quorum.protocol import Custodian
+from strongroom.quorum.release import ReleaseRequest
+from strongroom.quorum.roster import Member
+from strongroom.quorum.rules import Standing
+
+Role: TypeAlias = Literal["server", "worker", "custodian", "probe"]
+Ask: TypeAlias = Callable[[str, bytes], bytes]
+"""Carry a question of this name to a custodian, and return its answer or raise its error."""
+
+_OF_WORKERS: Final = frozenset(
+    {
+        "card",
+        "ingest",
+        "standing",
+        "witness-card",
+        "witness-registered",
+        "witness-latest",
+        "witness-add-checkpoints",
+        "witness-monitor",
+        "witness-evidence",
+    }
+)
+
+
+def _card(custodian: Custodian, data: bytes) -> bytes:
+    messages.read_question("card", data, 0)
+    return messages.card_answer(custodian.card())
+
+
+def _adopt_roster(custodian: Custodian, data: bytes) -> bytes:
+    custodian.adopt_roster(messages.read_adopt_roster_question(data))
+    return messages.answer("adopt-roster")
+
+
+def _enrol(custodian: Custodian, data: bytes) -> bytes:
+    certificate = custodian.enrol(*messages.read_enrol_question(data))
+    return messages.envelope_answer("enrol", certificate)
+
+
+def _ingest(custodian: Custodian, data: bytes) -> bytes:
+    receipt = custodian.ingest(*messages.read_ingest_question(data))
+    return messages.envelope_answer("ingest", receipt)
+
+
+def _release(custodian: Custodian, data: bytes) -> bytes:
+    return messages.envelope_answer("release", custodian.release(_release_request(data)))
+
+
+def _standing(custodian: Custodian, data: bytes) -> bytes:
+    return messages.standing_answer(custodian.standing(messages.read_standing_question(data)))
+
+
+def _kit_entries(custodian: Custodian, data: bytes) -> bytes:
+    (beginning,) = messages.read_question("kit-entries", data, 1)
+    of = messages.read_text(beginning, "a question kit-entries")
+    return messages.kit_entries_answer(custodian.kit_entries(of))
+
+
+def _kit_confirmed(custodian: Custodian, data: bytes) -> bytes:
+    messages.read_question("kit-confirmed", data, 0)
+    return messages.flags_answer("kit-confirmed", [custodian.kit_confirmed])
+
+
+def _witness_card(custodian: Custodian, data: bytes) -> bytes:
+    messages.read_question("witness-card", data, 0)
+    return messages.envelope_answer("witness-card", custodian.witness_card())
+
+
+def _registered(custodian: Custodian, data: bytes) -> bytes:
+    name = "witness-registered"
+    origins = messages.read_texts_question(name, data, WITNESS_PARTS_MAX)
+    return messages.flags_answer(name, custodian.witness.registered(origins))
+
+
+def _register(custodian: Custodian, data: bytes) -> bytes:
+    custodian.witness.register(messages.read_register_question(data))
+    return messages.answer("witness-register")
+
+
+def _latest(custodian: Custodian, data: bytes) -> bytes:
+    origins = messages.read_texts_question("witness-latest", data, WITNESS_PARTS_MAX)
+    return messages.latest_answer(custodian.witness.latest(origins))
+
+
+def _add_checkpoints(custodian: Custodian, data: bytes) -> bytes:
+    requests = messages.read_question("witness-add-checkpoints", data, 0, WITNESS_PARTS_MAX)
+    answers = custodian.witness.add_checkpoints(requests)
+    return messages.witness_answer("witness-add-checkpoints", answers)
+
+
+def _monitor(custodian: Custodian, data: bytes) -> bytes:
+    (wanted,) = messages.read_texts_question("witness-monitor", data, 1)
+    return messages.witness_answer("witness-monitor", [custodian.witness.monitor(wanted)])
+
+
+def _evidence(custodian: Custodian, data: bytes) -> bytes:
+    (origin,) = messages.read_texts_question("witness-evidence", data, 1)
+    return messages.evidence_answer(custodian.witness.evidence(origin))
+
+
+_ANSWERS: Final[Mapping[str, Callable[[Custodian, bytes], bytes]]] = {
+    "card": _card,
+    "adopt-roster": _adopt_roster,
+    "enrol": _enrol,
+    "ingest": _ingest,
+    "release": _release,
+    "standing": _standing,
+    "kit-entries": _kit_entries,
+    "kit-confirmed": _kit_confirmed,
+    "witness-card": _witness_card,
+    "witness-registered": _registered,
+    "witness-register": _register,
+    "witness-latest": _latest,
+    "witness-add-checkpoints": _add_checkpoints,
+    "witness-monitor": _monitor,
+    "witness-evidence": _evidence,
+}
+
+
+def _release_request(data: bytes) -> ReleaseRequest:
+    (request,) = messages.read_question("release", data, 1)
+    return ReleaseRequest.decode(request)
+
+
+class AskedCustodian:
+    """A custodian that is elsewhere; safe to share between threads where `ask` is.
+
+    Nothing that it answers is believed here: what is signed is verified where it is used, as that
+    of a custodian in this process is.
+    """
+
+    def __init__(self, member: Member, ask: Ask) -> None:
+        self._member = member
+        self._ask = ask
+        self._witness = AskedWitness(ask)
+
+    def card(self) -> Member:
+        """Return whom the roster says this is; `meet` asks for it."""
+        return self._member
+
+    def meet(self) -> None:
+        """Ask who is there; raise Refused unless it is the one that the roster names."""
+        found = messages.read_card_answer(self._ask("card", messages.question("card")))
+        if found != self._member:
+            raise Refused(
+                f"{self._member} is not where it is said to be",
+                f"{found} answers there, with another id or identity key",
+                hint="Compare the URLs of `strongroom custodian list` with where each runs.",
+            )
+
+    def adopt_roster(self, envelope: Envelope) -> object:
+        """Have a roster pinned; the same one again changes nothing."""
+        messages.read_answer(
+            "adopt-roster", self._ask("adopt-roster", messages.adopt_roster_question(envelope)), 0
+        )
+        return None
+
+    def enrol(
+        self,
+        client: ClientId,
+        vault: VaultId,
+        vault_class: Literal["normal", "high"],
+        writer: bytes,
+    ) -> Envelope:
+        """Have a client's vault and writer key pinned; return the certificate."""
+        asked = messages.enrol_question(client, vault, vault_class, writer)
+        return messages.read_envelope_answer("enrol", self._ask("enrol", asked))
+
+    def ingest(self, snapshot: Statement, keys: Sequence[Envelope]) -> Envelope:
+        """Show a snapshot and its fresh keys objects; return the receipt."""
+        asked = messages.ingest_question(snapshot, keys)
+        return messages.read_envelope_answer("ingest", self._ask("ingest", asked))
+
+    def release(self, request: ReleaseRequest) -> Envelope:
+        """Ask for this custodian's shares, sealed to the recipient."""
+        asked = messages.question("release", request.encode())
+        return messages.read_envelope_answer("release", self._ask("release", asked))
+
+    @property
+    def witness(self) -> Witness.Like:
+        """Return the witness at that custodian's side."""
+        return self._witness
+
+    def witness_card(self) -> Envelope:
+        """Return the certificate of the witness's key."""
+        asked = messages.question("witness-card")
+        return messages.read_envelope_answer("witness-card", self._ask("witness-card", asked))
+
+    def standing(self, vault: VaultId) -> Standing:
+        """Return the highest snapshot receipted for the vault's current writer."""
+        answered = self._ask("standing", messages.standing_question(vault))
+        return messages.read_standing_answer(answered)
+
+    @property
+    def kit_confirmed(self) -> bool:
+        """Ask whether somebody has typed words of the kit."""
+        answered = self._ask("kit-confirmed", messages.question("kit-confirmed"))
+        return messages.read_flags_answer("kit-confirmed", answered, 1)[0]
+
+    def kit_entries(self, of: str = "") -> list[tuple[str, bytes]]:
+        """Return path and bytes of the key table's entries whose names begin so."""
+        asked = messages.question("kit-entries", of.encode())
+        return messages.read_kit_entries_answer(self._ask("kit-entries", asked))
+
+
+class AskedWitness:
+    """The witness at the side of a custodian that is elsewhere."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    def register(self, logs: Sequence[Witness.Log]) -> None:
+        """Have these logs witnessed from now on."""
+        answered = self._ask("witness-register", messages.register_question(logs))
+        messages.read_answer("witness-register", answered, 0)
+
+    def registered(self, origins: Sequence[str]) -> list[bool]:
+        """Return for each origin whether its key is known there."""
+        name = "witness-registered"
+        answered = self._ask(name, messages.texts_question(name, origins))
+        return messages.read_flags_answer(name, answered, len(origins))
+
+    def latest(self, origins: Sequence[str]) -> list[Checkpoint | None]:
+        """Return the newest checkpoint cosigned of each log; None where there is none."""
+        answered = self._ask("witness-latest", messages.texts_question("witness-latest", origins))
+        return messages.read_latest_answer(answered, origins)
+
+    def add_checkpoints(self, requests: Sequence[bytes]) -> list[Witness.Answer]:
+        """Show several checkpoints; each is answered as if it had come alone, in order."""
+        name = "witness-add-checkpoints"
+        answered = self._ask(name, messages.question(name, *requests))
+        return messages.read_witness_answer(name, answered, len(requests))
+
+    def monitor(self, wanted: str) -> Witness.Answer:
+        """Return the newest note cosigned of the log whose origin has this SHA-256."""
+        name = "witness-monitor"
+        answered = self._ask(name, messages.texts_question(name, [wanted]))
+        return messages.read_witness_answer(name, answered, 1)[0]
+
+    def evidence(self, origin: str = "") -> list[Witness.Evidence]:
+        """Return the contradictions that were kept there, of one log where it is named."""
+        name = "witness-evidence"
+        answered = self._ask(name, messages.texts_question(name, [origin]))
+        return messages.read_evidence_answer(answered)
+
+
+class Wire:
+    """What a carrier needs, and nothing that it could decide."""
+
+    Asked: TypeAlias = AskedCustodian
+    Ask: TypeAlias = Ask
+    Member: TypeAlias = Member
+    TooManyAsked: TypeAlias = error_report.TooManyAsked
+    BYTES_MAX: ClassVar = messages.MESSAGE_BYTES_MAX
+    """How many bytes a question or an answer has at most."""
+    NAMES: ClassVar = tuple(_ANSWERS)
+
+    @staticmethod
+    def check_asker(role: Role, name: str) -> None:
+        """Raise UsageError where there is no such question, and Refused where it is not theirs."""
+        if name not in _ANSWERS:
+            raise UsageError(f"there is no question {name!r:.40}", "it is not in custodian-v1")
+        if role != "server" and not (role == "worker" and name in _OF_WORKERS):
+            raise Refused(f"a {role} may not ask {name}", "only the server may")
+
+    @staticmethod
+    def answer(custodian: Custodian, name: str, data: bytes) -> bytes:
+        """Put a question that came in to a custodian; return its answer or raise its error."""
+        return _ANSWERS[name](custodian, data)
+
+    @staticmethod
+    def client_of_release(data: bytes) -> ClientId:
+        """Return the client that a question `release` says it is of; nothing of it is verified."""
+        return SnapshotHeader.read(_release_request(data).snapshot).client
+
+    @staticmethod
+    def report(err: BaseException) -> tuple[int, bytes]:
+        """Return status and body for an error."""
+        return error_report.report(err)
+
+    @staticmethod
+    def raise_report(data: bytes, who: str) -> None:
+        """Raise the error that came instead of an answer."""
+        raise error_report.read_report(data, who)

@@ -1,0 +1,153 @@
+"""What every custodian must do, in this process and asked from elsewhere."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from strongroom.crypto import signing
+from strongroom.errors import Refused, Stale
+from strongroom.ids import VaultId
+from strongroom.ledger import Witness
+from strongroom.quorum import Custodian, LocalCustodian, Opening
+from strongroom.quorum.rules import Standing
+from strongroom.quorum.wire import Wire
+from tests.ledger.seat import ORIGIN, Tree, log_key
+from tests.quorum.world import World
+
+LOG = Witness.Log(ORIGIN, str(log_key()), "client")
+TEXT = "text/plain; charset=utf-8"
+
+
+def in_this_process(custodian: LocalCustodian) -> Custodian:
+    return custodian
+
+
+def by_messages(custodian: LocalCustodian) -> Custodian:
+    """Return the same custodian asked in bytes, with errors that travel as bytes, too."""
+
+    def ask(name: str, question: bytes) -> bytes:
+        try:
+            Wire.check_asker("server", name)
+            return Wire.answer(custodian, name, question)
+        except Exception as err:
+            Wire.raise_report(Wire.report(err)[1], str(custodian.card()))
+            raise
+
+    asked = Wire.Asked(custodian.card(), ask)
+    asked.meet()
+    return asked
+
+
+@pytest.fixture(params=[in_this_process, by_messages])
+def asked(request: pytest.FixtureRequest, world: World) -> Custodian:
+    make: Callable[[LocalCustodian], Custodian] = request.param
+    return make(world.custodians[0])
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.close()
+
+
+def test_it_says_who_it_is(world: World, asked: Custodian) -> None:
+    assert asked.card() == world.roster.member(1)
+    assert world.roster.check_witness(asked.witness_card()).custodian == asked.card().id
+
+
+def test_a_roster_is_pinned_once_and_its_threshold_for_ever(world: World, asked: Custodian) -> None:
+    asked.adopt_roster(world.roster_envelope)
+    asked.adopt_roster(world.sign_roster(version=2))
+    with pytest.raises(Refused, match="version 2 is pinned"):
+        asked.adopt_roster(world.roster_envelope)
+    with pytest.raises(Refused, match="the threshold is 2 for ever"):
+        asked.adopt_roster(world.sign_roster(version=3, threshold=3))
+
+
+def test_enrolling_again_gives_the_same_certificate(world: World, asked: Custodian) -> None:
+    first = asked.enrol(world.client, world.vault, "normal", world.writer)
+    assert first == asked.enrol(world.client, world.vault, "normal", world.writer)
+    assert world.roster.check_client_key(first).public == world.client_keys[0]
+    other = signing.public_key(bytes(32))
+    with pytest.raises(Refused, match="another writer for client") as caught:
+        asked.enrol(world.client, world.vault, "normal", other)
+    assert caught.value.exit_code == 4
+
+
+def test_a_receipt_is_the_same_bytes_each_time(world: World, asked: Custodian) -> None:
+    assert asked.standing(world.vault) == Standing()
+    statement, keys, _ = world.snapshot(sessions=2)
+    receipt = asked.ingest(statement, keys)
+    assert asked.ingest(statement, keys) == receipt
+    assert world.roster.check_receipt(receipt, statement).index == 1
+    assert asked.standing(world.vault) == Standing(1, statement.hash.hex())
+    with pytest.raises(Refused, match="never enrolled"):
+        asked.standing(VaultId("0" * 32))
+
+
+def test_a_forked_history_is_stale(world: World, asked: Custodian) -> None:
+    statement, keys, _ = world.snapshot()
+    asked.ingest(statement, keys)
+    world.sequence, world.last = 0, "0" * 64
+    other, keys, _ = world.snapshot()
+    with pytest.raises(Stale, match="holds another history") as caught:
+        asked.ingest(other, keys)
+    assert caught.value.exit_code == 20
+    assert caught.value.hint.startswith("The home or a location was rolled back")
+
+
+def test_a_release_opens_and_is_the_same_bytes_each_time(world: World, asked: Custodian) -> None:
+    statement, dealt = world.backed_up(sessions=2)
+    opening = world.opening(statement)
+    answer = asked.release(opening.request)
+    assert asked.release(opening.request) == answer
+    opening.take(asked.card(), answer)
+    second = world.custodians[1]
+    opening.take(second.card(), second.release(opening.request))
+    assert sorted(opening.complete().values()) == sorted((one.inner, None) for one in dealt)
+    thief = Opening.begin(statement, opening.request.keys, world.token, world.clock.now()).request
+    with pytest.raises(Refused, match="answered already, to another recipient"):
+        asked.release(replace(thief, request=opening.request.request))
+
+
+def test_its_key_table_comes_sealed(world: World, asked: Custodian) -> None:
+    assert asked.kit_entries() == world.custodians[0].kit_entries()
+    (entry,) = asked.kit_entries(world.client)
+    assert f"/{world.client}-00000001" in entry[0]
+    assert asked.kit_entries("nothing") == []
+    assert not asked.kit_confirmed
+    kit = world.custodians[0].kit()
+    world.custodians[0].confirm_kit({1: kit.words[0], 24: kit.words[23]})
+    assert asked.kit_confirmed
+
+
+def test_its_witness_cosigns_what_goes_on_and_keeps_what_does_not(asked: Custodian) -> None:
+    witness, tree = asked.witness, Tree().grow(30)
+    assert witness.registered([ORIGIN]) == [False]
+    assert witness.latest([ORIGIN]) == [None]
+    witness.register([LOG])
+    witness.register([LOG])
+    assert witness.registered([ORIGIN, "another"]) == [True, False]
+    good, late = witness.add_checkpoints([tree.request(0, 20), tree.request(0, 30)])
+    assert (good.status, good.content_type) == (200, TEXT)
+    assert (late.status, late.content_type, late.body) == (409, "text/x.tlog.size", b"20\n")
+    (seen,) = witness.latest([ORIGIN])
+    assert seen is not None
+    assert (seen.size, seen.root) == (20, tree.root(20))
+    fork = Tree("another ").grow(20)
+    (answer,) = witness.add_checkpoints([b"old 20\n\n" + fork.note(20)])
+    assert answer.status == 422
+    (kept,) = witness.evidence(ORIGIN)
+    assert (kept.fork, witness.evidence("another")) == (True, [])
+    assert witness.evidence() == [kept]
+    with pytest.raises(Refused, match="is not the key of a log"):
+        witness.register([replace(LOG, vkey=str(log_key()), origin="another")])
+
+
+def test_nothing_is_asked_where_there_is_nothing_to_ask(asked: Custodian) -> None:
+    assert asked.witness.registered([]) == []
+    assert asked.witness.latest([]) == []
+    assert asked.witness.add_checkpoints([]) == []
+    asked.witness.register([])

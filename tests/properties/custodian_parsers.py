@@ -1,0 +1,47 @@
+"""Every reader of what travels between server and custodians; `parsers` holds them in its table."""
+
+from collections.abc import Callable
+
+from strongroom.errors import StrongroomError
+from strongroom.quorum import messages
+from strongroom.quorum.error_report import read_report
+from tests.vectors import build_custodian_v1 as vector
+
+
+def custodian_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
+    """Return valid bytes and what reads them, by `module:name`."""
+    said = vector.said()
+    report = vector.build()["errors"][0]["body"].encode()
+    readers: dict[str, Callable[[bytes], object]] = {
+        "card answer": messages.read_card_answer,
+        "adopt-roster question": messages.read_adopt_roster_question,
+        "enrol question": messages.read_enrol_question,
+        "ingest question": messages.read_ingest_question,
+        "release answer": lambda data: messages.read_envelope_answer("release", data),
+        "standing question": messages.read_standing_question,
+        "standing answer": messages.read_standing_answer,
+        "kit-entries answer": messages.read_kit_entries_answer,
+        "witness-registered question": lambda data: messages.read_texts_question(
+            "witness-registered", data, messages.WITNESS_PARTS_MAX
+        ),
+        "witness-registered answer": lambda data: messages.read_flags_answer(
+            "witness-registered", data, 2
+        ),
+        "witness-register question": messages.read_register_question,
+        "witness-latest answer": lambda data: messages.read_latest_answer(
+            data, [vector.ORIGIN] * 2
+        ),
+        "witness-add-checkpoints answer": lambda data: messages.read_witness_answer(
+            "witness-add-checkpoints", data, 2
+        ),
+        "witness-evidence answer": messages.read_evidence_answer,
+    }
+    table = {f"quorum.messages:{name}": (said[name], read) for name, read in readers.items()}
+    return {**table, "quorum.error_report:read_report": (report, _read_report)}
+
+
+def _read_report(data: bytes) -> StrongroomError:
+    """Read a report; what it says of hostile bytes is short, as everything that is raised."""
+    found = read_report(data, "custodian 2 (ben)")
+    assert max(map(len, (found.what, found.why, found.hint))) <= 1000
+    return found

@@ -1,0 +1,160 @@
+"""What travels between a server and its custodians: as frozen, read as written, closed."""
+
+import json
+
+import pytest
+
+from strongroom.crypto.framing import frame, unframe
+from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
+from strongroom.quorum import messages
+from strongroom.quorum.error_report import TEXT_LENGTH_MAX, TooManyAsked, read_report, report
+from strongroom.quorum.kit import ENTRY_BYTES_MAX
+from tests.vectors import build_custodian_v1 as vector
+
+WHO = "custodian 2 (ben)"
+
+
+def test_custodian_v1_is_made_as_it_was_frozen() -> None:
+    frozen = json.loads((vector.PATH.parent / "custodian-v1.json").read_text(encoding="utf-8"))
+    assert vector.build() == frozen
+
+
+def test_what_was_written_is_read() -> None:
+    said = vector.said()
+    ids = vector.ENROLMENT
+    assert messages.read_question("card", said["card question"], 0) == []
+    assert messages.read_card_answer(said["card answer"]) == vector.CARD
+    roster = messages.read_adopt_roster_question(said["adopt-roster question"])
+    assert roster == vector.object_of("roster")
+    assert messages.read_enrol_question(said["enrol question"]) == (*ids[:2], "high", ids[2])
+    snapshot, keys = messages.read_ingest_question(said["ingest question"])
+    assert (snapshot, keys) == (
+        vector.object_of("snapshot").statement,
+        [vector.object_of("keys", b"body")],
+    )
+    answered = messages.read_envelope_answer("release", said["release answer"])
+    assert answered == vector.object_of("release", b"sealed")
+    assert messages.read_standing_question(said["standing question"]) == ids[1]
+    assert messages.read_standing_answer(said["standing answer"]) == vector.STANDING
+    assert messages.read_kit_entries_answer(said["kit-entries answer"]) == vector.ENTRIES
+    flags = said["witness-registered answer"]
+    assert messages.read_flags_answer("witness-registered", flags, 2) == [True, False]
+    assert messages.read_register_question(said["witness-register question"]) == vector.LOGS
+    latest = said["witness-latest answer"]
+    assert messages.read_latest_answer(latest, [vector.ORIGIN] * 2) == [vector.CHECKPOINT, None]
+    name = "witness-add-checkpoints"
+    assert messages.read_witness_answer(name, said[f"{name} answer"], 2) == vector.ANSWERS
+    assert messages.read_evidence_answer(said["witness-evidence answer"]) == vector.EVIDENCE
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "it begins as something else"),
+        (messages.question("enrol"), "it begins as something else"),
+        (messages.answer("standing"), "it begins as something else"),
+        (messages.question("standing"), "it has 0 parts"),
+        (messages.question("standing", bytes(16), b""), "it has over 2 parts"),
+        (messages.question("standing", bytes(15)), "wanted 16 bytes, got 15"),
+        (messages.question("standing", bytes(16))[:-1], "a part is cut short"),
+        (messages.question("standing", bytes(16)) + b"\0\0", "over 2 parts"),
+    ],
+)
+def test_a_question_of_another_form_is_refused(data: bytes, why: str) -> None:
+    with pytest.raises(Damaged, match=why):
+        messages.read_standing_question(data)
+
+
+def test_too_much_is_refused_before_it_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "MESSAGE_BYTES_MAX", 40)
+    with pytest.raises(Damaged, match="a question standing is too long"):
+        messages.read_standing_question(b"x" * 41)
+    monkeypatch.undo()
+    many = messages.texts_question("witness-latest", ["a"] * (messages.WITNESS_PARTS_MAX + 1))
+    with pytest.raises(Damaged, match="parts"):
+        messages.read_texts_question("witness-latest", many, messages.WITNESS_PARTS_MAX)
+    with pytest.raises(Damaged, match="a text has over"):
+        messages.read_texts_question("x", messages.texts_question("x", ["a" * 1001]), 1)
+    entry = [("path", bytes(ENTRY_BYTES_MAX + 1))]
+    with pytest.raises(Damaged, match="an entry has over"):
+        messages.read_kit_entries_answer(messages.kit_entries_answer(entry))
+
+
+def test_values_outside_their_kind_are_refused() -> None:
+    said = vector.said()
+    class_none = said["enrol question"].replace(b"high", b"none")
+    with pytest.raises(Damaged, match="there is no such class"):
+        messages.read_enrol_question(class_none)
+    flags = messages.answer("witness-registered", b"\2")
+    with pytest.raises(Damaged, match="a flag is neither 0 nor 1"):
+        messages.read_flags_answer("witness-registered", flags, 1)
+    other = said["witness-latest answer"]
+    with pytest.raises(Damaged, match="it is of another log"):
+        messages.read_latest_answer(other, ["another", vector.ORIGIN])
+    purpose = said["witness-register question"].replace(b"client", b"people")
+    with pytest.raises(Damaged, match="of a client or of the server"):
+        messages.read_register_question(purpose)
+    terminal = said["card answer"].replace(b"Anna's cellar", b"Anna's \x1b[2Jed")
+    with pytest.raises(Damaged, match="no printable name"):
+        messages.read_card_answer(terminal)
+    with pytest.raises(Damaged, match="not UTF-8"):
+        messages.read_text(b"\xff", "it")
+    with pytest.raises(Damaged, match="a number is not 1 to 3"):
+        messages.read_number((4).to_bytes(8, "little"), 1, 3, "it")
+
+
+def test_frames_are_taken_apart_as_they_were_put_together() -> None:
+    assert unframe(frame(b"a", b"", b"ccc"), 3) == [b"a", b"", b"ccc"]
+    assert unframe(b"", 3) == []
+    with pytest.raises(ValueError, match="over 2 parts"):
+        unframe(frame(b"a", b"", b"ccc"), 2)
+
+
+@pytest.mark.parametrize("err", vector.ERRORS, ids=lambda err: type(err).__name__)
+def test_an_error_comes_back_as_itself(err: StrongroomError) -> None:
+    _, body = report(err)
+    back = read_report(body, WHO)
+    assert isinstance(err, type(back))
+    assert (back.code, back.exit_code) == (err.code, err.exit_code)
+    assert (str(back), back.hint) == (str(err), err.hint)
+
+
+def test_a_bug_tells_nothing_of_itself() -> None:
+    status, body = report(RuntimeError("the seed is 42"))
+    assert status == 500
+    assert b"42" not in body
+    assert isinstance(read_report(body, WHO), StrongroomError)
+
+
+def test_an_error_of_another_room_travels_as_its_kind() -> None:
+    class Odd(Refused):
+        code = "odd"
+
+    back = read_report(report(Odd("no", "x" * 2000, "\x1b[2J"))[1], WHO)
+    assert (type(back), back.what, back.hint) == (Refused, "no", "\\x1b[2J")
+    assert len(back.why) == TEXT_LENGTH_MAX
+    assert isinstance(read_report(report(TooManyAsked("no"))[1], WHO), TooManyAsked)
+    assert isinstance(read_report(report(UsageError("no"))[1], WHO), UsageError)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[" * 100_000,
+        b"{}",
+        b'{"code":"failed","hint":"","what":"","why":""} ',
+        b'{"code":"good","hint":"","what":"","why":""}',
+        b'{"code":"failed","hint":"","what":1,"why":""}',
+        b'{"code":["failed"],"hint":"","what":"","why":""}',
+        b'{"code":"failed","hint":"","what":"\\u001b","why":""}',
+        b'{"code":"failed","hint":"","what":"","why":"' + b"x" * 1001 + b'"}',
+        b"x" * 70_000,
+    ],
+)
+def test_what_is_no_error_names_who_sent_it(body: bytes) -> None:
+    found = read_report(body, WHO)
+    assert type(found) is Damaged
+    assert WHO in str(found)
+    assert len(str(found)) < 300

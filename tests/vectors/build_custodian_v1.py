@@ -1,0 +1,100 @@
+"""Writes custodian-v1.json: every question and answer, and errors, as they travel.
+
+Run as `python -m tests.vectors.build_custodian_v1`. A vector that was released is never edited.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from strongroom.crypto.envelope import Envelope, sign_envelope
+from strongroom.errors import Damaged, Refused, Stale, StrongroomError, UsageError
+from strongroom.ids import ClientId, CustodianId, VaultId
+from strongroom.ledger import Checkpoint, Witness
+from strongroom.ledger.note import NoteInvalid
+from strongroom.quorum import messages
+from strongroom.quorum.error_report import TooManyAsked, report
+from strongroom.quorum.roster import Member
+from strongroom.quorum.rules import Standing
+
+PATH = Path(__file__).with_name("custodian-v1.json")
+SEED = bytes([7]) * 32
+ORIGIN = f"{'25' * 16}.ledger.invalid/{'9f' * 16}"
+LOGS = [
+    Witness.Log(ORIGIN, f"{ORIGIN}+b6ee79a5+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c", "client")
+]
+CHECKPOINT = Checkpoint(ORIGIN, 7, bytes([6]) * 32)
+ANSWERS = [
+    Witness.Answer(200, "text/plain; charset=utf-8", "— a b\n".encode()),
+    Witness.Answer(409, "text/x.tlog.size", b"7\n"),
+]
+EVIDENCE = [
+    Witness.Evidence(ORIGIN, True, "2026-01-02T03:04:05.000006Z", b"old 7\n\n", b"a note\n"),
+    Witness.Evidence(ORIGIN, False, "2026-01-02T03:04:06.000006Z", b"old 7\n\n", None),
+]
+CARD = Member(3, CustodianId("c1" * 16), "Anna's cellar", bytes([5]) * 32)
+STANDING = Standing(12, "3a" * 32)
+ENROLMENT = (ClientId("11" * 16), VaultId("22" * 16), bytes([4]) * 32)
+ENTRIES = [(f"{'25' * 16}/kits/{'c1' * 16}/identity-00000001", b"SRKIT\x01 sealed")]
+ERRORS: tuple[StrongroomError, ...] = (
+    StrongroomError("the database is busy", "another process is at work", "Try again."),
+    UsageError("there is no question 'x'", "it is not in custodian-v1", ""),
+    Refused("custodian 3 refuses", "a writer is revoked"),
+    TooManyAsked("over 60 releases", "in one hour"),
+    Stale("custodian 3 holds another history", "snapshot 7"),
+    Damaged("a keys object is malformed", "it is no object"),
+    NoteInvalid("a note is malformed", "a kind of damaged"),
+)
+
+
+def object_of(kind: str, body: bytes = b"") -> Envelope:
+    """Return a signed object of this type."""
+    return sign_envelope(SEED, kind, {"format": "share-v1"}, body)
+
+
+def said() -> Mapping[str, bytes]:
+    """Return every question and every answer by a name of its own."""
+    snapshot = object_of("snapshot").statement
+    return {
+        "card question": messages.question("card"),
+        "card answer": messages.card_answer(CARD),
+        "adopt-roster question": messages.adopt_roster_question(object_of("roster")),
+        "adopt-roster answer": messages.answer("adopt-roster"),
+        "enrol question": messages.enrol_question(*ENROLMENT[:2], "high", ENROLMENT[2]),
+        "enrol answer": messages.envelope_answer("enrol", object_of("client-key")),
+        "ingest question": messages.ingest_question(snapshot, [object_of("keys", b"body")]),
+        "ingest answer": messages.envelope_answer("ingest", object_of("receipt")),
+        "release answer": messages.envelope_answer("release", object_of("release", b"sealed")),
+        "standing question": messages.standing_question(ENROLMENT[1]),
+        "standing answer": messages.standing_answer(STANDING),
+        "kit-entries question": messages.question("kit-entries", b"identity"),
+        "kit-entries answer": messages.kit_entries_answer(ENTRIES),
+        "kit-confirmed answer": messages.flags_answer("kit-confirmed", [True]),
+        "witness-card answer": messages.envelope_answer("witness-card", object_of("witness-card")),
+        "witness-registered question": messages.texts_question("witness-registered", [ORIGIN]),
+        "witness-registered answer": messages.flags_answer("witness-registered", [True, False]),
+        "witness-register question": messages.register_question(LOGS),
+        "witness-latest answer": messages.latest_answer([CHECKPOINT, None]),
+        "witness-add-checkpoints question": messages.question(
+            "witness-add-checkpoints", b"old 0\n\nnote", b"old 7\n\nnote"
+        ),
+        "witness-add-checkpoints answer": messages.witness_answer(
+            "witness-add-checkpoints", ANSWERS
+        ),
+        "witness-evidence answer": messages.evidence_answer(EVIDENCE),
+    }
+
+
+def build() -> dict[str, Any]:
+    """Return the vectors; the same each time."""
+    return {
+        "said": {name: data.hex() for name, data in said().items()},
+        "errors": [
+            {"status": status, "body": body.decode()} for status, body in map(report, ERRORS)
+        ],
+    }
+
+
+if __name__ == "__main__":
+    PATH.write_text(json.dumps(build(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
