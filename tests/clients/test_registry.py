@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -50,6 +50,15 @@ def test_name_or_url_of_a_location_is_taken_once(registry: Registry, other: Regi
         registry.add_location(other, FACT)
     assert registry.locations() == [SHED]
     assert len(registry.facts()) == 1
+
+
+def test_a_custodian_is_missed_since_it_was_missed_first(registry: Registry) -> None:
+    later = NOON + timedelta(hours=1)
+    assert registry.note_missed({3}, NOON) == {3: NOON}
+    assert registry.note_missed({3, 1}, later) == {1: later, 3: NOON}
+    assert registry.note_missed({1}, later + timedelta(hours=1)) == {1: later}
+    assert registry.note_missed({}, later) == {}
+    assert registry.note_missed({1}, later + timedelta(hours=2)) == {1: later + timedelta(hours=2)}
 
 
 def test_clients_by_name(registry: Registry) -> None:

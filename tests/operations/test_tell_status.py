@@ -1,5 +1,6 @@
 """`status` calls nothing fine that is not, and says the worst first."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -73,6 +74,20 @@ def test_what_is_absent_is_named(first: FirstHome) -> None:
     assert any(warning.startswith("location one: ") for warning in found.warnings)
     assert any(warning.startswith("custodian 2: ") for warning in found.warnings)
     assert found.who_can_read.startswith("Whoever has this home and its key file can read every")
+
+
+def test_since_when_a_custodian_is_missed_is_told_until_it_is_back(first: FirstHome) -> None:
+    home, aside = first.home / "custodians" / "custodian-3", first.folder / "aside"
+    home.rename(aside)
+    _, warnings = status(first)
+    said = re.search(r"^custodian 3: missed since (\d{4}-.* Z), it has no home", warnings, re.M)
+    assert said
+    _, later = status(first, timedelta(hours=5))
+    assert f"custodian 3: missed since {said[1]}, " in later
+    aside.rename(home)
+    assert "missed" not in status(first)[1]
+    home.rename(aside)
+    assert said[1] not in status(first, timedelta(hours=6))[1]
 
 
 def test_below_the_threshold_nobody_reads_here(first: FirstHome) -> None:

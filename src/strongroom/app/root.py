@@ -167,6 +167,7 @@ class App:
                 custodians[member.index] = custodian
             except StrongroomError as err:
                 absent_custodians[member.index] = err
+        missed_since = registry.note_missed(absent_custodians, self.clock.now())
         author = Author(tools.privacy, registry, tools.privacy.operator(registry))
         locations, absent_locations = self._locations(tools, registry)
         lookout = Lookout(
@@ -188,6 +189,7 @@ class App:
                     copies=copies,
                     absent_locations=absent_locations,
                     author=author,
+                    missed_since=missed_since,
                 )
         finally:
             for custodian_database in opened:

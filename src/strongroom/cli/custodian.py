@@ -1,7 +1,11 @@
 """`strongroom custodian`: who holds pieces of keys."""
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from cyclopts import App as Commands
 
+from strongroom.cli import output
 from strongroom.cli.face import With
 from strongroom.errors import PartlyDone
 
@@ -10,27 +14,39 @@ EMBEDDED = "on this machine"
 commands = Commands(name="custodian")
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    index: int
+    name: str
+    id: str
+    state: str
+    runs: str
+    missed_since: datetime | None
+
+    def cells(self) -> tuple[str, ...]:
+        since = output.moment(self.missed_since) if self.missed_since else ""
+        return self.name, self.runs, self.id, since, self.state
+
+
 @commands.command(name="list")
 def list_(*, face: With) -> int:
     """List the custodians, where they run and whether they answer. Exits 3 when one does not."""
     with face.deployment() as deployment:
         rows = [
-            {
-                "index": member.index,
-                "name": member.name,
-                "id": member.id,
-                "state": str(deployment.absent_custodians.get(member.index, "answers")),
-                "runs": EMBEDDED,
-            }
+            _Row(
+                member.index,
+                member.name,
+                member.id,
+                str(deployment.absent_custodians.get(member.index, "answers")),
+                EMBEDDED,
+                deployment.missed_since.get(member.index),
+            )
             for member in deployment.roster.members
         ]
         threshold = deployment.roster.threshold
         absent = len(deployment.absent_custodians)
-    face.table(
-        ("custodian", "runs", "id", "state"),
-        [(str(row["name"]), str(row["runs"]), str(row["id"]), str(row["state"])) for row in rows],
-        rows,
-    )
+    titles = ("custodian", "runs", "id", "missed since", "state")
+    face.table(titles, [row.cells() for row in rows], rows)
     face.tell(
         f"Any {threshold} of {len(rows)} open a key.",
         "DEGRADED: they run on this machine; pieces on one machine are together",

@@ -1,10 +1,11 @@
 """The server's own tables: this install, its locations, its clients.
 
-One SQLite file, `server.db`. Every change is made together with the fact that tells of it.
+One SQLite file, `server.db`. Every change is made together with the fact that tells of it; what is
+only noticed, as that a custodian is silent, is noted without one.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import astuple, dataclass
 from datetime import datetime
 
@@ -53,6 +54,11 @@ SCHEMA = (
     """
     CREATE TABLE witness_card (
       custodian INTEGER PRIMARY KEY, envelope BLOB NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE missed_custodian (
+      custodian INTEGER PRIMARY KEY, since TEXT NOT NULL
     ) STRICT
     """,
 )
@@ -264,6 +270,24 @@ class Registry:
                 (custodian, envelope),
             )
             self.log.append(transaction, fact)
+
+    def note_missed(self, custodians: Collection[int], now: datetime) -> dict[int, datetime]:
+        """Note which custodians do not answer now; return since when each was missed.
+
+        Writes only where that has changed, so a command that finds all as it was costs nothing.
+        """
+        with self._database.reading() as reading:
+            rows = reading.rows("SELECT custodian, since FROM missed_custodian")
+        known = {custodian: parse_instant(since) for custodian, since in rows}
+        missed = {custodian: known.get(custodian, now) for custodian in sorted(custodians)}
+        if missed != known:
+            with self._database.transaction() as transaction:
+                transaction.run("DELETE FROM missed_custodian")
+                transaction.run_many(
+                    "INSERT INTO missed_custodian (custodian, since) VALUES (?, ?)",
+                    [(one, format_instant(since)) for one, since in missed.items()],
+                )
+        return missed
 
     def set_keep(self, client: Client, keep: Keep, fact: Fact) -> None:
         """Change a client's keep policy."""

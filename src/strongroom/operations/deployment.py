@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -148,6 +148,8 @@ class Deployment:
     copies: Copies
     absent_locations: Mapping[str, StrongroomError]
     author: Author
+    missed_since: Mapping[int, datetime] = field(default_factory=dict)
+    """When a command of this home first missed each custodian that is absent."""
     touched: set[ClientId] = field(default_factory=set)
     """The clients of whom this command has made a fact."""
     added: dict[str, Location] = field(default_factory=dict)

@@ -40,6 +40,8 @@ class Status:
     shared: list[str]
     """Which locations one failure may take together, as sentences."""
     custodians: dict[str, str]
+    custodians_missed_since: dict[str, datetime]
+    """When a command first missed each that does not answer."""
     kits_confirmed: int
     kits_needed: int
     who_can_read: str
@@ -85,6 +87,10 @@ def tell_status(deployment: Deployment) -> Status:
         locations=locations,
         shared=[str(one) for one in look_at_domains(deployment)],
         custodians=custodians,
+        custodians_missed_since={
+            deployment.roster.member(index).name: since
+            for index, since in deployment.missed_since.items()
+        },
         kits_confirmed=confirmed,
         kits_needed=threshold,
         who_can_read=_who_can_read(deployment, embedded),
@@ -150,6 +156,11 @@ def _who_can_read(deployment: Deployment, embedded: int) -> str:
     )
 
 
+def _since(deployment: Deployment, index: int) -> str:
+    since = deployment.missed_since.get(index)
+    return "" if since is None else f"missed since {since:%Y-%m-%d %H:%M:%S Z}, "
+
+
 def _warnings(
     deployment: Deployment,
     confirmed: int,
@@ -166,7 +177,10 @@ def _warnings(
     found += [
         f"location {name}: {state}" for name, state in locations.items() if state != "answers"
     ]
-    found += [f"custodian {index}: {err}" for index, err in deployment.absent_custodians.items()]
+    found += [
+        f"custodian {index}: {_since(deployment, index)}{err}"
+        for index, err in deployment.absent_custodians.items()
+    ]
     found += [
         f"client {client.name}: {client.state.lower()}"
         for client in clients
