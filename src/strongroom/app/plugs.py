@@ -16,6 +16,8 @@ _PLUGS: Final[Mapping[str, str]] = {
     "files_holding": "strongroom.adapters.machine.home_files:files_holding",
     "remove_search_files": "strongroom.adapters.machine.home_files:remove_search_files",
     "companion": "strongroom.adapters.machine.companion:start_companion",
+    "bind": "strongroom.transport.listener:bind",
+    "listener": "strongroom.transport.listener:Listener",
     "directory": "strongroom.adapters.locations.directory:open_directory",
     "file_system": "strongroom.adapters.locations.directory:file_system_of",
     "object_store": "strongroom.adapters.locations.object_store:open_object_store",

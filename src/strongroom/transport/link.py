@@ -1,0 +1,311 @@
+"""A link: one peer asks another, over a connection that is kept while it lasts.
+
+Nothing is sent before the other end has shown the certificate of exactly the peer that is expected.
+One time limit holds for a whole question, from the look-up of the address to the last byte of the
+answer, so a peer that answers a byte at a time is one that does not answer. What a question does
+may be done twice only where its method says so (GET, PUT, DELETE): only such a one is asked again,
+once, when a kept connection turns out to be gone.
+"""
+
+import select
+import socket
+import ssl
+import threading
+from types import TracebackType
+from typing import Final, Self
+
+import h11
+
+from strongroom.clock import Clock
+from strongroom.crypto.certificates import WrongCertificate
+from strongroom.crypto.hashing import same
+from strongroom.errors import Refused, StrongroomError, printable
+from strongroom.transport.badge import Badge, client_context
+from strongroom.transport.messages import Request, Response
+from strongroom.transport.peer import Peer, peer_of
+
+ANSWER_BYTES_MAX: Final = 16 << 20
+HEADER_BYTES_MAX: Final = 16 << 10
+TIMEOUT_SECONDS: Final = 10.0
+_READ_BYTES: Final = 64 << 10
+_REPEATABLE: Final = {"GET", "PUT", "DELETE"}
+_SHOWN: Final = 100
+
+
+class PeerUnavailable(StrongroomError):
+    """A peer does not answer, or not in time, or not so that it can be understood."""
+
+    code = "peer_unavailable"
+    hint = "See whether it runs and can be reached from here; nothing else has to be done there."
+
+
+class PeerRefused(Refused):
+    """Who answers is not the peer that was expected, or refuses us."""
+
+    code = "peer_refused"
+    hint = "Somebody else may be listening there. Ask whoever runs that peer before trying again."
+
+
+class _Gone(Exception):
+    """A connection ended; `untouched` says that no byte of an answer had come."""
+
+    def __init__(self, why: str, *, untouched: bool) -> None:
+        super().__init__(why)
+        self.untouched = untouched
+
+
+class Link:
+    """The way to one peer. Threads take turns; `close` may be called twice.
+
+    With `key` the peer is known by its key (SubjectPublicKeyInfo in DER) and the dates of its
+    certificate do not count: for bringing it a new one, and for nothing else.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        badge: Badge,
+        expected: Peer,
+        clock: Clock,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        key: bytes | None = None,
+    ) -> None:
+        self.address = address
+        self.expected = expected
+        self._install = badge.install
+        self._context = client_context(badge, check_dates=key is None)
+        self._key = key
+        self._clock = clock
+        self._timeout_seconds = timeout_seconds
+        self._turn = threading.Lock()
+        self._connection: _Connection | None = None
+
+    def ask(
+        self, method: str, path: str, body: bytes = b"", limit: int = ANSWER_BYTES_MAX
+    ) -> Response:
+        """Send a question and return the answer, which has at most `limit` bytes.
+
+        Raises PeerUnavailable, or PeerRefused where the other end is not who was expected.
+        """
+        request = Request(method, path, body)
+        deadline = _Deadline(self._clock, self._timeout_seconds)
+        with self._turn:
+            try:
+                return self._ask(request, deadline, limit)
+            except _Gone as err:
+                raise self._unavailable(str(err)) from err
+            except TimeoutError as err:
+                raise self._unavailable(f"not within {self._timeout_seconds:g} seconds") from err
+            except ssl.SSLCertVerificationError as err:
+                raise self._refused(err.verify_message or "its certificate is refused") from err
+            except WrongCertificate as err:
+                raise self._refused(err.why) from err
+            except ssl.SSLError as err:
+                raise self._unavailable(f"TLS fails: {_words(err.reason)}") from err
+            except OSError as err:
+                reason = err.strerror or type(err).__name__
+                raise self._unavailable(reason.lower()) from err
+            except h11.RemoteProtocolError as err:
+                raise self._unavailable(f"what it says is not HTTP: {err}") from err
+
+    def close(self) -> None:
+        """Give the connection back; a further question makes another."""
+        with self._turn:
+            self._drop()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def _ask(self, request: Request, deadline: "_Deadline", limit: int) -> Response:
+        kept = self._kept()
+        if kept is not None:
+            try:
+                return self._over(kept, request, deadline, limit)
+            except _Gone as err:
+                if not err.untouched or request.method not in _REPEATABLE:
+                    raise
+        return self._over(self._connect(deadline), request, deadline, limit)
+
+    def _over(
+        self, connection: "_Connection", request: Request, deadline: "_Deadline", limit: int
+    ) -> Response:
+        """Ask over this connection, and keep it only if all went well."""
+        self._connection = None
+        try:
+            response = connection.ask(request, deadline, limit)
+        except BaseException:
+            connection.close()
+            raise
+        if connection.can_go_on():
+            self._connection = connection
+        else:
+            connection.close()
+        return response
+
+    def _kept(self) -> "_Connection | None":
+        kept = self._connection
+        if kept is not None and kept.has_ended():
+            self._drop()
+            return None
+        return kept
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connect(self, deadline: "_Deadline") -> "_Connection":
+        plain = socket.create_connection(self.address, deadline.left())
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.settimeout(deadline.left())
+            secured = self._context.wrap_socket(plain, server_hostname=None)
+        except BaseException:
+            plain.close()
+            raise
+        try:
+            self._check(secured.getpeercert(binary_form=True))
+        except BaseException:
+            secured.close()
+            raise
+        return _Connection(secured, _host_and_port(self.address))
+
+    def _check(self, certificate: bytes | None) -> None:
+        if certificate is None:
+            raise WrongCertificate("it shows no certificate", "it shows no certificate")
+        peer, leaf = peer_of(certificate, self._install)
+        if peer != self.expected:
+            raise WrongCertificate("another peer answers", f"{peer} answers there")
+        if self._key is not None and not same(self._key, leaf.public):
+            raise WrongCertificate("another key answers", "it has another key than it had")
+
+    def _where(self) -> str:
+        return f"{self.expected} at {_host_and_port(self.address)}"
+
+    def _unavailable(self, why: str) -> PeerUnavailable:
+        return PeerUnavailable(f"{self._where()} does not answer", why)
+
+    def _refused(self, why: str) -> PeerRefused:
+        return PeerRefused(f"who answers for {self._where()} is not believed", why)
+
+
+class _Deadline:
+    """How much of a question's time is left."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._end = clock.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return seconds, more than none; raise TimeoutError when there are none."""
+        left = self._end - self._clock.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+class _Connection:
+    """One connection and where its HTTP stands."""
+
+    def __init__(self, secured: ssl.SSLSocket, host: str) -> None:
+        self._socket = secured
+        self._host = host
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADER_BYTES_MAX)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def has_ended(self) -> bool:
+        """Tell whether the other end has hung up: between answers it has nothing to say."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def can_go_on(self) -> bool:
+        """Tell whether another question may follow, and make ready for it."""
+        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+            self._http.start_next_cycle()
+            return True
+        return False
+
+    def ask(self, request: Request, deadline: _Deadline, limit: int) -> Response:
+        headers = [
+            ("host", self._host),
+            ("content-length", str(len(request.body))),
+            ("content-type", "application/octet-stream"),
+        ]
+        asked = h11.Request(method=request.method, target=request.path, headers=headers)
+        head = self._http.send(asked) or b""
+        body = self._http.send(h11.Data(data=request.body)) or b""
+        end = self._http.send(h11.EndOfMessage()) or b""
+        try:
+            self._send(head + body + end, deadline)
+        except TimeoutError:
+            raise
+        except OSError as err:
+            # It may have answered before it hung up: that it refuses us, or that this is too much.
+            if not isinstance(err, BrokenPipeError | ConnectionResetError | ssl.SSLEOFError):
+                raise
+        return self._receive(deadline, limit)
+
+    def _send(self, data: bytes, deadline: _Deadline) -> None:
+        view = memoryview(data)
+        while view:
+            self._socket.settimeout(deadline.left())
+            view = view[self._socket.send(view) :]
+
+    def _receive(self, deadline: _Deadline, limit: int) -> Response:
+        status = 0
+        kind = ""
+        body = bytearray()
+        while True:
+            event = self._http.next_event()
+            if event is h11.NEED_DATA:
+                self._http.receive_data(self._read(deadline, untouched=status == 0))
+            elif isinstance(event, h11.Response):
+                status = event.status_code
+                kind = dict(event.headers).get(b"content-type", b"").decode("ascii", "replace")
+            elif isinstance(event, h11.Data):
+                body += event.data
+                if len(body) > limit:
+                    raise _Gone(f"its answer is larger than {limit} bytes", untouched=False)
+            elif isinstance(event, h11.EndOfMessage):
+                return Response(status, bytes(body), kind)
+            elif not isinstance(event, h11.InformationalResponse):
+                raise _Gone("it hung up in the middle of its answer", untouched=status == 0)
+
+    def _read(self, deadline: _Deadline, *, untouched: bool) -> bytes:
+        self._socket.settimeout(deadline.left())
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except (ConnectionError, ssl.SSLEOFError):
+            data = b""
+        except ssl.SSLError as err:
+            if "ALERT" in (err.reason or ""):
+                raise _Gone(f"it refuses us: {_words(err.reason)}", untouched=False) from err
+            raise
+        if not data:
+            why = "it hung up in the middle of its answer"
+            if untouched:
+                why = "it hung up without an answer, as one does that refuses our certificate"
+            raise _Gone(why, untouched=untouched)
+        return data
+
+
+def _host_and_port(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _words(reason: str | None) -> str:
+    return printable((reason or "no reason given").replace("_", " ").lower())[:_SHOWN]
