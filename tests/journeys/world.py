@@ -153,8 +153,9 @@ def make_world(
     token: Token = os.urandom,
     clients: Sequence[str] = (NORMAL, HIGH),
     parity: int = 0,
+    custodians: int = 3,
 ) -> World:
-    """Make an install of three custodians (two open a key) and three locations, and live data.
+    """Make an install of custodians (two open a key) and three locations, and live data.
 
     With a parity the clients' packs are cut into shards.
     """
@@ -164,7 +165,7 @@ def make_world(
     world = World(root, (), app)
     install = app.new_install()
     urls = {name: f"file://{path}" for name, path in world.locations.items()}
-    plan = InstallPlan(install, "operator", 3, 2, urls, OPERATOR_WORDS)
+    plan = InstallPlan(install, "operator", custodians, 2, urls, OPERATOR_WORDS)
     tools, registry = app.make_home(world.home, install, world.keys / f"{install}.key")
     settings = world.home / "strongroom.toml"
     text = settings.read_text("utf-8").replace('spool = ""', f'spool = "{world.spool}"')

@@ -41,7 +41,8 @@ def check(client: str, /, *, read: bool = False, read_data: bool = False, face: 
 
     Damaged: other bytes than were signed. Missing: not there. Unauthenticated: something that
     nobody we know has signed. Unknown: it could not be looked at, or only a custodian that is not
-    here could compare it. What `vault scrub` has found is said until it is mended.
+    here could compare it, or knows who signed it. What `vault scrub` has found is said until it is
+    mended.
 
     Exits 40 when something is damaged or unauthenticated, 20 when the locations show an older
     state than was kept, 3 when something is missing or unknown.

@@ -7,6 +7,7 @@ name, by the signature of whoever wrote it, or by comparing it with what a custo
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -15,6 +16,7 @@ from strongroom.crypto.hashing import content_hash
 from strongroom.errors import Damaged
 from strongroom.ledger import Checkpoint, Log, Witness
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.strangers import WHO_MAY_KNOW
 from strongroom.operations.tombs import objects_of, place_of
 from strongroom.quorum import Dealing, SnapshotHeader
 from strongroom.vault import Vault
@@ -37,6 +39,14 @@ _KINDS: Final = {
     "config": re.compile(f"vaults/({_ID})/config/({_ID})-([0-9]{{8}})"),
     "stretch": re.compile(f"ledger/({_ID})/([0-9]{{10}})"),
 }
+_NAMING_WRITER: Final = frozenset({"config", "snapshot", "tomb"})
+"""Kinds of objects that one writer signs and whose keys name it."""
+
+
+class UnknownWriter(Damaged):
+    """No writer that is known here has signed it."""
+
+    code = "unknown_writer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,8 @@ class Acceptance:
         if self.kind_of(key) == "kit" and key.split("/")[2] in away:
             why = "the custodian that could compare it is not here"
             return "unknown", f"{why}: bring it back, or recover with all kits"
+        if away and self.kind_of(key) in _NAMING_WRITER:
+            return "unknown", WHO_MAY_KNOW
         return "unauthenticated", "nobody we know makes an object of this name"
 
     def _checks(self, kind: str, key: str, parts: tuple[str, ...]) -> Accept | None:
@@ -221,13 +233,11 @@ def _check_snapshot(statement: Statement, key: str, parts: tuple[str, ...], writ
 
 
 def check_signed_by_one_of(statement: Statement, writers: Iterable[bytes], culprit: str) -> None:
-    """Raise Damaged unless one of these writers signed the statement."""
-    failure: Damaged | None = None
+    """Raise UnknownWriter unless one of these writers signed the statement."""
     for writer in writers:
-        try:
+        with suppress(Damaged):
             statement.verify(writer, culprit)
-        except Damaged as err:
-            failure = err
-        else:
             return
-    raise failure or Damaged(f"{culprit} has no known writer", "this client has none")
+    raise UnknownWriter(
+        f"{culprit} is signed by no writer that is known here", "forged, or altered since"
+    )

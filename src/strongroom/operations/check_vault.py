@@ -266,7 +266,7 @@ class _Look:
             self._away.add(name)
             self._add("unknown", name, "", [], f"it stopped answering: {err}")
             return "skipped", ""
-        if state == "unknown":
+        if state == "unknown" and not wanted.hit:
             self.not_judged.add(key)
             return "skipped", why
         return state, why

@@ -344,6 +344,6 @@ def _look_for_strangers(
         )
     survey.notes += [
         f"snapshots by writer {writer[:8]} at {', '.join(sorted(names))} do not count: the kits "
-        "that were given do not know this writer"
+        "that were given do not know this writer, others may: recover with all kits to see"
         for writer, names in sorted(where.items())
     ]

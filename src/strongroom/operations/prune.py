@@ -20,6 +20,7 @@ from strongroom.operations.intent import announced
 from strongroom.operations.open_keys import verified_header
 from strongroom.operations.prune_delete import Carried, Looked, carry_out, look, whole_places
 from strongroom.operations.receipts import complete, fetch_record, guard_against_rollback
+from strongroom.operations.strangers import strangers
 from strongroom.operations.tombs import (
     packs_in,
     place_of,
@@ -257,7 +258,7 @@ def _plan(run: _Run) -> None:
             known=_known(run, indexes),
             listed=looked.together(),
             buried=frozenset(key for tomb in tombs for key in tomb.objects) - needed,
-            old_before=run.now - deployment.tools.wait,
+            old_before=_old_before(run, looked),
         )
     )
     outcome = run.outcome
@@ -281,6 +282,20 @@ def _plan(run: _Run) -> None:
         for name, err in looked.silent.items()
         if (told := f"location {name}: {err}") not in outcome.problems
     ]
+
+
+def _old_before(run: _Run, looked: Looked) -> datetime | None:
+    """Return how old an orphan is that may go; None, with a note, where none can be told."""
+    writers = (key for key, _ in run.history.writers())
+    found = strangers(run.deployment, writers, looked.together())
+    if not found:
+        return run.now - run.deployment.tools.wait
+    names = ", ".join(sorted(one[:8] for one in found))
+    run.outcome.notes.append(
+        f"what no snapshot names stays: it may be of writer {names}, whom a custodian that is not "
+        "here may know; bring it back, or recover with all kits"
+    )
+    return None
 
 
 def _choose(run: _Run, snapshots: Sequence[Snapshot]) -> tuple[str, ...]:

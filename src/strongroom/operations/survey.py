@@ -15,9 +15,10 @@ from strongroom.errors import Damaged, StrongroomError
 from strongroom.ids import is_canary_key
 from strongroom.ledger import Log
 from strongroom.locations import Location, LocationUnavailable, ObjectMissing
-from strongroom.operations.acceptance import Accept, Acceptance, keys_of_logs
+from strongroom.operations.acceptance import Accept, Acceptance, UnknownWriter, keys_of_logs
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.placing import receipt_path, session_path, snapshot_path
+from strongroom.operations.strangers import WHO_MAY_KNOW, strangers
 from strongroom.operations.tombs import sessions_in
 from strongroom.placement import Holding, Placement
 from strongroom.vault import Vault
@@ -46,6 +47,8 @@ class Survey:
     away: dict[str, str]
     expected: dict[str, dict[str, str]] = field(default_factory=dict)
     """For each location that answered: the key of each object it should hold, and whose it is."""
+    strangers: frozenset[str] = frozenset()
+    """Writers that the vault names and only a custodian that is not here may know."""
 
     @property
     def root(self) -> str:
@@ -75,8 +78,21 @@ class Survey:
         except ObjectMissing:
             return "missing", "it is not there", 0
         except Damaged as err:
+            if isinstance(err, UnknownWriter) and self._may_be_a_strangers(key):
+                return "unknown", WHO_MAY_KNOW, listed or 0
             return refused, str(err).replace(key, "it"), listed or 0
         return "sound", "", len(data)
+
+    def _may_be_a_strangers(self, key: str) -> bool:
+        """Say whether a custodian that is not here may know who signed what nobody here has.
+
+        Not where any copy is ours: then this one is altered.
+        """
+        accept = self.acceptance.of_key(key)
+        if not self.strangers or accept is None:
+            return False
+        ours = key in self.sessions or key in self.acceptance.deleted
+        return not ours and not _is_whole_somewhere(self, key, accept)
 
     def holding(self, name: str, key: str) -> Holding | None:
         """Return how long the copy under this key must be and what checks it, where anything does.
@@ -146,6 +162,8 @@ def survey(deployment: Deployment, client: Client, history: History) -> Survey:
     found = Survey(
         deployment, client, placement, acceptance, packs, frozenset(sessions), listed, away
     )
+    names = (key for keys in listed.values() for key in keys)
+    found.strangers = strangers(deployment, acceptance.writers[client.vault], names)
     wanted = {*packs, *sessions, *_named_by_rows(deployment, client, history)}
     wanted |= _held_somewhere(found, wanted, tally == history.tally())
     found.expected = {name: {} for name in listed}
@@ -272,8 +290,9 @@ def _held_somewhere(found: Survey, wanted: set[str], complete: bool) -> set[str]
             continue
         accept = found.acceptance.of_key(whole)
         if accept is None:
-            # What only an absent custodian could compare may well be needed everywhere.
-            if found.acceptance.why_none(whole)[0] == "unknown":
+            # What only an absent custodian could compare may well be needed everywhere. What a
+            # stranger signed may be planted: until it is known nothing of it is missed anywhere.
+            if kind == "kit" and found.acceptance.why_none(whole)[0] == "unknown":
                 held.add(whole)
         elif count == len(found.listed) or _is_whole_somewhere(found, whole, accept):
             held.add(whole)

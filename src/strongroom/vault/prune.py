@@ -56,8 +56,11 @@ class View:
     listed: Mapping[str, Listed]
     buried: frozenset[str]
     """Objects that an earlier tombstone lists and that are still there."""
-    old_before: datetime
-    """An object that nobody names and that is older than this is an orphan that may go."""
+    old_before: datetime | None
+    """An object that nobody names and that is older than this is an orphan that may go.
+
+    None where nobody can tell an orphan from what others need.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def plan_prune(view: View) -> PrunePlan:
             continue
         if key in brought or _folder_of(key) in folders:
             goes.append(key)
-        elif key.partition("/")[0] in DELETABLE and listed.modified_at < view.old_before:
+        elif _is_orphan(view, key, listed):
             goes.append(key)
             # Who brought a keys object is told by records, which may be gone: it is not counted.
             orphans += not key.startswith("keys/")
@@ -124,6 +127,12 @@ def plan_prune(view: View) -> PrunePlan:
         _bytes(view, [key for key in gone if key in view.listed and not _is_receipt(key)]),
         sum(view.listed[key].least_bytes for key in needed if key in view.listed),
     )
+
+
+def _is_orphan(view: View, key: str, listed: Listed) -> bool:
+    """Say whether an object that nobody names may go for its age alone."""
+    old = view.old_before is not None and listed.modified_at < view.old_before
+    return old and key.partition("/")[0] in DELETABLE
 
 
 def choose(
