@@ -10,6 +10,7 @@ from typing import Final
 from hypothesis import strategies as st
 
 from strongroom.locations import Location, Stat
+from tests.support.apart import Ended
 from tests.support.misbehaving_location import Fault, MisbehavingLocation, Plan
 
 WRITES: Final = ("put", "delete")
@@ -58,6 +59,11 @@ class Blow:
             return None
 
         return planned
+
+
+def several(blow: Blow | None, ended: Ended) -> bool:
+    """Say whether more than one location failed a command."""
+    return blow is not None and blow.reach > 1 and bool(ended.told)
 
 
 class StruckLocation(MisbehavingLocation):

@@ -1,6 +1,7 @@
 """The commands that the matrix runs, as the command line runs them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from strongroom.operations.back_up import back_up
@@ -12,7 +13,19 @@ from strongroom.operations.prune import PruneOutcome, PruneRequest, prune
 from strongroom.operations.scrub import ScrubRequest, scrub_vault
 from tests.faults.matrix.world import CLIENTS, LOCATIONS, silent
 
+PRUNE_RULES: Final = ("BeyondFloor", "ClockInDoubt", "Refused")
+"""What forbids a prune where nothing is broken: its floor, its clock, a home not yet begun."""
 _DAMAGE: Final = frozenset({"damaged", "unauthenticated"})
+
+
+@dataclass(slots=True)
+class Scrubbed:
+    """What is known after a scrub, by location and key."""
+
+    named: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The damage, and why it is called so."""
+    unknown: set[tuple[str, str]] = field(default_factory=set)
+    """What nobody here can compare."""
 
 
 def back_up_some(clients: Sequence[str]) -> Callable[[Deployment], list[tuple[str, Any]]]:
@@ -46,20 +59,22 @@ def repair_all(deployment: Deployment) -> dict[str, list[str]]:
     return {name: left.get(name, ["it was away"]) for name in LOCATIONS}
 
 
-def scrub_all(share: int) -> Callable[[Deployment], set[tuple[str, str]]]:
-    """Return the command that reads a share of both clients; it names damage by place and key."""
+def scrub_all(share: int) -> Callable[[Deployment], Scrubbed]:
+    """Return the command that reads a share of both clients."""
 
-    def command(deployment: Deployment) -> set[tuple[str, str]]:
-        reports = [
-            scrub_vault(deployment, deployment.registry.client(client), ScrubRequest(share), silent)
-            for client in CLIENTS
-        ]
-        return {
-            (one.location, one.object)
-            for report in reports
-            for one in report.problems
-            if one.kind in _DAMAGE
-        }
+    def command(deployment: Deployment) -> Scrubbed:
+        found = Scrubbed()
+        for client in [deployment.registry.client(name) for name in CLIENTS]:
+            report = scrub_vault(deployment, client, ScrubRequest(share), silent)
+            found.named |= {
+                (one.location, one.object): f"{one.kind}: {one.why}"
+                for one in report.problems
+                if one.kind in _DAMAGE
+            }
+            with deployment.tools.history(client.id) as history:
+                notes = [one for one in history.copies.troubles() if one.state == "unknown"]
+            found.unknown |= {(one.location, one.object) for one in notes}
+        return found
 
     return command
 

@@ -19,8 +19,16 @@ from strongroom.errors import StrongroomError
 from strongroom.operations.back_up import BackupReport
 from strongroom.operations.check_vault import Problem
 from strongroom.operations.deployment import Deployment
-from tests.faults.matrix.blows import BLOWS, LOOKS, STORMS, Blow
-from tests.faults.matrix.commands import back_up_some, check, prune_one, repair_all, scrub_all
+from tests.faults.matrix.blows import BLOWS, LOOKS, STORMS, Blow, several
+from tests.faults.matrix.commands import (
+    PRUNE_RULES,
+    Scrubbed,
+    back_up_some,
+    check,
+    prune_one,
+    repair_all,
+    scrub_all,
+)
 from tests.faults.matrix.live import Content
 from tests.faults.matrix.world import (
     CLIENTS,
@@ -29,21 +37,15 @@ from tests.faults.matrix.world import (
     LOCATIONS,
     THRESHOLD,
     MatrixWorld,
+    names_a_culprit,
 )
 from tests.support.apart import Ended
 from tests.support.misbehaving_location import Fault
 
 PLACES: Final = st.sampled_from(LOCATIONS)
 SOME: Final = st.sampled_from((("plain",), ("twice",), ("plain", "twice")))
-PRUNE_RULES: Final = ("BeyondFloor", "ClockInDoubt", "Refused")
-"""What forbids a prune where nothing is broken: its floor, its clock, a home not yet begun."""
 MAYBE_BLOWS: Final = st.none() | BLOWS
 KITS: Final = st.sampled_from(((1, 2), (1, 3), (2, 3), (1, 2, 3)))
-
-
-def several(blow: Blow | None, ended: Ended) -> bool:
-    """Say whether more than one location failed a command."""
-    return blow is not None and blow.reach > 1 and bool(ended.told)
 
 
 class CrashMatrix(RuleBasedStateMachine):
@@ -168,7 +170,7 @@ class CrashMatrix(RuleBasedStateMachine):
             found = self.world.restored(client, snapshot, struck)
         except StrongroomError as err:
             self.world.counts["restores refused in a storm"] += 1
-            self.hold(self.names_a_culprit(err), f"no culprit: {err!r} {err}")
+            self.hold(names_a_culprit(err), f"no culprit: {err!r} {err}")
         else:
             self.compare(client, snapshot, found)
 
@@ -437,7 +439,7 @@ class CrashMatrix(RuleBasedStateMachine):
     ) -> None:
         self.world.counts["commands refused"] += 1
         self.hold(several(blow, ended), f"{what} refused: {err}")
-        self.hold(self.names_a_culprit(err), f"{what} names no culprit: {err}")
+        self.hold(names_a_culprit(err), f"{what} names no culprit: {err}")
 
     def judge_repair(self, left_out: dict[str, list[str]]) -> None:
         left = [f"{name}: {one}" for name, all_of in left_out.items() for one in all_of]
@@ -445,31 +447,29 @@ class CrashMatrix(RuleBasedStateMachine):
         if whole:
             self.weak, self.uneven = None, False
 
-    def judge_scrub(self, named: set[tuple[str, str]]) -> None:
-        """All that is altered is named, and nothing at a location that was never struck."""
-        elsewhere = {one for one in named if one[0] != self.weak}
+    def judge_scrub(self, found: Scrubbed) -> None:
+        """All that is altered is named, and nothing at a location that was never struck.
+
+        What nobody here can compare is a dead custodian's, or of a writer that only it knows.
+        """
+        elsewhere = {one: why for one, why in found.named.items() if one[0] != self.weak}
         self.hold(not elsewhere, f"scrub names what is whole: {elsewhere}")
-        if self.weak is None or self.gone or self.weak in self.world.stale:
+        hidden = self.gone or self.weak in self.world.stale
+        unknown = {one for one in found.unknown if not (hidden and one[0] == self.weak)}
+        ours = self.world.signed_here({key for _, key in unknown})
+        all_here = self.present - self.asleep == set(CUSTODIANS)
+        self.hold(not unknown or not all_here, f"scrub cannot tell {unknown}")
+        self.hold(not ours, f"scrub cannot tell {ours}, which a writer known here signed")
+        self.world.counts["copies nobody could compare"] += len(unknown)
+        if self.weak is None or hidden:
             return
         altered = {(self.weak, key) for key in self.world.altered(self.weak)}
-        missed = {one for one in altered - named if not self._is_foreign(one[1])}
-        unseen = {one for one in missed if "/kits/" not in one[1]}
-        all_here = self.present - self.asleep == set(CUSTODIANS)
-        self.hold(not unseen and (not missed or not all_here), f"scrub missed {missed}")
-        self.world.counts["damaged copies named by scrubs"] += len(named)
-        if self.damaged and not named and not altered:
+        missed = altered - found.named.keys() - unknown
+        self.hold(not missed, f"scrub missed {missed}")
+        self.world.counts["damaged copies named by scrubs"] += len(found.named)
+        if self.damaged and not found.named and not altered:
             self.damaged = False
             self.world.counts["locations mended after a scrub"] += 1
-
-    def _is_foreign(self, key: str) -> bool:
-        """Say whether this is of a log of another home, whose key nothing here can tell."""
-        _, part, rest = key.split("/", 2)
-        return part == "ledger" and rest.partition("/")[0] not in self.world.logs()
-
-    def names_a_culprit(self, err: StrongroomError) -> bool:
-        told = f"{err.what} {err.why}"
-        culprits = (*LOCATIONS, "snapshot", "packs/", "keys object", "custodian", "segment")
-        return bool(err.hint) and any(one in told for one in culprits)
 
     def nothing_good_is_forgotten(self, states: dict[str, dict[str, str]]) -> None:
         for client in CLIENTS:
@@ -482,7 +482,7 @@ class CrashMatrix(RuleBasedStateMachine):
             found = self.world.restored(client, snapshot, {})
         except StrongroomError as err:
             self.hold(not self.enough, f"{client} {snapshot} does not restore: {err}")
-            self.hold(self.names_a_culprit(err), f"no culprit: {err}")
+            self.hold(names_a_culprit(err), f"no culprit: {err}")
             self.world.counts["restores refused for want of custodians"] += 1
         else:
             self.hold(self.enough, "restored without enough custodians")

@@ -8,8 +8,8 @@ import os
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,10 @@ from strongroom.adapters.locations.directory import MARKER, DirectoryLocation
 from strongroom.app import App
 from strongroom.clients import Keep
 from strongroom.clock import SystemClock
+from strongroom.crypto.envelope import decode_envelope
+from strongroom.errors import Damaged, StrongroomError
 from strongroom.locations import Location, Stat
+from strongroom.operations.acceptance import check_signed_by_one_of
 from strongroom.operations.add_client import NewClient, add_client, add_source
 from strongroom.operations.back_up import back_up
 from strongroom.operations.credentials import Credential
@@ -88,6 +91,21 @@ class Kept:
 
 def silent(_: object) -> None:
     """Take progress and say nothing."""
+
+
+def names_a_culprit(err: StrongroomError) -> bool:
+    """Say whether an error tells what is at fault, and what to do."""
+    told = f"{err.what} {err.why}"
+    culprits = (*LOCATIONS, "snapshot", "packs/", "keys object", "custodian", "segment")
+    return bool(err.hint) and any(one in told for one in culprits)
+
+
+def _is_signed(path: Path, writers: Sequence[bytes]) -> bool:
+    """Say whether a file is an object that one of these writers has signed."""
+    with suppress(Damaged):
+        check_signed_by_one_of(decode_envelope(path.read_bytes(), "it").statement, writers, "it")
+        return True
+    return False
 
 
 class MatrixWorld:
@@ -376,11 +394,27 @@ class MatrixWorld:
             if (self.root / name).exists()
         }
 
+    def signed_here(self, keys: Iterable[str]) -> list[str]:
+        """Return those of these keys under which any location has what a writer of ours signed."""
+        writers: list[bytes] = []
+        with self.app.open(self.home) as deployment:
+            for client in deployment.registry.clients():
+                with deployment.tools.history(client.id) as history:
+                    writers += [key for key, _ in history.writers()]
+        places = [self.root / name / key for key in keys for name in LOCATIONS]
+        return [str(one) for one in places if one.exists() and _is_signed(one, writers)]
+
     def altered(self, name: str) -> list[str]:
-        """Return the keys under which a location holds other bytes than some other one does."""
+        """Return the keys under which a location holds other bytes than some other one does.
+
+        Logs of other homes are left out: their keys are known to nobody here.
+        """
         found: list[str] = []
+        logs = self.logs()
         for path in self.objects(name):
             key = path.relative_to(self.root / name)
+            if key.parts[1] == "ledger" and key.parts[2] not in logs:
+                continue
             others = [self.root / other / key for other in LOCATIONS if other != name]
             data = path.read_bytes()
             if any(other.exists() and other.read_bytes() != data for other in others):
