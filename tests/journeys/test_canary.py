@@ -29,7 +29,8 @@ from strongroom.ids import InstallId
 from strongroom.operations.credentials import Credential, Credentials
 from strongroom.operations.open_keys import open_keys
 from strongroom.operations.receipts import fetch_record
-from strongroom.quorum import Dealing, Kit
+from strongroom.quorum import Dealing
+from strongroom.quorum.kit import Kit
 from tests.faults.test_kill import drive
 from tests.journeys.world import (
     HIGH,

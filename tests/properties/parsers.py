@@ -58,6 +58,7 @@ from strongroom.vault.segment import decode_segment, encode_segment, seal_root
 from strongroom.vault.source import Entry
 from strongroom.vault.structure import decode_body, facts_of, open_source_root
 from strongroom.vault.tomb import Tomb, tomb_key
+from tests.properties.act_parsers import act_parsers
 from tests.properties.custodian_parsers import custodian_parsers
 from tests.properties.ledger_parsers import ledger_parsers
 from tests.quorum.world import START, World
@@ -160,6 +161,7 @@ def parsers() -> dict[str, Parser]:
         **_of_sources(),
         **{name: Parser(*one) for name, one in ledger_parsers().items()},
         **{name: Parser(*one) for name, one in custodian_parsers().items()},
+        **{name: Parser(*one) for name, one in act_parsers().items()},
     }
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from strongroom.crypto.envelope import decode_envelope, decode_statement
-from strongroom.quorum import Dealing, Kit, Opening, Roster, SnapshotHeader
-from strongroom.quorum.kit import EntryPlace
+from strongroom.quorum import Dealing, Opening, Roster, SnapshotHeader
+from strongroom.quorum.kit import EntryPlace, Kit
 from strongroom.quorum.label import VaultClass
 from strongroom.quorum.release import Release, ReleaseRequest
 from tests.vectors import build_share_v1

@@ -13,9 +13,9 @@ from strongroom.crypto.sealing import seal
 from strongroom.database import Database
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.ids import CustodianId, InstallId, WriterId
-from strongroom.quorum import Kit, LocalCustodian, SnapshotHeader
+from strongroom.quorum import LocalCustodian, SnapshotHeader
 from strongroom.quorum.key_table import ClientEntry, IdentityEntry, newest, read_table
-from strongroom.quorum.kit import ENTRY_KIND, MAGIC, EntryPlace
+from strongroom.quorum.kit import ENTRY_KIND, MAGIC, EntryPlace, Kit
 from tests.quorum.world import KEK, World, resigned, seeded
 
 PLACE = EntryPlace(InstallId("1" * 32), CustodianId("2" * 32), "identity-00000001")

@@ -57,4 +57,5 @@ def test_only_what_opens_content_names_a_snapshot() -> None:
     assert {one for one, scope in scopes.items() if scope == "snapshot"} == {
         Procedure.RESTORE,
         Procedure.BROWSE,
+        Procedure.RECOVERY,
     }

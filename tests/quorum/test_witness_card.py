@@ -7,7 +7,8 @@ import pytest
 from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.crypto.envelope import sign_envelope
 from strongroom.errors import Damaged
-from strongroom.quorum import Kit, LocalCustodian
+from strongroom.quorum import LocalCustodian
+from strongroom.quorum.kit import Kit
 from tests.quorum.world import KEK, World
 
 

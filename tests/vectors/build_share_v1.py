@@ -12,8 +12,9 @@ from typing import Any
 import rfc8785
 
 from strongroom.crypto.public_sealing import open_from
-from strongroom.quorum import Dealing, Kit
+from strongroom.quorum import Dealing
 from strongroom.quorum.dealing import u8
+from strongroom.quorum.kit import Kit
 from strongroom.quorum.label import VaultClass, role
 from tests.quorum.world import World
 

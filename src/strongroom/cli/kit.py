@@ -9,7 +9,7 @@ from strongroom.cli import output
 from strongroom.cli.face import SecretFile, With, read_secret_file
 from strongroom.errors import UsageError
 from strongroom.operations.deployment import Deployment
-from strongroom.quorum import Kit, LocalCustodian
+from strongroom.quorum import LocalCustodian
 
 WORDS = 24
 
@@ -57,7 +57,7 @@ def confirm(custodian: str, /, *, words_file: SecretFile | None = None, face: Wi
     with face.deployment() as deployment:
         found = _embedded(deployment, custodian)
         if words_file is not None:
-            typed = Kit.from_words(read_secret_file(words_file, "the kit")).words
+            typed = LocalCustodian.Kit.from_words(read_secret_file(words_file, "the kit")).words
             _confirm(deployment, found, dict(enumerate(typed, start=1)))
         elif not found.kit_confirmed:
             _confirm(deployment, found, _ask(custodian))

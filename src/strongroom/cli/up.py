@@ -18,9 +18,8 @@ from strongroom.errors import PartlyDone, UsageError
 from strongroom.operations.add_client import NewClient, add_client, add_source
 from strongroom.operations.demonstrate import Demo, Proof
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.recover import RecoveryPlan
+from strongroom.operations.recover import Kit, RecoveryPlan
 from strongroom.operations.set_up import InstallPlan, set_up
-from strongroom.quorum import Kit
 
 CUSTODIANS = 3
 THRESHOLD = 2

@@ -20,8 +20,8 @@ from strongroom.errors import Damaged, StrongroomError
 from strongroom.operations.add_client import NewClient, add_client, add_source
 from strongroom.operations.back_up import BackupReport, back_up
 from strongroom.operations.deployment import Deployment, TargetOptions
+from strongroom.operations.recover import Kit
 from strongroom.operations.restore import RestoreRequest, restore
-from strongroom.quorum import Kit
 
 DATABASE_CLIENT = "database"
 TREE_CLIENT = "tree"

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from strongroom.clients import Registry
 from strongroom.crypto.envelope import decode_envelope
@@ -22,8 +23,9 @@ from strongroom.operations.credentials import Credential
 from strongroom.operations.deployment import Listing, Tools
 from strongroom.operations.notice_settings import notice_settings
 from strongroom.operations.privacy import Author
-from strongroom.quorum import Kit, LocalCustodian, Roster
+from strongroom.quorum import LocalCustodian, Roster
 
+Kit: TypeAlias = LocalCustodian.Kit
 KITS_MAX = 32
 _ENTRY = re.compile(r"([0-9a-f]{32})/kits/([0-9a-f]{32})/(identity|[0-9a-f]{32})-[0-9]{8}")
 _ROSTER = re.compile(r"[0-9a-f]{32}/roster/[0-9]{8}")

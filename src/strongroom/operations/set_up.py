@@ -20,7 +20,7 @@ from strongroom.operations.deployment import Tools
 from strongroom.operations.notice_settings import notice_settings
 from strongroom.operations.placing import place_kit_entries, roster_path
 from strongroom.operations.privacy import Author
-from strongroom.quorum import Kit, LocalCustodian, Roster
+from strongroom.quorum import LocalCustodian, Roster
 
 CUSTODIANS_MAX = 32
 KIT_BYTES = 32
@@ -171,7 +171,7 @@ def _make_custodians(
     kits: list[NewKit] = []
     for index in range(1, plan.custodians + 1):
         name = f"custodian-{index}"
-        kit = Kit(tools.token(KIT_BYTES))
+        kit = LocalCustodian.Kit(tools.token(KIT_BYTES))
         database, kek = tools.custodian_home(index, True)
         opened.callback(database.close)
         seat = (plan.install, index, name)

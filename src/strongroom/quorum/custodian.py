@@ -45,6 +45,7 @@ Seat = tuple[InstallId, int, str]
 class LocalCustodian:
     """A custodian in this process; safe to share between threads, which take turns."""
 
+    Kit: TypeAlias = Kit
     Pin: TypeAlias = ClientPin
     Wire: TypeAlias = Wire
 

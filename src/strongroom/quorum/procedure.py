@@ -94,7 +94,7 @@ _FORMS: Final[Mapping[Procedure, _Form]] = {
     Procedure.DRILL_AUTHORISATION: _Form(
         "client", {"sessions_a_day": _number(1, SESSIONS_MAX), "until": _instant}
     ),
-    Procedure.RECOVERY: _Form("client", {"origin": Fields.hash}),
+    Procedure.RECOVERY: _Form("snapshot", {"origin": Fields.hash}),
 }
 """`origin` is SHA-256 of the new ledger origin, `identity` an Ed25519 key, the others ids and
 hashes of objects."""

@@ -1,0 +1,97 @@
+"""Writes procedure-v1.json: policies of both modes, a request of every procedure, approvals.
+
+Run as `python -m tests.vectors.build_procedure_v1`. A vector that was released is never edited.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from strongroom.crypto import signing
+from strongroom.ids import ClientId, InstallId
+from strongroom.quorum.approval import Approval
+from strongroom.quorum.procedure import Procedure, Value
+from strongroom.quorum.request import ActRequest, Wanted, recovery_params
+from strongroom.quorum.team_policy import TeamPolicy
+
+PATH = Path(__file__).with_name("procedure-v1.json")
+AT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
+INSTALL = InstallId("25" * 16)
+OPERATOR, ANNA, BEN, CARA = (bytes([number]) * 32 for number in (1, 2, 3, 4))
+ORIGIN = f"{INSTALL}.ledger.invalid/{'ab' * 16}"
+PARAMS: dict[Procedure, dict[str, Value]] = {
+    Procedure.RESTORE: {"target": "folder"},
+    Procedure.BROWSE: {},
+    Procedure.PRUNE_BELOW_FLOOR: {"stay": 1},
+    Procedure.LOCATION_REMOVAL: {"location": "31" * 16},
+    Procedure.CUSTODIAN_ENROL: {"index": 4, "identity": "32" * 32},
+    Procedure.CUSTODIAN_ROTATE: {"custodian": "33" * 16},
+    Procedure.CUSTODIAN_REDEAL: {"custodian": "33" * 16, "roster": "34" * 32},
+    Procedure.CLIENT_ERASURE: {},
+    Procedure.POLICY_CHANGE: {"policy": "35" * 32, "version": 2},
+    Procedure.DRILL_AUTHORISATION: {
+        "sessions_a_day": 5,
+        "until": "2026-12-01T00:00:00.000000Z",
+    },
+    Procedure.RECOVERY: recovery_params(ORIGIN),
+}
+
+
+def single() -> TeamPolicy.Draft:
+    """Return the first policy of an install with one person."""
+    return TeamPolicy.Draft(
+        INSTALL, "single", 2, [signing.public_key(OPERATOR)], TeamPolicy.single_rules()
+    )
+
+
+def team(previous: TeamPolicy) -> TeamPolicy.Draft:
+    """Return a policy of three approvers, two of whom are needed, that follows another."""
+    keys = [signing.public_key(seed) for seed in (ANNA, BEN, CARA)]
+    return TeamPolicy.Draft(INSTALL, "team", 2, keys, TeamPolicy.team_rules(2), previous)
+
+
+def request(procedure: Procedure, policy: TeamPolicy, **changes: Any) -> ActRequest:
+    """Return a request for a procedure, asked for by the operator."""
+    number = list(Procedure).index(procedure)
+    fields: dict[str, Any] = {
+        "install": INSTALL,
+        "request": f"{number + 64:02x}" * 16,
+        "procedure": procedure,
+        "params": PARAMS[procedure],
+        "client": None if procedure.scope == "install" else ClientId("c1" * 16),
+        "wanted": Wanted("51" * 32, 3, "52" * 32) if procedure.scope == "snapshot" else None,
+        "plan": "53" * 32 if number % 2 else None,
+        "requester": signing.key_id(signing.public_key(OPERATOR)),
+        "origin": ORIGIN,
+        "policy": policy.id,
+        "not_before": AT,
+        "expires": AT + timedelta(hours=1),
+        "nonce": f"{number + 96:02x}" * 16,
+    }
+    return ActRequest(**{**fields, **changes})
+
+
+def build() -> dict[str, Any]:
+    """Return the vectors; the same each time."""
+    first = TeamPolicy.sign(OPERATOR, single(), AT)
+    policy = TeamPolicy.parse(first)
+    second = TeamPolicy.sign(OPERATOR, team(policy), AT + timedelta(days=1))
+    requests = [request(procedure, policy) for procedure in Procedure]
+    restore = requests[0]
+    return {
+        "seeds": [seed.hex() for seed in (OPERATOR, ANNA, BEN, CARA)],
+        "policies": [one.encode().hex() for one in (first, second)],
+        "policy_ids": [policy.id, TeamPolicy.parse(second).id],
+        "requests": [one.encode().decode() for one in requests],
+        "digests": [one.digest for one in requests],
+        "approvals": [
+            Approval.sign(OPERATOR, restore, "approve", AT).encode().hex(),
+            Approval.sign(ANNA, restore, "approve", AT).encode().hex(),
+            Approval.sign(BEN, restore, "refuse", AT).encode().hex(),
+        ],
+    }
+
+
+if __name__ == "__main__":
+    PATH.write_text(json.dumps(build(), indent=1) + "\n", encoding="utf-8")
