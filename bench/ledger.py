@@ -24,6 +24,8 @@ BACKUPS = 3
 FIGURES = {
     "append_milliseconds": "one writer: a fact",
     "append_ratio": "beside a bare insert",
+    "private_milliseconds": "one writer: a fact with private values",
+    "private_ratio": "beside a bare insert, too",
     "writers_a_second": "64 writers",
     "writers_longest_milliseconds": "longest wait of theirs",
     "many_seconds": "20,000 facts, 1,000 at once",
@@ -34,6 +36,7 @@ FIGURES = {
 }
 GOALS = (
     Goal("append_ratio", "one writer at 40 % of the rate of a bare insert and commit", limit=2.5),
+    Goal("private_ratio", "the same with private values", limit=2.5),
     Goal("writers_longest_milliseconds", "of 64 writers none waits a second", limit=1000),
     Goal("many_seconds", "20,000 facts a second, a thousand at once", limit=1.0),
     Goal("verify_seconds", "1,000,000 facts verified offline in 10 s", limit=10.0),

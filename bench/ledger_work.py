@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.clock import SystemClock
 from strongroom.crypto.signing import public_key
 from strongroom.facts import Fact, Session, Who
-from strongroom.ledger import Checkpoint, Log, Policy
+from strongroom.ledger import Checkpoint, Disclosures, Log, Policy
+from strongroom.operations.disclosure_files import DisclosureFiles
+from strongroom.operations.privacy import Privacy
 
 WRITERS = 64
 WRITERS_SECONDS = 5.0
@@ -43,13 +46,17 @@ class Facts:
         self._clients = [chance.randbytes(16).hex() for _ in range(CLIENTS)]
         self._chance = chance
         who = Who("0" * 32, "human")
-        self._session = Session(who, "a" * 32, "b" * 32, SystemClock(), secrets.token_bytes)
+        self.session = Session(who, "a" * 32, "b" * 32, SystemClock(), secrets.token_bytes)
+
+    def client(self) -> str:
+        """Return one of the clients."""
+        return self._clients[int(self._chance.random() * CLIENTS)]
 
     def __iter__(self) -> Iterator[Fact]:
         """Yield facts without end; three of four are of snapshots."""
-        tell, draw = self._session.fact, self._chance
+        tell, draw = self.session.fact, self._chance
         while True:
-            client = self._clients[int(draw.random() * CLIENTS)]
+            client = self.client()
             snapshot = draw.randbytes(32).hex()
             yield tell("backup.written", client, snapshot=snapshot, sessions=1)
             yield tell("snapshot.good", client, snapshot=snapshot, receipts=3)
@@ -58,15 +65,61 @@ class Facts:
 
 
 def one_writer(folder: Path) -> Figures:
-    """Append facts one by one, in turns with bare inserts into the same file."""
-    path = folder / "one.db"
+    """Append facts one by one; then facts that commit to private values, which are kept as well."""
+    facts = iter(Facts())
+    plain, bare, ratio = _beside_bare(folder / "plain.db", lambda: next(facts))
+    with _private_facts(folder) as (disclosed, settle):
+        private, _, private_ratio = _beside_bare(folder / "private.db", disclosed, settle)
+    return {
+        "append_milliseconds": plain,
+        "bare_milliseconds": bare,
+        "append_ratio": ratio,
+        "private_milliseconds": private,
+        "private_ratio": private_ratio,
+    }
+
+
+@contextmanager
+def _private_facts(folder: Path) -> Iterator[tuple[Callable[[], Fact], Callable[[], None]]]:
+    """Give what makes facts of one client's sources with their names, and what settles those."""
+    facts = Facts()
+    path = folder / "disclosures.db"
+    files = DisclosureFiles(lambda _: Disclosures(open_sqlite(path, durable=False)))
+    session, client = facts.session, facts.client()
+    origin = Disclosures.Origin("login", "host")
+    privacy = Privacy(
+        session.clock, session.token, session.run, origin, "", strict=False, kept=None, files=files
+    )
+
+    def disclosed() -> Fact:
+        source = secrets.token_hex(16)
+        fact = session.fact(
+            "source.added", client, client=client, source=source, source_kind="sqlite"
+        )
+        private = {"name": "orders", "url": f"sqlite:////srv/data/orders-{source[:4]}.db"}
+        kept, _alarm = session.screen(fact, private)
+        return privacy.disclose(fact, kept)
+
+    try:
+        yield disclosed, files.settle
+    finally:
+        files.close()
+
+
+def _beside_bare(
+    path: Path, make: Callable[[], Fact], settle: Callable[[], None] = lambda: None
+) -> tuple[float, float, float]:
+    """Append facts in turns with bare inserts into the same file, and settle after each turn.
+
+    Returns the milliseconds of one of each, and the ratio.
+    """
     database = open_sqlite(path)
     database.migrate(Log.SCHEMA)
-    log, facts = Log(database), iter(Facts())
+    log = Log(database)
     bare = sqlite3.connect(path, isolation_level=None)
     bare.execute("PRAGMA synchronous = FULL")
     bare.execute("CREATE TABLE bare (number INTEGER PRIMARY KEY, bytes BLOB)")
-    leaf = next(facts).encode()
+    leaf = make().encode()
     ours, theirs = [], []
     for _ in range(ROUNDS):
         started = time.perf_counter()
@@ -76,18 +129,19 @@ def one_writer(folder: Path) -> Figures:
             bare.execute("COMMIT")
         between = time.perf_counter()
         for _ in range(A_ROUND):
-            fact = next(facts)
+            fact = make()
             with database.transaction() as transaction:
                 log.append(transaction, fact)
+        settle()
         ours.append((time.perf_counter() - between) / A_ROUND)
         theirs.append((between - started) / A_ROUND)
     bare.close()
     database.close()
-    return {
-        "append_milliseconds": statistics.median(ours) * 1000,
-        "bare_milliseconds": statistics.median(theirs) * 1000,
-        "append_ratio": statistics.median(x / y for x, y in zip(ours, theirs, strict=True)),
-    }
+    return (
+        statistics.median(ours) * 1000,
+        statistics.median(theirs) * 1000,
+        statistics.median(x / y for x, y in zip(ours, theirs, strict=True)),
+    )
 
 
 def many_writers(folder: Path) -> Figures:

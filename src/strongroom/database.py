@@ -44,6 +44,10 @@ class Database(Protocol):
         """Begin a transaction that sees one state and writes nothing."""
         ...
 
+    def sync(self) -> None:
+        """Make every transaction durable that has ended, where the database does not by itself."""
+        ...
+
     def migrate(self, steps: Sequence[str]) -> None:
         """Bring the schema to `len(steps)`; refuse a database of a newer version."""
         ...

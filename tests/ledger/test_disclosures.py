@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strongroom.adapters.database.sqlite import DatabaseUnavailable, open_sqlite
 from strongroom.errors import UsageError
 from strongroom.ledger.disclosure import Disclosure
-from strongroom.ledger.disclosures import Disclosures
+from strongroom.ledger.disclosures import SCHEMA, Disclosures
 
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -60,6 +60,24 @@ def test_a_fact_made_again_has_the_newer_salt(disclosures: Disclosures) -> None:
     again = drawn(1, url="a")
     disclosures.add(again, NOW)
     assert disclosures.of(fact(1)) == again
+
+
+def test_values_that_were_kept_before_they_had_one_table_stay(tmp_path: Path) -> None:
+    database = open_sqlite(tmp_path / "old.db")
+    database.migrate(SCHEMA[:-1])
+    (kept,) = drawn(1, url="file:///srv/a")
+    with database.transaction() as transaction:
+        transaction.run(
+            "INSERT INTO disclosure (fact, field, salt, value, person, at) "
+            "VALUES (?, 'url', ?, ?, NULL, ?)",
+            (kept.fact, kept.salt, kept.value, "2026-11-22T00:00:00.000000Z"),
+        )
+    disclosures = Disclosures(database)
+    assert disclosures.of(kept.fact) == [kept]
+    assert disclosures.expire(NOW) == 1
+    disclosures.scour()
+    assert b"file:///srv/a" not in every_byte(tmp_path)
+    disclosures.close()
 
 
 def test_a_person_keeps_one_random_pseudonym(disclosures: Disclosures) -> None:

@@ -100,6 +100,9 @@ class _CountingDatabase:
     def reading(self) -> AbstractContextManager[Transaction]:
         return self._counted(self.inner.reading())
 
+    def sync(self) -> None:
+        self.inner.sync()
+
     def migrate(self, steps: Sequence[str]) -> None:
         self.inner.migrate(steps)
 

@@ -192,6 +192,7 @@ class App:
                     missed_since=missed_since,
                 )
         finally:
+            tools.privacy.files.close()
             for custodian_database in opened:
                 custodian_database.close()
 

@@ -22,6 +22,7 @@ from strongroom.operations.credentials import (
     unseal_credential,
 )
 from strongroom.operations.deployment import Tools
+from strongroom.operations.disclosure_files import DisclosureFiles
 from strongroom.operations.privacy import Privacy
 from strongroom.settings import Settings, refuse_secrets
 
@@ -164,31 +165,22 @@ def _privacy(
         behalf=behalf,
         strict=refuse_secrets(),
         kept=timedelta(days=days) if days else None,
-        disclosures=_disclosures(settings.home),
+        files=DisclosureFiles(lambda client: _disclosures(settings.home, client)),
     )
 
 
-def _disclosures(home: Path) -> Callable[[ClientId | None], AbstractContextManager[Disclosures]]:
-    @contextmanager
-    def opened(client: ClientId | None) -> Iterator[Disclosures]:
-        folder = home if client is None else _client_folder(home, client)
-        database = None
-        try:
-            database = plug("database")(folder / "disclosures.db")
-            disclosures = Disclosures(database)
-        except Damaged as err:
-            if database is not None:
-                database.close()
-            err.hint = (
-                "Put the file aside: names and private values are lost, no fact and no proof."
-            )
-            raise
-        try:
-            yield disclosures
-        finally:
+def _disclosures(home: Path, client: ClientId | None) -> Disclosures:
+    folder = home if client is None else _client_folder(home, client)
+    database = None
+    try:
+        # It is synced before anything that it belongs to is signed.
+        database = plug("database")(folder / "disclosures.db", durable=False)
+        return Disclosures(database)
+    except Damaged as err:
+        if database is not None:
             database.close()
-
-    return opened
+        err.hint = "Put the file aside: names and private values are lost, no fact and no proof."
+        raise
 
 
 def _search_file(home: Path, client: ClientId | None, anew: bool) -> Database:

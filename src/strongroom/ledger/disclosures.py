@@ -9,6 +9,7 @@ no trace of it in the file or in its journal.
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -45,6 +46,17 @@ SCHEMA = (
     "CREATE TABLE expiry (at TEXT NOT NULL) STRICT",
     "CREATE INDEX disclosure_by_age ON disclosure (at)",
     "CREATE INDEX disclosure_by_person ON disclosure (person)",
+    # One tree instead of four: each value that is added waits for all of them to be written. Who
+    # erases or expires looks at every value anyway.
+    """
+    ALTER TABLE disclosure RENAME TO disclosure_before;
+    CREATE TABLE disclosure (
+      fact TEXT NOT NULL, field TEXT NOT NULL, salt BLOB NOT NULL, value TEXT NOT NULL,
+      person TEXT, at TEXT NOT NULL, PRIMARY KEY (fact, field)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO disclosure SELECT fact, field, salt, value, person, at FROM disclosure_before;
+    DROP TABLE disclosure_before
+    """,
 )
 
 
@@ -86,19 +98,22 @@ class Disclosures:
     # -- values
 
     def add(self, values: Iterable[Disclosure], at: datetime, person: str | None = None) -> None:
-        """Keep what opens a fact's commitments; durable on return, so that the fact may follow.
+        """Keep what opens a fact's commitments, so that the fact may follow; durable by `settle`.
 
         `person` is the pseudonym whose erasure takes the values with it.
         """
+        day = format_instant(at)
+        rows = [(one.fact, one.field, one.salt, one.value, person, day) for one in values]
         with self._database.transaction() as transaction:
             transaction.run_many(
                 "INSERT OR REPLACE INTO disclosure (fact, field, salt, value, person, at) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (one.fact, one.field, one.salt, one.value, person, format_instant(at))
-                    for one in values
-                ],
+                rows,
             )
+
+    def settle(self) -> None:
+        """Make what was kept durable: before the facts that commit to it are signed."""
+        self._database.sync()
 
     def of(self, fact: str) -> list[Disclosure]:
         """Return what is left of a fact's private values; nothing once they are erased."""
@@ -141,7 +156,7 @@ class Disclosures:
         question = "SELECT pseudonym, told, seen_at FROM person WHERE name = ?"
         row = self._seen(question, (name,), now)
         if row is None:
-            with self._database.transaction() as transaction:
+            with self._durably() as transaction:
                 transaction.run(
                     "INSERT INTO person (pseudonym, name, told, seen_at) VALUES (?, ?, 0, ?) "
                     "ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at",
@@ -163,7 +178,7 @@ class Disclosures:
         row = self._seen(question, place, now)
         if row is None:
             at = format_instant(now)
-            with self._database.transaction() as transaction:
+            with self._durably() as transaction:
                 transaction.run(
                     "INSERT INTO station (pseudonym, person, login, host, told, seen_at) "
                     "VALUES (?, ?, ?, ?, 0, ?) "
@@ -184,7 +199,7 @@ class Disclosures:
 
     def tell(self, pseudonym: str) -> None:
         """Note that the log holds the commitments to what stands behind a pseudonym."""
-        with self._database.transaction() as transaction:
+        with self._durably() as transaction:
             transaction.run("UPDATE person SET told = 1 WHERE pseudonym = ?", (pseudonym,))
             transaction.run("UPDATE station SET told = 1 WHERE pseudonym = ?", (pseudonym,))
 
@@ -228,17 +243,15 @@ class Disclosures:
         Returns how many went. Who the person is stays, so that an interrupted erasure can be
         begun again by name: `forget` ends it.
         """
-        with self._database.transaction() as transaction:
+        with self._durably() as transaction:
             went = transaction.run("DELETE FROM disclosure WHERE person = ?", (person,))
             named = list(_holding(transaction, _holder(words)))
-            transaction.run_many(
-                "DELETE FROM disclosure WHERE number = ?", [(number,) for number in named]
-            )
+            transaction.run_many("DELETE FROM disclosure WHERE fact = ? AND field = ?", named)
         return went + len(named)
 
     def forget(self, person: str) -> None:
         """Delete who a pseudonym was, with every station; from here on nobody can say it."""
-        with self._database.transaction() as transaction:
+        with self._durably() as transaction:
             transaction.run("DELETE FROM station WHERE person = ?", (person,))
             transaction.run("DELETE FROM person WHERE pseudonym = ?", (person,))
 
@@ -250,7 +263,7 @@ class Disclosures:
 
     def expired(self, now: datetime) -> None:
         """Note that everywhere what has expired was deleted."""
-        with self._database.transaction() as transaction:
+        with self._durably() as transaction:
             transaction.run("DELETE FROM expiry")
             transaction.run("INSERT INTO expiry (at) VALUES (?)", (format_instant(now),))
 
@@ -260,7 +273,7 @@ class Disclosures:
         What names a person stays as long as the person does. Returns how many values went.
         """
         limit = format_instant(before)
-        with self._database.transaction() as transaction:
+        with self._durably() as transaction:
             transaction.run("DELETE FROM station WHERE seen_at < ?", (limit,))
             transaction.run("DELETE FROM person WHERE seen_at < ?", (limit,))
             return transaction.run(
@@ -268,6 +281,13 @@ class Disclosures:
                 "(SELECT pseudonym FROM person))",
                 (limit,),
             )
+
+    @contextmanager
+    def _durably(self) -> Iterator[Transaction]:
+        """Begin a transaction that is on the disk when its block has ended."""
+        with self._database.transaction() as transaction:
+            yield transaction
+        self._database.sync()
 
     def scour(self) -> None:
         """Leave nothing of what was deleted in the file or its journal.
@@ -277,8 +297,11 @@ class Disclosures:
         self._database.scour()
 
     def close(self) -> None:
-        """Give the database back."""
-        self._database.close()
+        """Make what was kept durable, and give the database back."""
+        try:
+            self.settle()
+        finally:
+            self._database.close()
 
 
 def _folded(text: str) -> str:
@@ -295,12 +318,13 @@ def _holder(words: Collection[str]) -> Callable[[str], bool]:
     return lambda text: bool(search(_folded(text)) or search(_folded(unquote(text))))
 
 
-def _holding(transaction: Transaction, holds: Callable[[str], bool]) -> Iterator[int]:
-    """Return the numbers of the values it tells of, reading a few of perhaps millions at a time."""
-    last = 0
+def _holding(transaction: Transaction, holds: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+    """Return fact and field of the values it tells of, reading few of perhaps millions at once."""
+    last = ("", "")
     while rows := transaction.rows(
-        "SELECT number, value FROM disclosure WHERE number > ? ORDER BY number LIMIT ?",
-        (last, _ROWS_AT_ONCE),
+        "SELECT fact, field, value FROM disclosure WHERE (fact, field) > (?, ?) "
+        "ORDER BY fact, field LIMIT ?",
+        (*last, _ROWS_AT_ONCE),
     ):
-        yield from (number for number, value in rows if holds(value))
-        last = rows[-1][0]
+        yield from ((fact, field) for fact, field, value in rows if holds(value))
+        last = rows[-1][:2]

@@ -172,7 +172,7 @@ class Deployment:
         """Return a fact of now, by the operator; a field that is None is left out.
 
         `client` is whose log it goes to where the subject is not the client itself. To what is
-        `private` (a URL, a path, a name) the fact only commits; it is kept apart, durably.
+        `private` (a URL, a path, a name) the fact only commits; it is kept apart.
         """
         return self._kept(self.session.fact(op, subject, client=client, **body), private)
 

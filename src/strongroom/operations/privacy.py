@@ -1,9 +1,10 @@
 """Who acts, and what of a fact is private.
 
 A leaf names nobody: it has pseudonyms of persons and of the places they act from, and salted
-commitments to what people typed or named. What opens them is written to `disclosures.db`, durably,
-before the fact that commits to it; where no fact follows, a value that is nobody's expires. What
-stands behind a pseudonym is committed to once, by a fact of its own, so that it can be proved, too.
+commitments to what people typed or named. What opens them is written to `disclosures.db` before the
+fact that commits to it, and is durable before that fact is signed; where no fact follows, a value
+that is nobody's expires. What stands behind a pseudonym is committed to once, by a fact of its own,
+so that it can be proved, too.
 """
 
 import re
@@ -19,6 +20,7 @@ from strongroom.errors import StrongroomError, printable
 from strongroom.facts import Fact, Session, Who
 from strongroom.ids import ClientId, Token
 from strongroom.ledger import Disclosures
+from strongroom.operations.disclosure_files import DisclosureFiles
 
 _PSEUDONYM = re.compile(r"[0-9a-f]{32}")
 
@@ -50,8 +52,11 @@ class Privacy:
     """Whether a private value that looks like a secret is a mistake; otherwise it is masked."""
     kept: timedelta | None
     """How long private values are kept; None for as long as nobody erases them."""
-    disclosures: Callable[[ClientId | None], AbstractContextManager[Disclosures]]
-    """Open the private values of one client's facts, or (with None) the server's and the names."""
+    files: DisclosureFiles
+
+    def disclosures(self, client: ClientId | None) -> AbstractContextManager[Disclosures]:
+        """Open the private values of a client's facts, or (with None) the server's and names."""
+        return self.files.of(client)
 
     def operator(self, registry: Registry) -> str:
         """Return the operator's pseudonym; a name in a home that was made before there were any
@@ -74,7 +79,7 @@ class Privacy:
     def disclose(self, fact: Fact, private: Mapping[str, str], person: str | None = None) -> Fact:
         """Keep private values, and return the fact with its commitments to them.
 
-        `person` is the pseudonym whose erasure takes them along. Durable on return.
+        `person` is the pseudonym whose erasure takes them along.
         """
         fact.schema.check_private(private)
         drawn = [

@@ -118,6 +118,7 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
         ),
     )
     notice_settings(tools, author, plan.install)
+    tools.privacy.files.close()
     parsed = Roster.parse(roster, signing.public_key(operator_seed))
     return SetUp(plan.install, parsed.id, kits, dict(plan.locations))
 

@@ -158,6 +158,8 @@ def have_witnessed(deployment: Deployment, logs: Sequence[OpenLog]) -> list[Witn
 
     Raises nothing for a log or a custodian that fails: that is in the answer.
     """
+    # What is signed stays, so what opens it has to be on the disk first.
+    deployment.tools.privacy.files.settle()
     witnesses = Witnesses.met(deployment)
     keys = LogKeys.read(deployment.install, deployment.tools.secrets, deployment.tools.token)
     found = {id(one): Witnessed(one, witnesses.needed) for one in logs}

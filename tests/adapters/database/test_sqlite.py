@@ -166,6 +166,35 @@ def test_settings(tmp_path: Path, durable: bool, level: int) -> None:
     database.close()
 
 
+def test_a_sync_writes_where_something_is_not_durable_yet_and_only_there(tmp_path: Path) -> None:
+    database = open_sqlite(tmp_path / "a.db", durable=False)
+    database.migrate([TABLE])
+    database.sync()
+    journal = tmp_path / "a.db-wal"
+    synced = journal.stat().st_size
+    database.sync()
+    assert journal.stat().st_size == synced
+    with database.transaction() as transaction:
+        transaction.run("INSERT INTO thing (name) VALUES ('one')")
+    written = journal.stat().st_size
+    database.sync()
+    assert journal.stat().st_size > written > synced
+    with database.reading() as transaction:
+        assert transaction.row("PRAGMA synchronous") == (1,)
+        assert transaction.row("PRAGMA user_version") == (1,)
+    database.close()
+
+
+def test_a_durable_database_has_nothing_to_sync(tmp_path: Path) -> None:
+    database = open_sqlite(tmp_path / "a.db")
+    database.migrate([TABLE])
+    journal = tmp_path / "a.db-wal"
+    written = journal.stat().st_size
+    database.sync()
+    assert journal.stat().st_size == written
+    database.close()
+
+
 def test_deleted_rows_are_wiped(tmp_path: Path) -> None:
     database = open_sqlite(tmp_path / "a.db")
     database.migrate([TABLE])

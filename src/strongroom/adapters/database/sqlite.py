@@ -94,9 +94,11 @@ class _SqliteReading(_SqliteTransaction):
 class _SqliteDatabase:
     """One connection behind one lock."""
 
-    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, name: str, *, durable: bool) -> None:
         self._connection = connection
         self._name = name
+        self._durable = durable
+        self._synced = True
         self._lock = threading.RLock()
         self._transaction = _SqliteTransaction(connection)
         self._reading = _SqliteReading(connection)
@@ -104,7 +106,22 @@ class _SqliteDatabase:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         with self._block("BEGIN IMMEDIATE", "COMMIT"):
+            self._synced = self._durable
             yield self._transaction
+
+    def sync(self) -> None:
+        with self._lock:
+            if self._synced:
+                return
+            # A commit that waits takes all before it along; it has to write something, though.
+            self._connection.execute("PRAGMA synchronous = FULL")
+            try:
+                with self._block("BEGIN IMMEDIATE", "COMMIT"):
+                    version = _version(self._transaction)
+                    self._transaction.run(f"PRAGMA user_version = {version}")
+            finally:
+                self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._synced = True
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -178,8 +195,8 @@ def open_sqlite(
 ) -> Database:
     """Open the database, made with mode 0600 where there is none; None is one in memory.
 
-    With `durable` False the last commits may be lost when the machine stops (never torn): only
-    for what can be rebuilt. Raises DatabaseUnavailable or DatabaseDamaged.
+    With `durable` False the last commits may be lost when the machine stops (never torn), but
+    those before a `sync`. Raises DatabaseUnavailable or DatabaseDamaged.
     """
     name = "the database in memory" if path is None else str(path)
     try:
@@ -207,7 +224,7 @@ def open_sqlite(
         connection.close()
         _tell(error, name)
         raise
-    return _SqliteDatabase(connection, name)
+    return _SqliteDatabase(connection, name, durable=durable)
 
 
 def _read_only() -> DatabaseUnavailable:
