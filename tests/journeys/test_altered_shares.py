@@ -8,17 +8,13 @@ from typing import Any
 
 import pytest
 
-from strongroom.crypto.envelope import Envelope, Statement, decode_envelope, sign_envelope
+from strongroom.crypto.envelope import Envelope, decode_envelope, sign_envelope
 from strongroom.crypto.scalars import from_int
 from strongroom.errors import Damaged, Refused
-from strongroom.ids import VaultId
-from strongroom.ledger import Witness
 from strongroom.operations.deployment import Deployment
 from strongroom.quorum import Custodian, LocalCustodian, SnapshotHeader
 from strongroom.quorum.opening import SharesAltered, TooFewShares
 from strongroom.quorum.release import Release, ReleaseRequest
-from strongroom.quorum.roster import Member
-from strongroom.quorum.rules import Standing
 from tests.journeys.world import (
     HIGH,
     NORMAL,
@@ -30,45 +26,17 @@ from tests.journeys.world import (
     refused,
     restored_state,
 )
+from tests.support.stand_in import StandIn
 
 
-class LyingCustodian:
+class LyingCustodian(StandIn):
     """Answers as the custodian it wraps, signed by it, but with shares that were never dealt."""
 
     def __init__(self, honest: LocalCustodian, identity_seed: bytes, share: bytes) -> None:
-        self._honest = honest
+        super().__init__(honest)
         self._identity_seed = identity_seed
         self._share = share
         self.asked = 0
-
-    def card(self) -> Member:
-        return self._honest.card()
-
-    def enrol(self, *arguments: Any) -> Envelope:
-        return self._honest.enrol(*arguments)
-
-    def ingest(self, snapshot: Statement, keys: Sequence[Envelope]) -> Envelope:
-        return self._honest.ingest(snapshot, keys)
-
-    def standing(self, vault: VaultId) -> Standing:
-        return self._honest.standing(vault)
-
-    @property
-    def witness(self) -> Witness.Like:
-        return self._honest.witness
-
-    def witness_card(self) -> Envelope:
-        return self._honest.witness_card()
-
-    def adopt_roster(self, envelope: Envelope) -> object:
-        return self._honest.adopt_roster(envelope)
-
-    @property
-    def kit_confirmed(self) -> bool:
-        return self._honest.kit_confirmed
-
-    def kit_entries(self, of: str = "") -> list[tuple[str, bytes]]:
-        return self._honest.kit_entries(of)
 
     def release(self, request: ReleaseRequest) -> Envelope:
         self.asked += 1

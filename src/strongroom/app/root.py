@@ -20,6 +20,7 @@ from strongroom.errors import Refused, StrongroomError
 from strongroom.ids import InstallId, Token, new_id
 from strongroom.ledger import Disclosures, Log
 from strongroom.locations import Copies, Location, LocationUnavailable
+from strongroom.operations.asking import Asking
 from strongroom.operations.conclude import conclude
 from strongroom.operations.credentials import (
     Credential,
@@ -170,8 +171,9 @@ class App:
         missed_since = registry.note_missed(absent_custodians, self.clock.now())
         author = Author(tools.privacy, registry, tools.privacy.operator(registry))
         locations, absent_locations = self._locations(tools, registry)
+        asking = Asking()
         lookout = Lookout(
-            what_was_seen(custodians),
+            what_was_seen(custodians, asking),
             lambda: SealedLogs.of(install.id, tools.secrets, self.token),
             locations,
         )
@@ -190,6 +192,7 @@ class App:
                     absent_locations=absent_locations,
                     author=author,
                     missed_since=missed_since,
+                    asking=asking,
                 )
         finally:
             tools.privacy.files.close()

@@ -14,6 +14,7 @@ from strongroom.errors import Refused, StrongroomError
 from strongroom.facts import Fact, FactValue, Session
 from strongroom.ids import ClientId, InstallId, Token, VaultId
 from strongroom.locations import Copies, Location
+from strongroom.operations.asking import Asking
 from strongroom.operations.credentials import (
     Credential,
     Secrets,
@@ -150,6 +151,8 @@ class Deployment:
     author: Author
     missed_since: Mapping[int, datetime] = field(default_factory=dict)
     """When a command of this home first missed each custodian that is absent."""
+    asking: Asking = field(default_factory=Asking)
+    """Asks several custodians at once; one that was too late is left alone from then on."""
     touched: set[ClientId] = field(default_factory=set)
     """The clients of whom this command has made a fact."""
     added: dict[str, Location] = field(default_factory=dict)

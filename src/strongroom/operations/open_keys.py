@@ -5,6 +5,8 @@ that the snapshot's signed header lists, each after its own checks and its own j
 comes back lives in this process's memory only.
 """
 
+from functools import partial
+
 from strongroom.clients import Client, History
 from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
 from strongroom.errors import Damaged, StrongroomError
@@ -83,16 +85,17 @@ def open_keys(
     with announced(deployment, log, intent) as told:
         for index, reason in deployment.absent_custodians.items():
             opening.miss(deployment.roster.member(index), reason)
-        for index, custodian in deployment.custodians.items():
-            if opening.enough:
-                break
-            member = deployment.roster.member(index)
-            try:
-                answer = custodian.release(opening.request)
-            except StrongroomError as err:
-                opening.miss(member, err)
-            else:
-                opening.take(member, answer)
+        left = dict(deployment.custodians)
+        while left and opening.lacking:
+            # As many at a time as are needed: nobody releases a share that is of no use.
+            chosen = list(left)[: opening.lacking]
+            asked = {index: partial(left.pop(index).release, opening.request) for index in chosen}
+            for index, answer in deployment.asking.each(asked):
+                member = deployment.roster.member(index)
+                try:
+                    opening.take(member, answer.result())
+                except StrongroomError as err:
+                    opening.miss(member, err)
         opened = opening.complete()
         told.update(
             snapshot=snapshot,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from strongroom.clients import Client, History, Snapshot
 from strongroom.crypto.envelope import Envelope, decode_envelope
@@ -18,7 +19,7 @@ from strongroom.locations import ObjectMissing
 from strongroom.operations.deployment import Deployment, Listing
 from strongroom.operations.open_keys import fetch_keys, verified_header
 from strongroom.operations.placing import receipt_path, snapshot_path
-from strongroom.quorum import Custodian, SnapshotHeader
+from strongroom.quorum import SnapshotHeader
 
 
 class OlderHome(Stale):
@@ -140,9 +141,15 @@ def complete(
         if record is not None:
             deployment.copies.put(snapshot_path(deployment.install, client, snapshot), record)
     signers = _Signers({index: str(err) for index, err in deployment.absent_custodians.items()})
-    for index, custodian in deployment.custodians.items():
+    standings = {
+        index: partial(custodian.standing, client.vault)
+        for index, custodian in deployment.custodians.items()
+    }
+    for index, standing in deployment.asking.each(standings):
         try:
-            signers.reached[index] = _reached(client, index, custodian, history, writer)
+            reached = standing.result()
+            _check_ours(client, index, (reached.sequence, reached.hash), history, writer)
+            signers.reached[index] = reached.sequence
         except OlderHome:
             raise
         except StrongroomError as err:
@@ -154,30 +161,27 @@ def complete(
         concerned |= {one.sequence: one for one in history.since(writer, least)}
     for sequence in sorted(concerned):
         _carry(deployment, client, history, signers, concerned[sequence])
-    return signers.silent, signers.forked
+    return dict(sorted(signers.silent.items())), dict(sorted(signers.forked.items()))
 
 
-def _reached(
-    client: Client, index: int, signer: Custodian, history: History, writer: WriterId
-) -> int:
-    """Return the sequence up to which a custodian has signed for the very history we know."""
-    standing = signer.standing(client.vault)
-    if not standing.sequence:
-        return 0
+def _check_ours(
+    client: Client, index: int, reached: tuple[int, str], history: History, writer: WriterId
+) -> None:
+    """Raise unless what a custodian signed for last is of the very history we know."""
+    sequence, signed_hash = reached
     last = history.last(writer)
     known = last.sequence if last else 0
-    if standing.sequence > known:
+    if sequence > known:
         raise OlderHome(
             f"this home is older than what custodian {index} has signed for",
-            f"it knows {known} snapshots of {client.name}, the custodian {standing.sequence}",
+            f"it knows {known} snapshots of {client.name}, the custodian {sequence}",
         )
-    signed = history.at(writer, standing.sequence)
-    if signed is not None and signed.hash != standing.hash:
+    signed = history.at(writer, sequence) if sequence else None
+    if signed is not None and signed.hash != signed_hash:
         raise Damaged(
-            f"custodian {index} signed for another snapshot {standing.sequence} of {client.name}",
+            f"custodian {index} signed for another snapshot {sequence} of {client.name}",
             "two histories were written by one writer",
         )
-    return standing.sequence
 
 
 def _carry(
@@ -220,7 +224,7 @@ def _collect(
 ) -> dict[int, datetime]:
     """Show a snapshot, read once, to these custodians; return when each received it.
 
-    A receipt counts when the locations hold it; they are placed side by side.
+    They sign side by side. A receipt is placed as it comes, and counts when the locations hold it.
     """
     try:
         statement = fetch_record(deployment, client, snapshot).statement
@@ -230,14 +234,17 @@ def _collect(
         for index in due:
             signers.drop(index, err)
         return {}
+    shown = {index: partial(deployment.custodians[index].ingest, statement, keys) for index in due}
     placing: dict[int, tuple[datetime, Future[None]]] = {}
-    for index in due:
-        signer = deployment.custodians[index]
+    for index, answer in deployment.asking.each(shown):
         try:
-            receipt = signer.ingest(statement, keys)
-            received_at = deployment.roster.check_receipt(receipt, statement).received_at
-            key = receipt_path(deployment.install, client, snapshot, signer.card().id)
-            placing[index] = received_at, deployment.copies.put_async(key, receipt.encode())
+            receipt = answer.result()
+            found = deployment.roster.check_receipt(receipt, statement)
+            if found.index != index:
+                # Receipts lie at the locations for all to see: each counts for its signer alone.
+                raise Damaged(f"custodian {index} gave a receipt of custodian {found.index}")
+            key = receipt_path(deployment.install, client, snapshot, found.custodian)
+            placing[index] = found.received_at, deployment.copies.put_async(key, receipt.encode())
         except StrongroomError as err:
             signers.drop(index, err)
     received: dict[int, datetime] = {}

@@ -54,7 +54,7 @@ class _Resumer:
         self._deployment = deployment
         self._sealed = sealed_logs(deployment)
         self._lookout = Lookout(
-            what_was_seen(deployment.custodians),
+            what_was_seen(deployment.custodians, deployment.asking),
             lambda: self._sealed,
             deployment.copies.locations,
         )

@@ -1,14 +1,15 @@
 """Having logs witnessed: sign what was recorded, show it to every custodian, keep what they say.
 
-The custodians are asked with one transaction each, however many logs there are. What a witness
-has seen is compared before anything is shown to it: a log that is behind, or another, is not
-pushed. A checkpoint counts as cosigned when a quorum of the deployment's policy has signed it.
+The custodians are asked side by side, with one transaction each, however many logs there are. What
+a witness has seen is compared before anything is shown to it: a log that is behind, or another, is
+not pushed. A checkpoint counts as cosigned when a quorum of the deployment's policy has signed it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from strongroom.clients import Client, History
 from strongroom.crypto.envelope import Envelope, decode_envelope
@@ -16,12 +17,15 @@ from strongroom.errors import Damaged, Refused, Stale, StrongroomError
 from strongroom.facts import Fact
 from strongroom.ids import ClientId
 from strongroom.ledger import Checkpoint, Log, Policy, Witness
+from strongroom.operations.asking import Asking
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.log_keys import LogKeys
 from strongroom.quorum import Custodian
 
 ROUNDS_MAX: Final = 3
 """How often a log is shown again that another command signed in between."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +126,26 @@ def name_of(index: int) -> str:
     return f"custodian {index}"
 
 
-def what_was_seen(custodians: Mapping[int, Custodian]) -> Log.Seen:
+def what_was_seen(custodians: Mapping[int, Custodian], asking: Asking) -> Log.Seen:
     """Return what tells, of a log by its origin, the newest checkpoint that each custodian saw."""
 
     def seen(origin: str, _placed: int) -> list[tuple[str, Checkpoint]]:
-        found = []
-        for index, custodian in custodians.items():
+        found: dict[int, Checkpoint] = {}
+        questions = {index: partial(_latest, one, origin) for index, one in custodians.items()}
+        for index, outcome in asking.each(questions):
             # One that does not answer now does not cosign later, which is told then.
             with suppress(StrongroomError):
-                (checkpoint,) = custodian.witness.latest([origin])
+                checkpoint = outcome.result()
                 if checkpoint is not None:
-                    found.append((name_of(index), checkpoint))
-        return found
+                    found[index] = checkpoint
+        return [(name_of(index), found[index]) for index in sorted(found)]
 
     return seen
+
+
+def _latest(custodian: Custodian, origin: str) -> Checkpoint | None:
+    (checkpoint,) = custodian.witness.latest([origin])
+    return checkpoint
 
 
 def watched(
@@ -168,8 +178,7 @@ def have_witnessed(deployment: Deployment, logs: Sequence[OpenLog]) -> list[Witn
         shown = [_Shown(one, witnesses) for one in left]
         for one in shown:
             one.sign(deployment, keys)
-        for index, custodian in deployment.custodians.items():
-            _show(name_of(index), custodian.witness, [one for one in shown if one.note])
+        _show(deployment, [one for one in shown if one.note])
         for one in shown:
             found[id(one.log)] = one.keep()
         # Another command has signed later; what it signed holds our facts, too.
@@ -194,7 +203,7 @@ class _Shown:
         self.key: Witness.Key | None = None
         self._witnesses = witnesses
         self._cosigned = log.log.checkpoint(cosigned=True)
-        self._lines: list[bytes] = []
+        self._lines: dict[int, bytes] = {}
         self._proofs: dict[int, list[bytes]] = {}
 
     def sign(self, deployment: Deployment, keys: LogKeys) -> None:
@@ -241,10 +250,11 @@ class _Shown:
     def _named(self, keys: Sequence[Witness.Key]) -> set[str]:
         return {name_of(index) for index, key in self._witnesses.keys.items() if key in keys}
 
-    def take(self, who: str, answer: Witness.Answer) -> None:
-        """Take a witness's answer."""
+    def take(self, index: int, answer: Witness.Answer) -> None:
+        """Take the answer of a custodian's witness."""
+        who = name_of(index)
         if answer.status == 200:
-            self._lines.append(answer.body)
+            self._lines[index] = answer.body
         elif answer.status == 409:
             self.overtaken = True
         else:
@@ -257,7 +267,8 @@ class _Shown:
         found = Witnessed(self.log, self._witnesses.needed, problems=self.problems)
         if self.key is None:
             return found
-        note = _without_cosignatures(self.note) + b"".join(self._lines)
+        lines = [self._lines[index] for index in sorted(self._lines)]
+        note = b"".join([_without_cosignatures(self.note), *lines])
         try:
             verdict = self._witnesses.policy(self.key).check(note)
         except Refused as err:
@@ -270,35 +281,60 @@ class _Shown:
         return found
 
 
-def _show(who: str, witness: Witness.Like, logs: Sequence[_Shown]) -> None:
-    """Show the logs to one witness, in one transaction."""
-    try:
-        origins = [one.checkpoint.origin for one in logs]
-        known = witness.registered(origins)
-        fresh = [
-            Witness.Log(
-                one.checkpoint.origin, str(one.key), "client" if one.log.client else "server"
-            )
-            for one, is_known in zip(logs, known, strict=True)
-            if not is_known
-        ]
-        if fresh:
-            witness.register(fresh)
-        asked: list[tuple[_Shown, bytes]] = []
-        for one, seen in zip(logs, witness.latest(origins), strict=True):
+def _show(deployment: Deployment, logs: Sequence[_Shown]) -> None:
+    """Show the logs to every witness, side by side, each in one transaction.
+
+    What they answer is judged in this thread: what comes too late changes nothing any more.
+    """
+    custodians = deployment.custodians
+    meetings = {index: partial(_meet, one, logs) for index, one in custodians.items()}
+    requests: dict[int, list[tuple[_Shown, bytes]]] = {}
+    for index, seen in _answers(deployment, meetings, logs):
+        for one, checkpoint in zip(logs, seen, strict=True):
             try:
-                request = one.request(who, seen)
+                request = one.request(name_of(index), checkpoint)
             except StrongroomError as err:
-                one.problems[who] = err
+                one.problems[name_of(index)] = err
             else:
-                asked += [] if request is None else [(one, request)]
-        answers = witness.add_checkpoints([request for _, request in asked])
-    except StrongroomError as err:
-        for one in logs:
-            one.problems[who] = err
-        return
-    for (one, _), answer in zip(asked, answers, strict=True):
-        one.take(who, answer)
+                requests.setdefault(index, []).extend([] if request is None else [(one, request)])
+    questions = {
+        index: partial(_cosign, custodians[index], [request for _, request in asked])
+        for index, asked in requests.items()
+        if asked
+    }
+    for index, answers in _answers(deployment, questions, logs):
+        for (one, _), answer in zip(requests[index], answers, strict=True):
+            one.take(index, answer)
+
+
+def _answers(
+    deployment: Deployment, questions: Mapping[int, Callable[[], T]], logs: Sequence[_Shown]
+) -> Iterator[tuple[int, T]]:
+    """Yield what the custodians answer; why one did not is noted at each of the logs."""
+    for index, outcome in deployment.asking.each(questions):
+        try:
+            yield index, outcome.result()
+        except StrongroomError as err:
+            for one in logs:
+                one.problems[name_of(index)] = err
+
+
+def _meet(custodian: Custodian, logs: Sequence[_Shown]) -> list[Checkpoint | None]:
+    """Let a custodian witness these logs from now on; return what it has seen of each."""
+    witness = custodian.witness
+    origins = [one.checkpoint.origin for one in logs]
+    fresh = [
+        Witness.Log(one.checkpoint.origin, str(one.key), "client" if one.log.client else "server")
+        for one, known in zip(logs, witness.registered(origins), strict=True)
+        if not known
+    ]
+    if fresh:
+        witness.register(fresh)
+    return witness.latest(origins)
+
+
+def _cosign(custodian: Custodian, requests: Sequence[bytes]) -> list[Witness.Answer]:
+    return custodian.witness.add_checkpoints(requests)
 
 
 def _without_cosignatures(note: bytes) -> bytes:
@@ -329,10 +365,17 @@ def _key(deployment: Deployment, index: int, card: Envelope) -> Witness.Key:
 def _keep_cards(deployment: Deployment) -> None:
     """Keep the card of each custodian that shows another than is kept."""
     kept = deployment.registry.witness_cards()
-    for index, custodian in deployment.custodians.items():
-        card = custodian.witness_card()
+    shown = {index: one.witness_card for index, one in deployment.custodians.items()}
+    for index, outcome in deployment.asking.each(shown):
+        try:
+            card = outcome.result()
+        except StrongroomError:
+            # Whoever does not show its card cosigns nothing either, which is told then.
+            continue
         if card.encode() == kept.get(index):
             continue
         key = _key(deployment, index, card).public.hex()
-        fact = deployment.fact("custodian.witness_kept", custodian.card().id, key=key)
+        fact = deployment.fact(
+            "custodian.witness_kept", deployment.roster.member(index).id, key=key
+        )
         deployment.registry.keep_witness_card(index, card.encode(), fact)

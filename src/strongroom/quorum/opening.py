@@ -85,9 +85,14 @@ class Opening:
         return tuple(sorted(self._altered))
 
     @property
+    def lacking(self) -> int:
+        """Return how many more good answers are needed; 0 when a threshold is in hand."""
+        return max(0, self._threshold() - len(self._points))
+
+    @property
     def enough(self) -> bool:
         """Return whether a threshold of good answers is in hand for every session."""
-        return len(self._points) >= self._threshold()
+        return not self.lacking
 
     def take(self, member: Member, answer: Envelope) -> None:
         """Keep the shares of an answer that passes every check; record the culprit otherwise."""

@@ -1,0 +1,51 @@
+"""A custodian that stands in for another: what a test does not change goes to the honest one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from strongroom.crypto.envelope import Envelope, Statement
+from strongroom.ids import VaultId
+from strongroom.ledger import Witness
+from strongroom.quorum import Custodian
+from strongroom.quorum.release import ReleaseRequest
+from strongroom.quorum.roster import Member
+from strongroom.quorum.rules import Standing
+
+
+class StandIn:
+    """Answers as the custodian it wraps does."""
+
+    def __init__(self, honest: Custodian) -> None:
+        self._honest = honest
+
+    def card(self) -> Member:
+        return self._honest.card()
+
+    def adopt_roster(self, envelope: Envelope) -> object:
+        return self._honest.adopt_roster(envelope)
+
+    def enrol(self, *arguments: Any) -> Envelope:
+        return self._honest.enrol(*arguments)
+
+    def ingest(self, snapshot: Statement, keys: Sequence[Envelope]) -> Envelope:
+        return self._honest.ingest(snapshot, keys)
+
+    def release(self, request: ReleaseRequest) -> Envelope:
+        return self._honest.release(request)
+
+    def standing(self, vault: VaultId) -> Standing:
+        return self._honest.standing(vault)
+
+    @property
+    def witness(self) -> Witness.Like:
+        return self._honest.witness
+
+    def witness_card(self) -> Envelope:
+        return self._honest.witness_card()
+
+    @property
+    def kit_confirmed(self) -> bool:
+        return self._honest.kit_confirmed
+
+    def kit_entries(self, of: str = "") -> list[tuple[str, bytes]]:
+        return self._honest.kit_entries(of)
