@@ -18,6 +18,8 @@ _PLUGS: Final[Mapping[str, str]] = {
     "companion": "strongroom.adapters.machine.companion:start_companion",
     "bind": "strongroom.transport.listener:bind",
     "listener": "strongroom.transport.listener:Listener",
+    "join_listener": "strongroom.transport.joining:JoinListener",
+    "joining": "strongroom.transport.joining:Joining",
     "directory": "strongroom.adapters.locations.directory:open_directory",
     "file_system": "strongroom.adapters.locations.directory:file_system_of",
     "object_store": "strongroom.adapters.locations.object_store:open_object_store",

@@ -22,7 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from strongroom.errors import StrongroomError
-from strongroom.transport.messages import Request, Response
+from strongroom.transport.messages import Request, Response, refusal
 
 Handle = Callable[[bytes | None, Request], Response]
 """Answer a request, given the certificate of whoever asks in DER; it may raise."""
@@ -229,7 +229,7 @@ class _Refusal(Exception):
 
     def __init__(self, status: int, what: str) -> None:
         super().__init__(what)
-        self.response = Response(status, b"%s\n" % what.encode(), "text/plain")
+        self.response = refusal(status, what)
 
 
 class _Answering:
@@ -251,14 +251,12 @@ class _Answering:
         headers = []
         try:
             response = await self._respond(scope, receive)
-        except _Refusal as refusal:
-            response = refusal.response
+        except _Refusal as refused:
+            response = refused.response
             headers = [_CLOSE]
         except Exception as err:  # noqa: BLE001  # one request's failure must not end the listener
             self._tell(f"a request failed: {type(err).__name__}: {err}")
-            response = Response(
-                500, b"it failed here; see this listener's own words\n", "text/plain"
-            )
+            response = refusal(500, "it failed there; see what that listener has written")
         headers += [
             (b"content-type", response.content_type.encode("ascii")),
             (b"content-length", str(len(response.body)).encode("ascii")),

@@ -11,6 +11,8 @@ import select
 import socket
 import ssl
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,7 +23,7 @@ from strongroom.crypto.certificates import WrongCertificate
 from strongroom.crypto.hashing import same
 from strongroom.errors import Refused, StrongroomError, printable
 from strongroom.transport.badge import Badge, client_context
-from strongroom.transport.messages import Request, Response
+from strongroom.transport.messages import FORBIDDEN, Request, Response, is_refusal
 from strongroom.transport.peer import Peer, peer_of
 
 ANSWER_BYTES_MAX: Final = 16 << 20
@@ -54,59 +56,55 @@ class _Gone(Exception):
         self.untouched = untouched
 
 
-class Link:
-    """The way to one peer. Threads take turns; `close` may be called twice.
+class Way:
+    """The way to one address, over one connection at a time; threads take turns.
 
-    With `key` the peer is known by its key (SubjectPublicKeyInfo in DER) and the dates of its
-    certificate do not count: for bringing it a new one, and for nothing else.
+    `who` stands in errors. `check` sees the certificate that the other end shows, before anything
+    is sent, and raises WrongCertificate.
     """
 
     def __init__(
         self,
         address: tuple[str, int],
-        badge: Badge,
-        expected: Peer,
+        who: str,
+        context: ssl.SSLContext,
+        check: Callable[[bytes], None],
         clock: Clock,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        key: bytes | None = None,
+        timeout_seconds: float,
     ) -> None:
         self.address = address
-        self.expected = expected
-        self._install = badge.install
-        self._context = client_context(badge, check_dates=key is None)
-        self._key = key
+        self.who = f"{who} at {_host_and_port(address)}"
+        self._context = context
+        self._check = check
         self._clock = clock
         self._timeout_seconds = timeout_seconds
         self._turn = threading.Lock()
         self._connection: _Connection | None = None
+
+    def connect(self) -> None:
+        """Connect and check who is there, where that has not been done; raises as `ask` does."""
+        with self._turn, self._telling():
+            if self._kept() is None:
+                self._connection = self._connect(_Deadline(self._clock, self._timeout_seconds))
 
     def ask(
         self, method: str, path: str, body: bytes = b"", limit: int = ANSWER_BYTES_MAX
     ) -> Response:
         """Send a question and return the answer, which has at most `limit` bytes.
 
-        Raises PeerUnavailable, or PeerRefused where the other end is not who was expected.
+        Raises PeerUnavailable; PeerRefused where the other end is not who was expected, or does
+        not take us for who we are. A status of the app's own is an answer.
         """
         request = Request(method, path, body)
-        deadline = _Deadline(self._clock, self._timeout_seconds)
-        with self._turn:
-            try:
-                return self._ask(request, deadline, limit)
-            except _Gone as err:
-                raise self._unavailable(str(err)) from err
-            except TimeoutError as err:
-                raise self._unavailable(f"not within {self._timeout_seconds:g} seconds") from err
-            except ssl.SSLCertVerificationError as err:
-                raise self._refused(err.verify_message or "its certificate is refused") from err
-            except WrongCertificate as err:
-                raise self._refused(err.why) from err
-            except ssl.SSLError as err:
-                raise self._unavailable(f"TLS fails: {_words(err.reason)}") from err
-            except OSError as err:
-                reason = err.strerror or type(err).__name__
-                raise self._unavailable(reason.lower()) from err
-            except h11.RemoteProtocolError as err:
-                raise self._unavailable(f"what it says is not HTTP: {err}") from err
+        with self._turn, self._telling():
+            deadline = _Deadline(self._clock, self._timeout_seconds)
+            response = self._ask(request, deadline, limit)
+        if is_refusal(response):
+            said = printable(response.body[:_SHOWN].decode("utf-8", "replace").strip())
+            if response.status == FORBIDDEN:
+                raise PeerRefused(f"{self.who} refuses us", said)
+            raise self._unavailable(f"it answers {response.status}: {said}")
+        return response
 
     def close(self) -> None:
         """Give the connection back; a further question makes another."""
@@ -125,6 +123,26 @@ class Link:
     ) -> None:
         """Close."""
         self.close()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Raise what went wrong as an error that names the peer."""
+        try:
+            yield
+        except _Gone as err:
+            raise self._unavailable(str(err)) from err
+        except TimeoutError as err:
+            raise self._unavailable(f"not within {self._timeout_seconds:g} seconds") from err
+        except ssl.SSLCertVerificationError as err:
+            raise self._disbelieved(err.verify_message or "its certificate is refused") from err
+        except WrongCertificate as err:
+            raise self._disbelieved(err.why) from err
+        except ssl.SSLError as err:
+            raise self._unavailable(f"TLS fails: {_words(err.reason)}") from err
+        except OSError as err:
+            raise self._unavailable((err.strerror or type(err).__name__).lower()) from err
+        except h11.RemoteProtocolError as err:
+            raise self._unavailable(f"what it says is not HTTP: {err}") from err
 
     def _ask(self, request: Request, deadline: "_Deadline", limit: int) -> Response:
         kept = self._kept()
@@ -174,29 +192,50 @@ class Link:
             plain.close()
             raise
         try:
-            self._check(secured.getpeercert(binary_form=True))
+            shown = secured.getpeercert(binary_form=True)
+            if shown is None:
+                raise WrongCertificate("a peer is not known", "it shows no certificate")
+            self._check(shown)
         except BaseException:
             secured.close()
             raise
         return _Connection(secured, _host_and_port(self.address))
 
-    def _check(self, certificate: bytes | None) -> None:
-        if certificate is None:
-            raise WrongCertificate("it shows no certificate", "it shows no certificate")
+    def _unavailable(self, why: str) -> PeerUnavailable:
+        return PeerUnavailable(f"{self.who} does not answer", why)
+
+    def _disbelieved(self, why: str) -> PeerRefused:
+        return PeerRefused(f"who answers for {self.who} is not believed", why)
+
+
+class Link(Way):
+    """The way to one peer, which has to show its badge and sees ours. `close` may be called twice.
+
+    With `key` the peer is known by its key (SubjectPublicKeyInfo in DER) and the dates of its
+    certificate do not count: for bringing it a new one, and for nothing else.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        badge: Badge,
+        expected: Peer,
+        clock: Clock,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        key: bytes | None = None,
+    ) -> None:
+        self.expected = expected
+        self._install = badge.install
+        self._key = key
+        context = client_context(badge, check_dates=key is None)
+        super().__init__(address, str(expected), context, self._recognise, clock, timeout_seconds)
+
+    def _recognise(self, certificate: bytes) -> None:
         peer, leaf = peer_of(certificate, self._install)
         if peer != self.expected:
             raise WrongCertificate("another peer answers", f"{peer} answers there")
         if self._key is not None and not same(self._key, leaf.public):
             raise WrongCertificate("another key answers", "it has another key than it had")
-
-    def _where(self) -> str:
-        return f"{self.expected} at {_host_and_port(self.address)}"
-
-    def _unavailable(self, why: str) -> PeerUnavailable:
-        return PeerUnavailable(f"{self._where()} does not answer", why)
-
-    def _refused(self, why: str) -> PeerRefused:
-        return PeerRefused(f"who answers for {self._where()} is not believed", why)
 
 
 class _Deadline:

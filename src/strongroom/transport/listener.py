@@ -5,7 +5,6 @@ refused before a socket is served. At every request, also on a connection that h
 certificate is looked at again: its dates, its install, its role, the deny list.
 """
 
-import json
 import socket
 import ssl
 from collections.abc import Callable
@@ -17,11 +16,11 @@ from strongroom.crypto.certificates import DenyList, WrongCertificate, read_deny
 from strongroom.errors import Refused, StrongroomError
 from strongroom.transport.badge import Badge, load, server_context
 from strongroom.transport.edge import Edge, Limits
-from strongroom.transport.messages import Request, Response
+from strongroom.transport.messages import FORBIDDEN, Request, Response, refusal
 from strongroom.transport.peer import Peer, peer_of
 
 App = Callable[[Peer, Request], Response]
-"""Answer what a peer asks; errors of ours come back as JSON, others as status 500."""
+"""Answer what a peer asks; errors are for the app to write, what it raises is a status 500."""
 
 _BACKLOG = 128
 
@@ -110,7 +109,7 @@ class Listener(AbstractContextManager["Listener"]):
         try:
             return self._app(self._who(certificate), request)
         except WrongCertificate as err:
-            return error_response(403, err)
+            return refusal(FORBIDDEN, str(err))
 
     def _who(self, certificate: bytes | None) -> Peer:
         if certificate is None:
@@ -137,9 +136,3 @@ def closed(context: ssl.SSLContext) -> ssl.SSLContext:
     if problems:
         raise ListenerUnsafe("a listener is not started", ", ".join(problems))
     return context
-
-
-def error_response(status: int, error: StrongroomError) -> Response:
-    """Return an error of ours as it travels: what, why and hint in JSON."""
-    told = {"code": error.code, "what": error.what, "why": error.why, "hint": error.hint}
-    return Response(status, json.dumps(told).encode())
