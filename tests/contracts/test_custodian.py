@@ -7,10 +7,12 @@ import pytest
 
 from strongroom.crypto import signing
 from strongroom.errors import Refused, Stale
+from strongroom.facts import record
 from strongroom.ids import VaultId
 from strongroom.ledger import Witness
 from strongroom.quorum import Custodian, LocalCustodian, Opening
 from strongroom.quorum.rules import Standing
+from strongroom.quorum.store import JOURNAL_PAGE
 from strongroom.quorum.wire import Wire
 from tests.ledger.seat import ORIGIN, Tree, log_key
 from tests.quorum.world import World
@@ -110,6 +112,27 @@ def test_a_release_opens_and_is_the_same_bytes_each_time(world: World, asked: Cu
     thief = Opening.begin(statement, opening.request.keys, world.token, world.clock.now()).request
     with pytest.raises(Refused, match="answered already, to another recipient"):
         asked.release(replace(thief, request=opening.request.request))
+
+
+def test_its_journal_is_read_page_by_page(world: World, asked: Custodian) -> None:
+    statement, _ = world.backed_up()
+    asked.release(world.opening(statement).request)
+    first = asked.journal(0)
+    assert [one.op for one in first] == [
+        "roster.adopted",
+        "client.enrolled",
+        "snapshot.receipted",
+        "share.released",
+    ]
+    assert first[3].client == world.client
+    assert first[3].body == {"snapshot": statement.hash.hex(), "sessions": 1}
+    assert asked.journal(1) == first[1:]
+    assert asked.journal(4) == []
+    with world.databases[0].transaction() as transaction:
+        for _ in range(JOURNAL_PAGE):
+            record(transaction, first[0])
+    assert len(asked.journal(0)) == JOURNAL_PAGE
+    assert asked.journal(JOURNAL_PAGE) == [first[0]] * len(first)
 
 
 def test_its_key_table_comes_sealed(world: World, asked: Custodian) -> None:

@@ -20,6 +20,8 @@ def custodian_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
         "release answer": lambda data: messages.read_envelope_answer("release", data),
         "standing question": messages.read_standing_question,
         "standing answer": messages.read_standing_answer,
+        "journal question": messages.read_journal_question,
+        "journal answer": messages.read_journal_answer,
         "kit-entries answer": messages.read_kit_entries_answer,
         "witness-registered question": lambda data: messages.read_texts_question(
             "witness-registered", data, messages.WITNESS_PARTS_MAX

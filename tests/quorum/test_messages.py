@@ -36,6 +36,8 @@ def test_what_was_written_is_read() -> None:
     assert answered == vector.object_of("release", b"sealed")
     assert messages.read_standing_question(said["standing question"]) == ids[1]
     assert messages.read_standing_answer(said["standing answer"]) == vector.STANDING
+    assert messages.read_journal_question(said["journal question"]) == 500
+    assert messages.read_journal_answer(said["journal answer"]) == vector.JOURNAL
     assert messages.read_kit_entries_answer(said["kit-entries answer"]) == vector.ENTRIES
     flags = said["witness-registered answer"]
     assert messages.read_flags_answer("witness-registered", flags, 2) == [True, False]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from strongroom.crypto.envelope import Envelope, Statement
+from strongroom.facts import Fact
 from strongroom.ids import VaultId
 from strongroom.ledger import Witness
 from strongroom.quorum import Custodian
@@ -42,6 +43,9 @@ class StandIn:
 
     def witness_card(self) -> Envelope:
         return self._honest.witness_card()
+
+    def journal(self, after: int) -> list[Fact]:
+        return self._honest.journal(after)
 
     @property
     def kit_confirmed(self) -> bool:

@@ -5,11 +5,13 @@ Run as `python -m tests.vectors.build_custodian_v1`. A vector that was released 
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from strongroom.crypto.envelope import Envelope, sign_envelope
 from strongroom.errors import Damaged, Refused, Stale, StrongroomError, UsageError
+from strongroom.facts import Fact, Who
 from strongroom.ids import ClientId, CustodianId, VaultId
 from strongroom.ledger import Checkpoint, Witness
 from strongroom.ledger.note import NoteInvalid
@@ -37,6 +39,17 @@ CARD = Member(3, CustodianId("c1" * 16), "Anna's cellar", bytes([5]) * 32)
 STANDING = Standing(12, "3a" * 32)
 ENROLMENT = (ClientId("11" * 16), VaultId("22" * 16), bytes([4]) * 32)
 ENTRIES = [(f"{'25' * 16}/kits/{'c1' * 16}/identity-00000001", b"SRKIT\x01 sealed")]
+JOURNAL = [
+    Fact(
+        "share.released",
+        "5e" * 16,
+        Who("c1" * 16, "custodian"),
+        datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
+        {"snapshot": "3a" * 32, "sessions": 2},
+        "019b7d2f4d457000800000000000000f",
+        client="11" * 16,
+    )
+]
 ERRORS: tuple[StrongroomError, ...] = (
     StrongroomError("the database is busy", "another process is at work", "Try again."),
     UsageError("there is no question 'x'", "it is not in custodian-v1", ""),
@@ -68,6 +81,8 @@ def said() -> Mapping[str, bytes]:
         "release answer": messages.envelope_answer("release", object_of("release", b"sealed")),
         "standing question": messages.standing_question(ENROLMENT[1]),
         "standing answer": messages.standing_answer(STANDING),
+        "journal question": messages.journal_question(500),
+        "journal answer": messages.journal_answer(JOURNAL),
         "kit-entries question": messages.question("kit-entries", b"identity"),
         "kit-entries answer": messages.kit_entries_answer(ENTRIES),
         "kit-confirmed answer": messages.flags_answer("kit-confirmed", [True]),

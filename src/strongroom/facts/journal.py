@@ -30,11 +30,17 @@ def record(transaction: Transaction, fact: Fact) -> None:
     )
 
 
-def read_facts(transaction: Transaction, op: str | None = None) -> list[Fact]:
-    """Return the facts in the order they were recorded, of one op where given."""
+def read_facts(
+    transaction: Transaction, op: str | None = None, *, after: int = 0, limit: int = -1
+) -> list[Fact]:
+    """Return the facts in the order they were recorded, of one op where given.
+
+    Without the first `after` facts ever recorded: none is ever removed, so their numbers have no
+    gaps. At most `limit` of them, where it is not negative.
+    """
     rows = transaction.rows(
-        "SELECT number, kind, subject, actor, at, body FROM fact WHERE ? IS NULL OR kind = ? "
-        "ORDER BY number",
-        (op, op),
+        "SELECT number, kind, subject, actor, at, body FROM fact "
+        "WHERE number > ? AND (? IS NULL OR kind = ?) ORDER BY number LIMIT ?",
+        (after, op, op, limit),
     )
     return [Fact.of_row(*row) for row in rows]

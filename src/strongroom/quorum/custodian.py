@@ -14,7 +14,7 @@ from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
 from strongroom.crypto.hashing import statement_hash
 from strongroom.database import Database, Transaction
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
-from strongroom.facts import FactValue, Session, Who, record
+from strongroom.facts import Fact, FactValue, Session, Who, read_facts, record
 from strongroom.ids import ClientId, CustodianId, InstallId, Token, VaultId, WriterId, new_id
 from strongroom.ledger import Witness
 from strongroom.quorum import rules, store
@@ -27,9 +27,9 @@ from strongroom.quorum.key_table import (
     client_name,
     identity_name,
     newest,
-    read_table,
+    open_table,
 )
-from strongroom.quorum.kit import EntryPlace, Kit, find_custodian
+from strongroom.quorum.kit import EntryPlace, Kit
 from strongroom.quorum.receipt import Receipt
 from strongroom.quorum.release import Release, ReleaseRequest
 from strongroom.quorum.roster import Member, Roster
@@ -109,11 +109,8 @@ class LocalCustodian:
     @staticmethod
     def identify(kit: Kit, entries: Sequence[tuple[str, bytes]]) -> tuple[CustodianId, int, str]:
         """Return id and index of the kit's custodian, and the id of the roster its entries name."""
-        placed = _placed(entries)
-        install, custodian = find_custodian(kit, placed)
-        own = [one for one in placed if (one[0].install, one[0].custodian) == (install, custodian)]
-        identity, _, _ = read_table(own, kit.key(install))
-        return custodian, identity.member.index, identity.roster
+        identity, _, _ = open_table(entries, kit)
+        return identity.member.id, identity.member.index, identity.roster
 
     @classmethod
     def restore(
@@ -131,11 +128,9 @@ class LocalCustodian:
         highest serial that opens counts; a client none of whose entries opens is named (Damaged).
         Roster and receipts are handed in afterwards: `adopt_roster`, `resume`.
         """
-        placed = _placed(entries)
-        install, custodian = find_custodian(kit, placed)
-        own = [one for one in placed if (one[0].install, one[0].custodian) == (install, custodian)]
-        identity, clients, kept = read_table(own, kit.key(install))
-        safe = store.RowSeal(kek, install, custodian)
+        identity, clients, kept = open_table(entries, kit)
+        install = identity.install
+        safe = store.RowSeal(kek, install, identity.member.id)
         row = store.SelfRow(
             install=install,
             member=identity.member,
@@ -391,6 +386,11 @@ class LocalCustodian:
                     reached = Standing(receipt.sequence, receipt.snapshot)
                     store.write_receipt(transaction, receipt.writer, reached, envelope.encode())
 
+    def journal(self, after: int) -> list[Fact]:
+        """Return the next facts of its journal, oldest first, without the first `after`."""
+        with self._database.reading() as transaction:
+            return read_facts(transaction, after=after, limit=store.JOURNAL_PAGE)
+
     @property
     def kit_confirmed(self) -> bool:
         """Return whether somebody has typed words of the kit, or restored from it."""
@@ -486,10 +486,6 @@ class LocalCustodian:
         author = Who(self._member.id, "custodian")
         session = Session(author, "", self._install, self._clock, lambda size: own[:size])
         record(transaction, session.fact(op, subject, client=client, **body))
-
-
-def _placed(entries: Sequence[tuple[str, bytes]]) -> list[tuple[EntryPlace, bytes]]:
-    return [(EntryPlace.parse(path), data) for path, data in entries]
 
 
 def _refuse_second(transaction: Transaction) -> None:

@@ -17,7 +17,7 @@ from strongroom.ids import ClientId, CustodianId, InstallId, VaultId, WriterId
 from strongroom.quorum.client_key import SERIAL_MAX, ClientKey
 from strongroom.quorum.fields import Fields, to_base64
 from strongroom.quorum.header import SnapshotHeader
-from strongroom.quorum.kit import EntryPlace
+from strongroom.quorum.kit import EntryPlace, Kit, find_custodian
 from strongroom.quorum.label import FORMAT, VaultClass, take_class
 from strongroom.quorum.roster import Member
 from strongroom.quorum.shares import COUNT_MAX
@@ -209,6 +209,16 @@ def newest(places: Sequence[EntryPlace]) -> dict[str, tuple[int, EntryPlace]]:
         if serial > found.get(match[1], (0, place))[0]:
             found[match[1]] = (serial, place)
     return found
+
+
+def open_table(
+    entries: Sequence[tuple[str, bytes]], kit: Kit
+) -> tuple[IdentityEntry, list[ClientEntry], list[tuple[str, bytes]]]:
+    """Do what `read_table` does for the kit's own custodian; `entries` may hold those of others."""
+    placed = [(EntryPlace.parse(path), data) for path, data in entries]
+    found = find_custodian(kit, placed)
+    own = [one for one in placed if (one[0].install, one[0].custodian) == found]
+    return read_table(own, kit.key(found[0]))
 
 
 def read_table(

@@ -13,6 +13,7 @@ from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, Statement, decode_envelope, decode_statement
 from strongroom.crypto.framing import frame, unframe
 from strongroom.errors import Damaged
+from strongroom.facts import Fact
 from strongroom.ids import ID_BYTES, ClientId, CustodianId, VaultId
 from strongroom.ledger import Checkpoint, Witness
 from strongroom.quorum.fields import NAME_LENGTH_MAX, NUMBER_MAX
@@ -177,6 +178,27 @@ def read_kit_entries_answer(data: bytes) -> list[tuple[str, bytes]]:
             raise Damaged(f"{what} is malformed", f"an entry has over {ENTRY_BYTES_MAX} bytes")
         found.append((read_text(path, what), sealed))
     return found
+
+
+def journal_question(after: int) -> bytes:
+    """Return after how many facts a journal is to be read on."""
+    return question("journal", _number(after))
+
+
+def read_journal_question(data: bytes) -> int:
+    """Read what `journal_question` wrote."""
+    (after,) = read_question("journal", data, 1)
+    return read_number(after, 0, NUMBER_MAX, "a question journal")
+
+
+def journal_answer(facts: Iterable[Fact]) -> bytes:
+    """Return facts of a journal, each in its one form."""
+    return answer("journal", *(one.encode() for one in facts))
+
+
+def read_journal_answer(data: bytes) -> list[Fact]:
+    """Read what `journal_answer` wrote; each is of the closed vocabulary, or Damaged is raised."""
+    return [Fact.parse(part) for part in read_answer("journal", data, 0, WITNESS_PARTS_MAX)]
 
 
 def texts_question(name: str, texts: Iterable[str]) -> bytes:

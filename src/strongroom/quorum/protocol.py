@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from strongroom.crypto.envelope import Envelope, Statement
+from strongroom.facts import Fact
 from strongroom.ids import ClientId, VaultId
 from strongroom.ledger import Witness
 from strongroom.quorum.release import ReleaseRequest
@@ -55,6 +56,14 @@ class Custodian(Protocol):
 
     def standing(self, vault: VaultId) -> Standing:
         """Return the highest snapshot receipted for the vault's current writer."""
+        ...
+
+    def journal(self, after: int) -> list[Fact]:
+        """Return what this custodian wrote down of what it did, oldest first, a page at a time.
+
+        Without the first `after` facts; nothing when there are no more. At most 500 of at most
+        32 KiB each; they are half a kilobyte as a rule.
+        """
         ...
 
     @property

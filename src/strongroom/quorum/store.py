@@ -22,6 +22,7 @@ from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import Standing
 
 ROW_KIND = "custodian-row"
+JOURNAL_PAGE = 500
 
 MIGRATIONS = (
     """

@@ -10,6 +10,7 @@ from typing import ClassVar, Final, Literal, TypeAlias
 
 from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.errors import Refused, UsageError
+from strongroom.facts import Fact
 from strongroom.ids import ClientId, VaultId
 from strongroom.ledger import Checkpoint, Witness
 from strongroom.quorum import error_report, messages
@@ -67,6 +68,10 @@ def _standing(custodian: Custodian, data: bytes) -> bytes:
     return messages.standing_answer(custodian.standing(messages.read_standing_question(data)))
 
 
+def _journal(custodian: Custodian, data: bytes) -> bytes:
+    return messages.journal_answer(custodian.journal(messages.read_journal_question(data)))
+
+
 def _kit_entries(custodian: Custodian, data: bytes) -> bytes:
     (beginning,) = messages.read_question("kit-entries", data, 1)
     of = messages.read_text(beginning, "a question kit-entries")
@@ -122,6 +127,7 @@ _ANSWERS: Final[Mapping[str, Callable[[Custodian, bytes], bytes]]] = {
     "ingest": _ingest,
     "release": _release,
     "standing": _standing,
+    "journal": _journal,
     "kit-entries": _kit_entries,
     "kit-confirmed": _kit_confirmed,
     "witness-card": _witness_card,
@@ -207,6 +213,11 @@ class AskedCustodian:
         """Return the highest snapshot receipted for the vault's current writer."""
         answered = self._ask("standing", messages.standing_question(vault))
         return messages.read_standing_answer(answered)
+
+    def journal(self, after: int) -> list[Fact]:
+        """Return the next facts of its journal, oldest first, without the first `after`."""
+        answered = self._ask("journal", messages.journal_question(after))
+        return messages.read_journal_answer(answered)
 
     @property
     def kit_confirmed(self) -> bool:
