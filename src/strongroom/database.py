@@ -48,8 +48,11 @@ class Database(Protocol):
         """Make every transaction durable that has ended, where the database does not by itself."""
         ...
 
-    def migrate(self, steps: Sequence[str]) -> None:
-        """Bring the schema to `len(steps)`; refuse a database of a newer version."""
+    def migrate(self, steps: Sequence[str], room: str = "") -> None:
+        """Bring the schema to `len(steps)`; refuse a database of a newer version.
+
+        A room that has tables in a file which another room began numbers its steps by its name.
+        """
         ...
 
     def scour(self) -> None:

@@ -51,6 +51,14 @@ class Refused(StrongroomError):
     hint = "The rule is named above; it is not a fault."
 
 
+class Waiting(StrongroomError):
+    """The request was understood, and other people, or a time, must come first."""
+
+    exit_code = 5
+    code = "waiting"
+    hint = "Nothing was done. Run the same command again later; it continues."
+
+
 class Unwitnessed(StrongroomError):
     """What was shown is sound as far as it can be told, and too few witnesses have cosigned it."""
 

@@ -103,8 +103,8 @@ class _CountingDatabase:
     def sync(self) -> None:
         self.inner.sync()
 
-    def migrate(self, steps: Sequence[str]) -> None:
-        self.inner.migrate(steps)
+    def migrate(self, steps: Sequence[str], room: str = "") -> None:
+        self.inner.migrate(steps, room)
 
     def scour(self) -> None:
         self.inner.scour()

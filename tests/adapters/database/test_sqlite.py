@@ -343,3 +343,17 @@ def test_scouring_under_the_eyes_of_a_reader_is_refused(tmp_path: Path) -> None:
     opened.scour()
     other.close()
     opened.close()
+
+
+def test_rooms_that_share_a_file_number_their_steps_apart(tmp_path: Path) -> None:
+    database = open_sqlite(tmp_path / "a.db")
+    database.migrate([TABLE])
+    for steps in ([CHILD], [CHILD], [CHILD, "CREATE TABLE third (name TEXT) STRICT"]):
+        database.migrate(steps, "other")
+        database.migrate([TABLE])
+    with database.reading() as transaction:
+        assert transaction.row("PRAGMA user_version") == (1,)
+        assert transaction.rows("SELECT room, version FROM room_schema") == [("other", 2)]
+    with pytest.raises(StrongroomError, match="newer Strongroom"):
+        database.migrate([CHILD], "other")
+    database.close()

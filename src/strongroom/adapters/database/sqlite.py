@@ -117,7 +117,7 @@ class _SqliteDatabase:
             self._connection.execute("PRAGMA synchronous = FULL")
             try:
                 with self._block("BEGIN IMMEDIATE", "COMMIT"):
-                    version = _version(self._transaction)
+                    version = _version(self._transaction, "")
                     self._transaction.run(f"PRAGMA user_version = {version}")
             finally:
                 self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -130,14 +130,14 @@ class _SqliteDatabase:
         with self._block("BEGIN", "ROLLBACK"):
             yield self._reading
 
-    def migrate(self, steps: Sequence[str]) -> None:
+    def migrate(self, steps: Sequence[str], room: str = "") -> None:
         with self.reading() as transaction:
-            version = _version(transaction)
+            version = _version(transaction, room)
         if version == len(steps):
             return
         with self.transaction() as transaction:
             # Asked again under the write lock: two processes may start at once.
-            version = _version(transaction)
+            version = _version(transaction, room)
             if version > len(steps):
                 raise DatabaseNewer(
                     f"{self._name} was made by a newer Strongroom",
@@ -146,7 +146,7 @@ class _SqliteDatabase:
             for step in steps[version:]:
                 for statement in _statements(step):
                     transaction.run(statement)
-            transaction.run(f"PRAGMA user_version = {len(steps)}")
+            _set_version(transaction, room, len(steps))
 
     def scour(self) -> None:
         # Deleted rows are zeroed where they lay, but pages that were split or merged keep stale
@@ -245,9 +245,30 @@ def _make_private(path: Path) -> None:
         return
 
 
-def _version(transaction: Transaction) -> int:
-    row = transaction.row("PRAGMA user_version")
+def _version(transaction: Transaction, room: str) -> int:
+    """Return how many steps were taken: of the file's first room, or of another one in it."""
+    if not room:
+        row = transaction.row("PRAGMA user_version")
+    elif transaction.row("SELECT 1 FROM sqlite_master WHERE name = 'room_schema'"):
+        row = transaction.row("SELECT version FROM room_schema WHERE room = ?", (room,))
+    else:
+        row = None
     return int(row[0]) if row else 0
+
+
+def _set_version(transaction: Transaction, room: str, version: int) -> None:
+    if not room:
+        transaction.run(f"PRAGMA user_version = {version}")
+        return
+    transaction.run(
+        "CREATE TABLE IF NOT EXISTS room_schema "
+        "(room TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID"
+    )
+    transaction.run(
+        "INSERT INTO room_schema (room, version) VALUES (?, ?) "
+        "ON CONFLICT (room) DO UPDATE SET version = excluded.version",
+        (room, version),
+    )
 
 
 def _statements(step: str) -> Iterator[str]:
