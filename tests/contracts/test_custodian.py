@@ -1,10 +1,13 @@
 """What every custodian must do, in this process and asked from elsewhere."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 
+from strongroom.adapters.custodians.remote import remote_custodian
+from strongroom.adapters.custodians.served import ServedCustodian
 from strongroom.crypto import signing
 from strongroom.errors import Refused, Stale
 from strongroom.facts import record
@@ -14,18 +17,25 @@ from strongroom.quorum import Custodian, LocalCustodian, Opening
 from strongroom.quorum.rules import Standing
 from strongroom.quorum.store import JOURNAL_PAGE
 from strongroom.quorum.wire import Wire
+from strongroom.transport import Link, Peer
+from strongroom.transport.edge import Limits
+from strongroom.transport.listener import Listener, bind
+from strongroom.transport.peer import Role
 from tests.ledger.seat import ORIGIN, Tree, log_key
 from tests.quorum.world import World
+from tests.support.peers import CLOCK, PATIENCE_SECONDS, badge_of, new_authority, somebody
+
+pytestmark = pytest.mark.loopback
 
 LOG = Witness.Log(ORIGIN, str(log_key()), "client")
 TEXT = "text/plain; charset=utf-8"
 
 
-def in_this_process(custodian: LocalCustodian) -> Custodian:
+def in_this_process(custodian: LocalCustodian, _kept: ExitStack) -> Custodian:
     return custodian
 
 
-def by_messages(custodian: LocalCustodian) -> Custodian:
+def by_messages(custodian: LocalCustodian, _kept: ExitStack) -> Custodian:
     """Return the same custodian asked in bytes, with errors that travel as bytes, too."""
 
     def ask(name: str, question: bytes) -> bytes:
@@ -33,18 +43,28 @@ def by_messages(custodian: LocalCustodian) -> Custodian:
             Wire.check_asker("server", name)
             return Wire.answer(custodian, name, question)
         except Exception as err:
-            Wire.raise_report(Wire.report(err)[1], str(custodian.card()))
-            raise
+            raise Wire.read_report(Wire.report(err)[1], str(custodian.card())) from err
 
     asked = Wire.Asked(custodian.card(), ask)
     asked.meet()
     return asked
 
 
-@pytest.fixture(params=[in_this_process, by_messages])
-def asked(request: pytest.FixtureRequest, world: World) -> Custodian:
-    make: Callable[[LocalCustodian], Custodian] = request.param
-    return make(world.custodians[0])
+def over_tls(custodian: LocalCustodian, kept: ExitStack) -> Custodian:
+    """Return the same custodian, served to a link of mutual TLS."""
+    authority = new_authority()
+    served = ServedCustodian(custodian, authority.install, CLOCK)
+    me = Peer.custodian(custodian.card().id)
+    listening = kept.enter_context(bind(("127.0.0.1", 0)))
+    badge = badge_of(authority, me)
+    limits = Limits(body_bytes=Wire.BYTES_MAX)
+    listener = kept.enter_context(Listener(listening, badge, served, CLOCK, limits))
+    asker = badge_of(authority, somebody(Role.SERVER))
+    address = ("127.0.0.1", listener.port)
+    link = kept.enter_context(Link(address, asker, me, CLOCK, PATIENCE_SECONDS))
+    asked = remote_custodian(link, custodian.card())
+    asked.meet()
+    return asked
 
 
 @pytest.fixture
@@ -52,6 +72,13 @@ def world() -> Iterator[World]:
     made = World()
     yield made
     made.close()
+
+
+@pytest.fixture(params=[in_this_process, by_messages, over_tls])
+def asked(request: pytest.FixtureRequest, world: World) -> Iterator[Custodian]:
+    make: Callable[[LocalCustodian, ExitStack], Custodian] = request.param
+    with ExitStack() as kept:
+        yield make(world.custodians[0], kept)
 
 
 def test_it_says_who_it_is(world: World, asked: Custodian) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from strongroom.errors import StrongroomError
 from strongroom.quorum import messages
 from strongroom.quorum.error_report import read_report
+from strongroom.quorum.invitation import Introduction, Invitation
 from tests.vectors import build_custodian_v1 as vector
 
 
@@ -39,7 +40,11 @@ def custodian_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
         "witness-evidence answer": messages.read_evidence_answer,
     }
     table = {f"quorum.messages:{name}": (said[name], read) for name, read in readers.items()}
-    return {**table, "quorum.error_report:read_report": (report, _read_report)}
+    first = {
+        "quorum.invitation:Invitation.parse": (said["invitation"], Invitation.parse),
+        "quorum.invitation:Introduction.parse": (said["introduction"], Introduction.parse),
+    }
+    return {**table, **first, "quorum.error_report:read_report": (report, _read_report)}
 
 
 def _read_report(data: bytes) -> StrongroomError:

@@ -1,6 +1,7 @@
 """What travels between a server and its custodians: as frozen, read as written, closed."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from strongroom.crypto.framing import frame, unframe
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.quorum import messages
 from strongroom.quorum.error_report import TEXT_LENGTH_MAX, TooManyAsked, read_report, report
+from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.quorum.kit import ENTRY_BYTES_MAX
 from tests.vectors import build_custodian_v1 as vector
 
@@ -47,6 +49,8 @@ def test_what_was_written_is_read() -> None:
     name = "witness-add-checkpoints"
     assert messages.read_witness_answer(name, said[f"{name} answer"], 2) == vector.ANSWERS
     assert messages.read_evidence_answer(said["witness-evidence answer"]) == vector.EVIDENCE
+    assert Invitation.parse(said["invitation"]) == vector.INVITATION
+    assert Introduction.parse(said["introduction"]) == vector.INTRODUCTION
 
 
 @pytest.mark.parametrize(
@@ -67,11 +71,9 @@ def test_a_question_of_another_form_is_refused(data: bytes, why: str) -> None:
         messages.read_standing_question(data)
 
 
-def test_too_much_is_refused_before_it_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "MESSAGE_BYTES_MAX", 40)
+def test_too_much_is_refused_before_it_is_parsed() -> None:
     with pytest.raises(Damaged, match="a question standing is too long"):
-        messages.read_standing_question(b"x" * 41)
-    monkeypatch.undo()
+        messages.read_standing_question(bytes(messages.MESSAGE_BYTES_MAX + 1))
     many = messages.texts_question("witness-latest", ["a"] * (messages.WITNESS_PARTS_MAX + 1))
     with pytest.raises(Damaged, match="parts"):
         messages.read_texts_question("witness-latest", many, messages.WITNESS_PARTS_MAX)
@@ -99,6 +101,9 @@ def test_values_outside_their_kind_are_refused() -> None:
     terminal = said["card answer"].replace(b"Anna's cellar", b"Anna's \x1b[2Jed")
     with pytest.raises(Damaged, match="no printable name"):
         messages.read_card_answer(terminal)
+    bare = replace(vector.INVITATION, authority=b"").encode()
+    with pytest.raises(Damaged, match="its certificate has an impossible size"):
+        Invitation.parse(bare)
     with pytest.raises(Damaged, match="not UTF-8"):
         messages.read_text(b"\xff", "it")
     with pytest.raises(Damaged, match="a number is not 1 to 3"):
@@ -146,7 +151,6 @@ def test_an_error_of_another_room_travels_as_its_kind() -> None:
         b"<html>",
         b"[" * 100_000,
         b"{}",
-        b'{"code":"failed","hint":"","what":"","why":""} ',
         b'{"code":"good","hint":"","what":"","why":""}',
         b'{"code":"failed","hint":"","what":1,"why":""}',
         b'{"code":["failed"],"hint":"","what":"","why":""}',

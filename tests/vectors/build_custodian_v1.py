@@ -12,11 +12,12 @@ from typing import Any
 from strongroom.crypto.envelope import Envelope, sign_envelope
 from strongroom.errors import Damaged, Refused, Stale, StrongroomError, UsageError
 from strongroom.facts import Fact, Who
-from strongroom.ids import ClientId, CustodianId, VaultId
+from strongroom.ids import ClientId, CustodianId, InstallId, VaultId
 from strongroom.ledger import Checkpoint, Witness
 from strongroom.ledger.note import NoteInvalid
 from strongroom.quorum import messages
 from strongroom.quorum.error_report import TooManyAsked, report
+from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import Standing
 
@@ -61,6 +62,10 @@ ERRORS: tuple[StrongroomError, ...] = (
 )
 
 
+INVITATION = Invitation(InstallId("25" * 16), 3, "Anna's cellar", b"an authority")
+INTRODUCTION = Introduction(CARD, b"a request", "1a" * 32, "")
+
+
 def object_of(kind: str, body: bytes = b"") -> Envelope:
     """Return a signed object of this type."""
     return sign_envelope(SEED, kind, {"format": "share-v1"}, body)
@@ -98,6 +103,8 @@ def said() -> Mapping[str, bytes]:
             "witness-add-checkpoints", ANSWERS
         ),
         "witness-evidence answer": messages.evidence_answer(EVIDENCE),
+        "invitation": INVITATION.encode(),
+        "introduction": INTRODUCTION.encode(),
     }
 
 

@@ -5,11 +5,13 @@ ours tells nothing of itself. What comes in is foreign text; it is shown, so it 
 printable. Pure. Normative page: docs/formats/custodian-v1.md.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from strongroom.crypto import canonical
 from strongroom.errors import Damaged, Refused, Stale, StrongroomError, UsageError, printable
+from strongroom.quorum import refusals
 
 TEXT_LENGTH_MAX: Final = 1_000
 REPORT_BYTES_MAX: Final = 1 << 16
@@ -23,6 +25,9 @@ class TooManyAsked(Refused):
     hint = "Wait, and find out who asks so often; `custodian.toml` there says how often one may."
 
 
+_REFUSALS: Final = [
+    kind for kind in vars(refusals).values() if isinstance(kind, type) and kind is not Refused
+]
 STATUS: Final[Mapping[type[StrongroomError], int]] = {
     StrongroomError: 500,
     UsageError: 400,
@@ -30,6 +35,7 @@ STATUS: Final[Mapping[type[StrongroomError], int]] = {
     TooManyAsked: 429,
     Stale: 409,
     Damaged: 422,
+    **dict.fromkeys(_REFUSALS, 403),
 }
 """The errors that travel, with the status of HTTP that each comes with."""
 _NEAREST_FIRST: Final = sorted(STATUS, key=lambda kind: -len(kind.__mro__))
@@ -50,7 +56,7 @@ def read_report(data: bytes, who: str) -> StrongroomError:
     try:
         if len(data) > REPORT_BYTES_MAX:
             raise ValueError(f"it has over {REPORT_BYTES_MAX} bytes")
-        return _error(canonical.loads(data))
+        return _error(json.loads(data))
     except (ValueError, RecursionError) as err:
         why = str(err) if len(str(err)) <= 100 else type(err).__name__
         return Damaged(f"{who} answered with what is neither an answer nor an error", why, _LOOK)

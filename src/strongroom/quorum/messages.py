@@ -47,13 +47,13 @@ def answer(name: str, *parts: bytes) -> bytes:
 def read_question(name: str, data: bytes, least: int, most: int | None = None) -> list[bytes]:
     """Return the parts of a question; `most` is `least` where it is not given."""
     role = f"{_PROTOCOL}{name}"
-    return _parts(f"a question {name}", role, data, least, least if most is None else most)
+    return read_parts(f"a question {name}", role, data, least, least if most is None else most)
 
 
 def read_answer(name: str, data: bytes, least: int, most: int | None = None) -> list[bytes]:
     """Return the parts of an answer; `most` is `least` where it is not given."""
     role = f"{_PROTOCOL}{name}/answer"
-    return _parts(f"an answer {name}", role, data, least, least if most is None else most)
+    return read_parts(f"an answer {name}", role, data, least, least if most is None else most)
 
 
 def envelope_answer(name: str, envelope: Envelope) -> bytes:
@@ -71,7 +71,7 @@ def card_answer(card: Member) -> bytes:
     """Return who a custodian is."""
     return answer(
         "card",
-        _number(card.index),
+        write_number(card.index),
         bytes.fromhex(card.id),
         card.name.encode(),
         card.identity,
@@ -82,15 +82,12 @@ def read_card_answer(data: bytes) -> Member:
     """Read what `card_answer` wrote."""
     what = "an answer card"
     index, own, name, identity = read_answer("card", data, 4)
-    found = Member(
+    return Member(
         read_number(index, 1, COUNT_MAX, what),
-        CustodianId(_hex(own, ID_BYTES, what)),
-        read_text(name, what),
-        bytes.fromhex(_hex(identity, signing.PUBLIC_KEY_BYTES, what)),
+        CustodianId(read_hex(own, ID_BYTES, what)),
+        read_name(name, what),
+        bytes.fromhex(read_hex(identity, signing.PUBLIC_KEY_BYTES, what)),
     )
-    if not 1 <= len(found.name) <= NAME_LENGTH_MAX or not found.name.isprintable():
-        raise Damaged(f"{what} is malformed", "its name is no printable name")
-    return found
 
 
 def adopt_roster_question(roster: Envelope) -> bytes:
@@ -119,10 +116,10 @@ def read_enrol_question(data: bytes) -> tuple[ClientId, VaultId, Literal["normal
     if vault_class not in (b"normal", b"high"):
         raise Damaged(f"{what} is malformed", "there is no such class")
     return (
-        ClientId(_hex(client, ID_BYTES, what)),
-        VaultId(_hex(vault, ID_BYTES, what)),
+        ClientId(read_hex(client, ID_BYTES, what)),
+        VaultId(read_hex(vault, ID_BYTES, what)),
         cast("Literal['normal', 'high']", vault_class.decode()),
-        bytes.fromhex(_hex(writer, signing.PUBLIC_KEY_BYTES, what)),
+        bytes.fromhex(read_hex(writer, signing.PUBLIC_KEY_BYTES, what)),
     )
 
 
@@ -148,19 +145,19 @@ def standing_question(vault: VaultId) -> bytes:
 def read_standing_question(data: bytes) -> VaultId:
     """Read what `standing_question` wrote."""
     (vault,) = read_question("standing", data, 1)
-    return VaultId(_hex(vault, ID_BYTES, "a question standing"))
+    return VaultId(read_hex(vault, ID_BYTES, "a question standing"))
 
 
 def standing_answer(standing: Standing) -> bytes:
     """Return the highest snapshot that was receipted."""
-    return answer("standing", _number(standing.sequence), bytes.fromhex(standing.hash))
+    return answer("standing", write_number(standing.sequence), bytes.fromhex(standing.hash))
 
 
 def read_standing_answer(data: bytes) -> Standing:
     """Read what `standing_answer` wrote."""
     what = "an answer standing"
     sequence, hashed = read_answer("standing", data, 2)
-    return Standing(read_number(sequence, 0, NUMBER_MAX, what), _hex(hashed, HASH_BYTES, what))
+    return Standing(read_number(sequence, 0, NUMBER_MAX, what), read_hex(hashed, HASH_BYTES, what))
 
 
 def kit_entries_answer(entries: Iterable[tuple[str, bytes]]) -> bytes:
@@ -182,7 +179,7 @@ def read_kit_entries_answer(data: bytes) -> list[tuple[str, bytes]]:
 
 def journal_question(after: int) -> bytes:
     """Return after how many facts a journal is to be read on."""
-    return question("journal", _number(after))
+    return question("journal", write_number(after))
 
 
 def read_journal_question(data: bytes) -> int:
@@ -265,7 +262,7 @@ def witness_answer(name: str, answers: Iterable[Witness.Answer]) -> bytes:
     """Return what a witness said, as C2SP would carry it, one after the other."""
     return answer(
         name,
-        *(frame(_number(one.status), one.content_type.encode(), one.body) for one in answers),
+        *(frame(write_number(one.status), one.content_type.encode(), one.body) for one in answers),
     )
 
 
@@ -328,6 +325,14 @@ def read_text(part: bytes, what: str) -> str:
         raise Damaged(f"{what} is malformed", "a text in it is not UTF-8") from err
 
 
+def read_name(part: bytes, what: str) -> str:
+    """Return the name of a custodian: 1 to 64 printable characters."""
+    name = read_text(part, what)
+    if not 1 <= len(name) <= NAME_LENGTH_MAX or not name.isprintable():
+        raise Damaged(f"{what} is malformed", "its name is no printable name")
+    return name
+
+
 def read_number(part: bytes, least: int, most: int, what: str) -> int:
     """Return a number of a message that lies within both limits."""
     value = int.from_bytes(part, "little")
@@ -336,11 +341,13 @@ def read_number(part: bytes, least: int, most: int, what: str) -> int:
     return value
 
 
-def _number(value: int) -> bytes:
+def write_number(value: int) -> bytes:
+    """Return a number as messages hold it."""
     return value.to_bytes(NUMBER_BYTES, "little")
 
 
-def _hex(part: bytes, length: int, what: str) -> str:
+def read_hex(part: bytes, length: int, what: str) -> str:
+    """Return exactly so many bytes of a message, in hexadecimal."""
     if len(part) != length:
         raise Damaged(f"{what} is malformed", f"wanted {length} bytes, got {len(part)}")
     return part.hex()
@@ -350,7 +357,8 @@ def _pieces(part: bytes, most: int, what: str, least: int | None = None) -> list
     return _counted(_unframed(part, most, what), most if least is None else least, what)
 
 
-def _parts(what: str, role: str, data: bytes, least: int, most: int) -> list[bytes]:
+def read_parts(what: str, role: str, data: bytes, least: int, most: int) -> list[bytes]:
+    """Return the parts of what begins with this role; `what` names it in errors."""
     if len(data) > MESSAGE_BYTES_MAX:
         raise Damaged(f"{what} is too long", f"over {MESSAGE_BYTES_MAX} bytes")
     found = _unframed(data, most + 1, what)

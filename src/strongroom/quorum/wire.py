@@ -9,19 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final, Literal, TypeAlias
 
 from strongroom.crypto.envelope import Envelope, Statement
-from strongroom.errors import Refused, UsageError
+from strongroom.errors import Refused, StrongroomError, UsageError
 from strongroom.facts import Fact
 from strongroom.ids import ClientId, VaultId
 from strongroom.ledger import Checkpoint, Witness
 from strongroom.quorum import error_report, messages
 from strongroom.quorum.header import SnapshotHeader
+from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.quorum.messages import WITNESS_PARTS_MAX
 from strongroom.quorum.protocol import Custodian
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import Standing
 
-Role: TypeAlias = Literal["server", "worker", "custodian", "probe"]
 Ask: TypeAlias = Callable[[str, bytes], bytes]
 """Carry a question of this name to a custodian, and return its answer or raise its error."""
 
@@ -277,6 +277,8 @@ class Wire:
 
     Asked: TypeAlias = AskedCustodian
     Ask: TypeAlias = Ask
+    Invitation: TypeAlias = Invitation
+    Introduction: TypeAlias = Introduction
     Member: TypeAlias = Member
     TooManyAsked: TypeAlias = error_report.TooManyAsked
     BYTES_MAX: ClassVar = messages.MESSAGE_BYTES_MAX
@@ -284,7 +286,7 @@ class Wire:
     NAMES: ClassVar = tuple(_ANSWERS)
 
     @staticmethod
-    def check_asker(role: Role, name: str) -> None:
+    def check_asker(role: str, name: str) -> None:
         """Raise UsageError where there is no such question, and Refused where it is not theirs."""
         if name not in _ANSWERS:
             raise UsageError(f"there is no question {name!r:.40}", "it is not in custodian-v1")
@@ -307,6 +309,6 @@ class Wire:
         return error_report.report(err)
 
     @staticmethod
-    def raise_report(data: bytes, who: str) -> None:
-        """Raise the error that came instead of an answer."""
-        raise error_report.read_report(data, who)
+    def read_report(data: bytes, who: str) -> StrongroomError:
+        """Return the error that came instead of an answer, to be raised."""
+        return error_report.read_report(data, who)

@@ -54,6 +54,16 @@ class Peer:
         """Return the role and the beginning of the id."""
         return f"{self.role} {self.id[:_SHOWN]}"
 
+    @classmethod
+    def server(cls, of: str) -> "Peer":
+        """Return the server of this id."""
+        return cls(Role.SERVER, of)
+
+    @classmethod
+    def custodian(cls, of: str) -> "Peer":
+        """Return the custodian of this id."""
+        return cls(Role.CUSTODIAN, of)
+
     @property
     def use(self) -> Use:
         """What its leaf is for."""

@@ -1,0 +1,1 @@
+"""Custodians as servers of their own: one that is served, and one that is asked from elsewhere."""
