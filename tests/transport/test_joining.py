@@ -14,7 +14,7 @@ from strongroom.crypto.certificates import WrongCertificate
 from strongroom.crypto.join_code import CODE_BYTES, MAC_BYTES, JoinCode, WrongJoinCode
 from strongroom.errors import UsageError
 from strongroom.transport import Badge, Link, Request, Response
-from strongroom.transport.badge import joining_context, stranger_context
+from strongroom.transport.badge import doubting_context, stranger_context
 from strongroom.transport.edge import Edge, Limits
 from strongroom.transport.joining import (
     BADGE,
@@ -179,7 +179,7 @@ def test_attack_replayed_proof() -> None:
             with Way(
                 custodian.address,
                 "it",
-                joining_context(),
+                doubting_context(),
                 lambda _certificate: None,
                 CLOCK,
                 PATIENCE_SECONDS,
@@ -196,7 +196,7 @@ def test_attack_certificate_before_a_proof() -> None:
         with Way(
             custodian.address,
             "it",
-            joining_context(),
+            doubting_context(),
             lambda _certificate: None,
             CLOCK,
             PATIENCE_SECONDS,
@@ -235,7 +235,7 @@ class InBetween:
         with Way(
             self._custodian.address,
             "it",
-            joining_context(),
+            doubting_context(),
             lambda _certificate: None,
             CLOCK,
             PATIENCE_SECONDS,

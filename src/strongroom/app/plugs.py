@@ -20,6 +20,7 @@ _PLUGS: Final[Mapping[str, str]] = {
     "listener": "strongroom.transport.listener:Listener",
     "join_listener": "strongroom.transport.joining:JoinListener",
     "joining": "strongroom.transport.joining:Joining",
+    "probe": "strongroom.transport.probing:Probe",
     "directory": "strongroom.adapters.locations.directory:open_directory",
     "file_system": "strongroom.adapters.locations.directory:file_system_of",
     "object_store": "strongroom.adapters.locations.object_store:open_object_store",

@@ -106,12 +106,14 @@ def stranger_context(certificate: bytes, seed: bytes) -> ssl.SSLContext:
     return context
 
 
-def joining_context() -> ssl.SSLContext:
-    """Return the context of whoever joins a stranger: it believes nothing that it is shown.
+def doubting_context() -> ssl.SSLContext:
+    """Return the context of whoever believes nothing that it is shown.
 
-    The only one that verifies nothing. Both ends prove a secret over the key that was shown.
+    For a joining, where both ends prove a secret over the key that was shown, and for a probe,
+    which says nothing that matters and wants to know what happens.
     """
-    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

@@ -22,7 +22,7 @@ from strongroom.crypto.hashing import same
 from strongroom.crypto.join_code import MAC_BYTES, JoinCode, JoinKey
 from strongroom.errors import Refused, StrongroomError
 from strongroom.ids import Token
-from strongroom.transport.badge import joining_context, stranger_context
+from strongroom.transport.badge import doubting_context, stranger_context
 from strongroom.transport.edge import Edge, Limits
 from strongroom.transport.link import TIMEOUT_SECONDS, Way
 from strongroom.transport.messages import FORBIDDEN, Request, Response, refusal
@@ -157,7 +157,7 @@ class Joining(AbstractContextManager["Joining"]):
         self._way = Way(
             address,
             "the custodian to join",
-            joining_context(),
+            doubting_context(),
             self._take,
             clock,
             timeout_seconds,
