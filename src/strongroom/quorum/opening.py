@@ -29,7 +29,10 @@ class TooFewShares(Refused):
     """Too few custodians answered; nobody is known to have altered anything."""
 
     code = "too_few_shares"
-    hint = "Start or repair the custodians named above, then run the command again."
+    hint = (
+        "Start or repair the custodians named above, then run the command again. One that was away "
+        "when a recovered home began learns its writer from the next `strongroom backup CLIENT`."
+    )
 
 
 class SharesAltered(Damaged):
