@@ -305,6 +305,7 @@ class CrashMatrix(RuleBasedStateMachine):
                 at for at, one in states.items() if one != "good" and kept[at].home == self.home
             ]
             self.hold(left == [], f"{client}: {left} did not become good")
+            self.hold(self.world.knowing(client) >= self.present, f"{client}: a late custodian")
         if self.damaged and self.weak is not None:
             self.mend_or_replace(self.weak)
         self.repair(None, LOCATIONS[0])
@@ -448,10 +449,7 @@ class CrashMatrix(RuleBasedStateMachine):
             self.weak, self.uneven = None, False
 
     def judge_scrub(self, found: Scrubbed) -> None:
-        """All that is altered is named, and nothing at a location that was never struck.
-
-        What nobody here can compare is a dead custodian's, or of a writer that only it knows.
-        """
+        """All that is altered is named, and nothing at a location that was never struck."""
         elsewhere = {one: why for one, why in found.named.items() if one[0] != self.weak}
         self.hold(not elsewhere, f"scrub names what is whole: {elsewhere}")
         hidden = self.gone or self.weak in self.world.stale
@@ -481,7 +479,9 @@ class CrashMatrix(RuleBasedStateMachine):
         try:
             found = self.world.restored(client, snapshot, {})
         except StrongroomError as err:
-            self.hold(not self.enough, f"{client} {snapshot} does not restore: {err}")
+            made_here = self.world.kept[client][snapshot].home == self.home
+            late = made_here and len(self.world.knowing(client)) < THRESHOLD
+            self.hold(late or not self.enough, f"{client} {snapshot} does not restore: {err}")
             self.hold(names_a_culprit(err), f"no culprit: {err}")
             self.world.counts["restores refused for want of custodians"] += 1
         else:

@@ -283,6 +283,20 @@ class MatrixWorld:
                     self.kept[client][at].state = state
         return states
 
+    def knowing(self, client: str) -> frozenset[int]:
+        """Return the custodians here that know the writer which is this home's, once it has one.
+
+        One that was down at the first backup after a recovery learns it at the next that meets it.
+        """
+        with self.app.open(self.home) as deployment:
+            found = deployment.registry.client(client)
+            with deployment.tools.history(found.id) as history:
+                writers = {key for key, _ in history.writers()}
+            pins = {one.card().index: one.pin(found.id) for one in deployment.embedded()}
+        return frozenset(
+            at for at, pin in pins.items() if pin and writers <= {one.key for one in pin.writers}
+        )
+
     def waiting(self, client: str) -> list[str]:
         """Return the snapshots that this home has announced to go and not begun to delete.
 
