@@ -7,6 +7,7 @@ import pytest
 
 from strongroom.errors import Refused
 from strongroom.operations.asking import Asking, CustodianLate
+from strongroom.transport import PeerUnavailable
 
 GENEROUS_SECONDS = 60.0
 
@@ -78,3 +79,20 @@ def test_a_custodian_that_hangs_is_given_up_and_left_alone(hanging: Callable[[],
     ((_, still),) = asking.each({2: asked.set})
     assert isinstance(still.exception(), CustodianLate)
     assert not asked.is_set()
+
+
+def test_a_custodian_that_cannot_be_reached_is_not_tried_again() -> None:
+    """Each try may take as long as the first, and a command has dozens of questions."""
+    tried: list[int] = []
+
+    def unreachable() -> int:
+        tried.append(1)
+        raise PeerUnavailable("custodian-2 does not answer", "not within 10 seconds")
+
+    asking = Asking()
+    for _ in range(3):
+        found = dict(asking.each({1: lambda: 10, 2: unreachable}))
+        assert found[1].result() == 10
+        with pytest.raises(PeerUnavailable, match="not within 10 seconds"):
+            found[2].result()
+    assert tried == [1]
