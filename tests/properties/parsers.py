@@ -61,6 +61,7 @@ from strongroom.vault.tomb import Tomb, tomb_key
 from tests.properties.act_parsers import act_parsers
 from tests.properties.custodian_parsers import custodian_parsers
 from tests.properties.ledger_parsers import ledger_parsers
+from tests.properties.transport_parsers import transport_parsers
 from tests.quorum.world import START, World
 from tests.vault.test_structure import CONTEXT, listed, table
 from tests.vectors import build_tomb_v1 as tomb_vector
@@ -162,6 +163,7 @@ def parsers() -> dict[str, Parser]:
         **{name: Parser(*one) for name, one in ledger_parsers().items()},
         **{name: Parser(*one) for name, one in custodian_parsers().items()},
         **{name: Parser(*one) for name, one in act_parsers().items()},
+        **{name: Parser(*one) for name, one in transport_parsers().items()},
     }
 
 

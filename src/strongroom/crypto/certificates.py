@@ -32,13 +32,14 @@ _BROKEN = (
     InvalidSignature,
     TypeError,
     UnsupportedAlgorithm,
+    UserWarning,
     ValueError,
     x509.DuplicateExtension,
     x509.ExtensionNotFound,
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
-"""What reading hostile X.509 may raise."""
+"""What reading hostile X.509 may raise; what the library only warns of is checked again."""
 
 
 class WrongCertificate(Refused):
@@ -248,6 +249,8 @@ def read_deny_list(data: bytes, authority: bytes) -> DenyList:
 
 
 def _read(certificate: x509.Certificate) -> Leaf:
+    if certificate.serial_number <= 0:
+        raise ValueError("its serial is not positive")
     extensions = certificate.extensions
     if {extension.oid for extension in extensions} != _LEAF_EXTENSIONS:
         raise ValueError("it has other extensions than ours")
