@@ -27,6 +27,10 @@ class StrongroomError(Exception):
         return f"{self.what}: {self.why}" if self.why else self.what
 
 
+class Unavailable(StrongroomError):
+    """Somebody who was asked does not answer now; the same question may be answered later."""
+
+
 class UsageError(StrongroomError):
     """The request itself is wrong: an unknown name, a bad value, a missing argument."""
 

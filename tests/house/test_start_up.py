@@ -47,5 +47,22 @@ def test_help_loads_no_heavy_vendor() -> None:
     assert loaded & NEVER_FOR_HELP == set()
 
 
+def test_who_asks_nobody_elsewhere_loads_no_transport() -> None:
+    """Certificates, TLS and HTTP are for homes whose custodians are elsewhere."""
+    program = "import sys; import strongroom.app, strongroom.cli.backup; print(*sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    loaded = set(done.stdout.split())
+    assert "strongroom.operations.back_up" in loaded
+    assert {"strongroom.transport", "cryptography.x509", "h11", "ssl", "uvicorn"} & loaded == set()
+
+
 def test_help_loads_few_modules() -> None:
     assert len(help_run()[2]) <= MODULES_MAX

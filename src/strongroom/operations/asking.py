@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Final, TypeVar
 
-from strongroom.errors import StrongroomError
-from strongroom.transport import PeerUnavailable
+from strongroom.errors import StrongroomError, Unavailable
 
 PATIENCE_SECONDS: Final = 30.0
 """How long to wait when no custodian answers; a connection gives up sooner, with a reason."""
@@ -54,7 +53,7 @@ class Asking:
             for outcome in sorted(answered, key=begun.__getitem__):
                 index = begun.pop(outcome)
                 failure = outcome.exception()
-                if isinstance(failure, PeerUnavailable):
+                if isinstance(failure, Unavailable):
                     # Each further question would wait as long for nothing.
                     self._silent[index] = failure
                 yield index, outcome

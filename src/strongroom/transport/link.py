@@ -21,7 +21,7 @@ import h11
 from strongroom.clock import Clock
 from strongroom.crypto.certificates import WrongCertificate
 from strongroom.crypto.hashing import same
-from strongroom.errors import Refused, StrongroomError, printable
+from strongroom.errors import Refused, Unavailable, printable
 from strongroom.transport.badge import Badge, client_context
 from strongroom.transport.messages import FORBIDDEN, Request, Response, is_refusal
 from strongroom.transport.peer import Peer, peer_of
@@ -34,7 +34,7 @@ _REPEATABLE: Final = {"GET", "PUT", "DELETE"}
 _SHOWN: Final = 100
 
 
-class PeerUnavailable(StrongroomError):
+class PeerUnavailable(Unavailable):
     """A peer does not answer, or not in time, or not so that it can be understood."""
 
     code = "peer_unavailable"
