@@ -25,8 +25,8 @@ from strongroom.ledger.tree import CompactRange, leaf_hash
 FORMAT: Final = "ledger-v1"
 KIND: Final = "ledger"
 PLAIN_BYTES_MAX: Final = 64 << 20
-LEAVES_BYTES_MAX: Final = 32 << 20
-"""What a writer puts into one; a reader takes twice as much."""
+LEAVES_BYTES_MAX: Final = 4 << 20
+"""What a writer puts into one: it goes to a slow store in seconds. A reader takes far more."""
 LEAF_BYTES_MAX: Final = 65_535
 NUMBER_MAX: Final = 9_999_999_999
 CARDS_MAX: Final = 32

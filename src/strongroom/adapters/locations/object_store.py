@@ -85,8 +85,13 @@ class Patience:
     """The pauses before what ended without any answer is done again."""
 
     def hasty(self) -> "Patience":
-        """Return the patience of somebody who can as well come back later: a few seconds."""
-        return replace(self, connect_seconds=3, retry_seconds=1, again_seconds=())
+        """Return the patience of somebody who can as well come back later.
+
+        Seconds where nobody answers; where somebody does, long enough for some MB on a slow line.
+        """
+        return replace(
+            self, connect_seconds=3, request_seconds=20, retry_seconds=1, again_seconds=()
+        )
 
 
 class ObjectStoreLocation:
