@@ -216,6 +216,51 @@ def test_a_second_home_that_went_its_own_way_begins_a_new_epoch_with_its_facts(
         assert {row.state for row in resume_ledger(deployment)} == {"whole"}
 
 
+def test_a_log_does_not_go_on_while_a_location_that_may_have_more_is_away(world: World) -> None:
+    """Only loc1 has the last fact, and loc1 is away: waiting brings it back, going on loses it."""
+    copy_aside(world, "older")
+    unplug(world, "loc2", "loc3")
+    note_something(world)
+    plug_in(world, "loc2", "loc3")
+    _, facts = server_log(world)
+    custodians = world.root / "custodians-now"
+    shutil.copytree(world.home / "custodians", custodians)
+    put_back(world, "older", world.home)
+    shutil.rmtree(world.home / "custodians")
+    custodians.rename(world.home / "custodians")
+    unplug(world, "loc1")
+    err = refused(lambda: resume(world))
+    assert (err.code, err.exit_code) == ("location_away", 4)
+    assert "location loc1 does not answer" in err.what
+    assert "--without-absent" in err.hint
+    plug_in(world, "loc1")
+    assert resume(world)[SERVER].state == "resumed"
+    assert server_log(world)[1][: len(facts)] == facts
+
+
+def test_a_log_goes_on_without_a_location_that_is_given_up(world: World) -> None:
+    copy_aside(world, "older")
+    note_something(world)
+    put_back(world, "older", world.home)
+    unplug(world, "loc1")
+    assert refused(lambda: resume(world)).code == "location_away"
+    done = world.command("ledger", "resume", "--without-absent")
+    assert done.returncode == 0, done.stderr
+    note_something(world)
+
+
+def unplug(world: World, *names: str) -> None:
+    for name in names:
+        path = world.locations[name]
+        path.rename(path.with_name(f"{name}-unplugged"))
+
+
+def plug_in(world: World, *names: str) -> None:
+    for name in names:
+        path = world.locations[name]
+        path.with_name(f"{name}-unplugged").rename(path)
+
+
 def test_what_no_location_has_and_the_custodians_have_seen_is_told_as_lost(world: World) -> None:
     """The home is put back, the custodians are not, and the locations lost what came since."""
     copy_aside(world, "older")

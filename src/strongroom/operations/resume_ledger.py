@@ -4,13 +4,14 @@ A home that was put back from an older copy, or a second one made from it, does 
 recorded since: its logs only read. What the locations have of a log is taken where ours is the
 beginning of it and nobody has seen more. Otherwise the old epoch rests as the others have it, and a
 new one begins with what nobody else has. No shorter and no other tree is signed under the old name.
+A location that does not answer now may have more than all others: it is waited for, by refusing.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from strongroom.errors import StrongroomError
+from strongroom.errors import Refused, StrongroomError
 from strongroom.ledger import Checkpoint, Log, Policy
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.find_logs import FoundLog, LogsAtLocations
@@ -32,14 +33,25 @@ class ResumedLog:
     lost: int
 
 
-def resume_ledger(deployment: Deployment) -> list[ResumedLog]:
+class LocationAway(Refused):
+    """A log that is behind cannot go on: who does not answer may have more of it."""
+
+    code = "location_away"
+    hint = (
+        "Wait for it, or bring it back, and run the same again. Where it is lost for good: "
+        "`strongroom ledger resume --without-absent`; what only it has is lost then."
+    )
+
+
+def resume_ledger(deployment: Deployment, *, without_absent: bool = False) -> list[ResumedLog]:
     """Look at every log, and let those that are behind or forked go on.
 
-    Raises LocationUnavailable where no location can be listed.
+    Raises LocationAway for one that is, while a location does not answer, unless `without_absent`;
+    LocationUnavailable where no location can be listed.
     """
     # What is told of it below is carried over; nothing is signed before all is done.
     deployment.registry.log.watch(_nobody)
-    resumer = _Resumer(deployment)
+    resumer = _Resumer(deployment, without_absent=without_absent)
     rows = [resumer.resume(OpenLog.of_server(deployment))]
     for client in deployment.registry.clients():
         with deployment.tools.history(client.id) as history:
@@ -50,8 +62,9 @@ def resume_ledger(deployment: Deployment) -> list[ResumedLog]:
 class _Resumer:
     """Lets the logs of one home go on, one after the other."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, *, without_absent: bool) -> None:
         self._deployment = deployment
+        self._without_absent = without_absent
         self._sealed = sealed_logs(deployment)
         self._lookout = Lookout(
             what_was_seen(deployment.custodians, deployment.asking),
@@ -69,6 +82,7 @@ class _Resumer:
         if not _is_behind(log, seen):
             return ResumedLog(one.name, "whole", 0, 0)
         found = self._find(one, epoch)
+        self._check_answers(one)
         before = log.size()
         if found is not None and _begins_with(found, log):
             self._adopt(log, found)
@@ -93,6 +107,15 @@ class _Resumer:
 
     def _seen(self, one: OpenLog, origin: str) -> list[tuple[str, Checkpoint]]:
         return list(self._lookout.of(one.client)(origin, one.log.stretches.reached()))
+
+    def _check_answers(self, one: OpenLog) -> None:
+        """Raise LocationAway where a location did not open, list or read, unless it is given up."""
+        away = {**self._deployment.absent_locations, **self._deployment.copies.failures}
+        if away and not self._without_absent:
+            name, err = next(iter(sorted(away.items())))
+            raise LocationAway(
+                f"{one.name} is behind, and location {name} does not answer", str(err)
+            )
 
     def _find(self, one: OpenLog, epoch: Log.Epoch) -> FoundLog | None:
         """Return what the locations have of the epoch, or what we have where that is longer."""
