@@ -382,6 +382,7 @@ def test_without_a_quorum_no_key_is_asked_for(world: World) -> None:
     assert isinstance(err, Unwitnessed)
     assert err.exit_code == 4
     assert "1 of 2 custodians needed witnessed the announcement" in str(err)
+    assert "strongroom recover" in err.hint
     assert phases(world, "keys.opened") == [("intent", "ok", ""), ("result", "denied", err.code)]
     assert phases(world, "restore.done") == [("intent", "ok", ""), ("result", "denied", err.code)]
     with world.open() as deployment:

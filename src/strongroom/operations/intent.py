@@ -20,8 +20,8 @@ class Unwitnessed(Refused):
 
     code = "unwitnessed"
     hint = (
-        "Nothing was done. Bring custodians back: `strongroom status` names those that do not "
-        "answer, and why."
+        "Nothing was done. Bring custodians back (`strongroom status` names those that do not "
+        "answer, and why); if they are lost, make a new home from the kits: `strongroom recover`."
     )
 
 
