@@ -89,6 +89,7 @@ STEPS: tuple[tuple[str, frozenset[str]], ...] = (
     ("ledger show 00000000", NOTHING),
     ("ledger tail --client acme --ocsf", NOTHING),
     ("ledger verify", NOTHING),
+    ("ledger reconcile", frozenset({"ledger.reconciled"})),
     ("ledger erase ann@example.org --basis request-31 --yes", frozenset({"ledger.erased"})),
     ("ledger policy", NOTHING),
     ("ledger resume", NOTHING),

@@ -15,6 +15,7 @@ from strongroom.cli import output
 from strongroom.cli.erase import erase
 from strongroom.cli.face import Face, With
 from strongroom.cli.ledger_bundle import bundle
+from strongroom.cli.reconcile import reconcile
 from strongroom.cli.resume import resume
 from strongroom.errors import Unwitnessed, UsageError, printable
 from strongroom.ledger import Policy
@@ -47,6 +48,7 @@ commands.command(erase)
 commands.command(resume)
 
 commands.command(bundle)
+commands.command(reconcile)
 
 Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=LIMIT_MAX))]
 

@@ -63,6 +63,22 @@ OPS: Final = (
         must={"values": COUNT},
     ),
     Op(
+        "ledger.reconciled",
+        "B",
+        "read",
+        "What custodians wrote down of what they did was compared with the logs: so many journals, "
+        "of so many custodians, with so many releases and receipts, and so many `findings` where "
+        "they differ.",
+        ("install", ID),
+        must={
+            "journals": COUNT,
+            "custodians": COUNT,
+            "releases": COUNT,
+            "receipts": COUNT,
+            "findings": COUNT,
+        },
+    ),
+    Op(
         "ledger.exported",
         "B",
         "read",

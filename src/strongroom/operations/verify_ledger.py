@@ -22,7 +22,7 @@ from strongroom.errors import (
 )
 from strongroom.ledger import Checkpoint, Log, Policy, Witness
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.read_ledger import OneLog, logs_of
+from strongroom.operations.read_ledger import logs_of
 from strongroom.operations.witnessing import Witnesses
 
 State = Literal["witnessed", "unwitnessed", "stale", "split", "damaged"]
@@ -56,14 +56,19 @@ def verify_logs(deployment: Deployment, client: str | None = None) -> Iterator[L
     """
     witnesses = Witnesses.known(deployment)
     for one in logs_of(deployment, client):
-        try:
-            one.log.verify()
-            verdict = _judge(deployment, one, witnesses)
-        except Damaged as err:
-            verdict = LogVerdict(one.name, "damaged", why=str(err))
+        verdict = judge_log(deployment, one.name, one.log, witnesses)
         if verdict.state == "unwitnessed" and one.client is not None:
             deployment.touched.add(one.client)
         yield verdict
+
+
+def judge_log(deployment: Deployment, name: str, log: Log, witnesses: Witnesses) -> LogVerdict:
+    """Return the verdict on a log after looking at every byte of it and at what was seen of it."""
+    try:
+        log.verify()
+        return _judge(deployment, name, log, witnesses)
+    except Damaged as err:
+        return LogVerdict(name, "damaged", why=str(err))
 
 
 def policy_of(deployment: Deployment, client: str | None = None) -> Policy:
@@ -158,22 +163,21 @@ def _compare(
     return verdict
 
 
-def _judge(deployment: Deployment, one: OneLog, witnesses: Witnesses) -> LogVerdict:
+def _judge(deployment: Deployment, name: str, log: Log, witnesses: Witnesses) -> LogVerdict:
     """Return the verdict on a log of which every byte is as it was written."""
-    log = one.log
     epoch, size = log.epoch(), log.size()
     facts = sum(view.size() for view in log.epochs())
     if epoch.origin is None or epoch.vkey is None:
-        return LogVerdict(one.name, "unwitnessed", facts, why="it was not signed yet")
+        return LogVerdict(name, "unwitnessed", facts, why="it was not signed yet")
     for index, custodian in deployment.custodians.items():
         against = _seen_otherwise(log, epoch.origin, f"custodian-{index}", custodian.witness)
         if against is not None:
-            return replace(against, log=one.name, facts=facts)
+            return replace(against, log=name, facts=facts)
     signed = log.checkpoint(cosigned=True)
     if signed is None:
-        return LogVerdict(one.name, "unwitnessed", facts, why="no quorum has cosigned it yet")
+        return LogVerdict(name, "unwitnessed", facts, why="no quorum has cosigned it yet")
     found = witnesses.policy(Checkpoint.Key.parse(epoch.vkey)).check(signed.note)
-    verdict = LogVerdict(one.name, "witnessed", facts, facts - size + signed.size, found.cosigned)
+    verdict = LogVerdict(name, "witnessed", facts, facts - size + signed.size, found.cosigned)
     if not found.quorum_met:
         why = f"{len(found.cosigned)} have cosigned it, and {witnesses.needed} are needed"
         return replace(verdict, state="unwitnessed", witnessed=0, why=why)

@@ -1,0 +1,297 @@
+"""Reconciling: what custodians wrote down of what they did, against what the ledger tells.
+
+A custodian journals a release before it answers, and the ledger announces an opening before anybody
+is asked. So whoever opens keys without a trace here leaves one there, unless every custodian that
+answered hides it; and an opening that no custodian remembers tells of one that was put back. What
+could not be looked at is told apart from what was found in order.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Final, Literal, cast
+
+from strongroom.clients import Client, History
+from strongroom.clock import format_instant
+from strongroom.errors import Damaged, SplitView, Stale, StrongroomError, Unwitnessed
+from strongroom.facts import Fact
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.verify_ledger import judge_log
+from strongroom.operations.witnessing import Witnesses
+
+FACTS_MAX: Final = 10_000_000
+"""The longest journal that is read; ten thousand clients write less in two years."""
+ID_SHOWN: Final = 12
+
+State = Literal["agreed", "unwitnessed", "stale", "split", "damaged"]
+EXIT_CODES: Final[dict[State, int]] = {
+    "agreed": 0,
+    "unwitnessed": Unwitnessed.exit_code,
+    "stale": Stale.exit_code,
+    "split": SplitView.exit_code,
+    "damaged": Damaged.exit_code,
+}
+"""The worst state of all logs decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One way in which a log and the journals differ, as a sentence."""
+
+    state: State
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogReconciled:
+    """How a log agrees with the journals; the counts are of what was compared."""
+
+    log: str
+    openings: int = 0
+    backups: int = 0
+    releases: int = 0
+    receipts: int = 0
+    findings: Sequence[Finding] = ()
+
+    @property
+    def state(self) -> State:
+        """Return the worst of what was found."""
+        states: list[State] = [one.state for one in self.findings]
+        return max(states, key=EXIT_CODES.__getitem__, default="agreed")
+
+
+@dataclass(slots=True)
+class Journal:
+    """What was read of a custodian's journal; `problem` says why not all of it was."""
+
+    index: int
+    name: str
+    facts: int = 0
+    begins_at: datetime | None = None
+    """A custodian that was made anew from its kit has no memory of before."""
+    problem: str = ""
+    releases: dict[str, Fact] = field(default_factory=dict)
+    """By the id of the request."""
+    receipts: dict[str, Fact] = field(default_factory=dict)
+    """By the hash of the snapshot."""
+
+    def take(self, page: Sequence[Fact]) -> None:
+        """Take the next facts, of which only releases and receipts are kept."""
+        for fact in page:
+            self.begins_at = self.begins_at or fact.at
+            if fact.op == "share.released":
+                self.releases[fact.subject] = fact
+            elif fact.op == "snapshot.receipted":
+                self.receipts[fact.subject] = fact
+        self.facts += len(page)
+        if self.facts > FACTS_MAX:
+            raise Damaged(f"the journal of {self.name} has no end", f"over {FACTS_MAX} facts")
+
+    def remembers(self, at: datetime) -> bool:
+        """Return whether what was done at this time would be in it."""
+        return not self.problem and self.begins_at is not None and self.begins_at <= at
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """The logs that were compared, and with what."""
+
+    logs: Sequence[LogReconciled]
+    journals: Sequence[Journal]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Return everything that was found."""
+        return [finding for log in self.logs for finding in log.findings]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """An announcement that keys are to be opened."""
+
+    request: str
+    snapshot: str
+    at: datetime
+    witnessed: bool
+
+
+def reconcile(deployment: Deployment) -> Reconciliation:
+    """Compare every client's log with the journals of all custodians that answer; tell of it."""
+    # Whatever is done from here on may be in a log and not yet in what was read of the journals.
+    now = deployment.tools.clock.now()
+    journals = _read_journals(deployment)
+    clients = deployment.registry.clients()
+    witnesses = Witnesses.known(deployment)
+    logs: list[LogReconciled] = []
+    for client in clients:
+        with deployment.tools.history(client.id) as history:
+            verdict = judge_log(deployment, client.name, history.log, witnesses)
+            comparison = _Comparison(deployment, client, history, journals, now)
+            if verdict.state in ("stale", "split", "damaged"):
+                comparison.findings.append(Finding(verdict.state, verdict.why))
+            # A log of which a byte is wrong tells nothing.
+            whole = verdict.state != "damaged"
+            logs.append(comparison.compare() if whole else comparison.outcome())
+    logs += _of_strangers(journals, {client.id for client in clients})
+    outcome = Reconciliation(logs, journals)
+    deployment.registry.record(
+        deployment.fact(
+            "ledger.reconciled",
+            deployment.install,
+            journals=sum(not one.problem for one in journals),
+            custodians=len(journals),
+            releases=sum(len(one.releases) for one in journals),
+            receipts=sum(len(one.receipts) for one in journals),
+            findings=len(outcome.findings),
+        )
+    )
+    return outcome
+
+
+def _read_journals(deployment: Deployment) -> list[Journal]:
+    """Read all journals side by side, a page of each at a time."""
+    found = {one.index: Journal(one.index, one.name) for one in deployment.roster.members}
+    for index, err in deployment.absent_custodians.items():
+        found[index].problem = str(err)
+    left = set(deployment.custodians)
+    while left:
+        pages = {
+            index: partial(deployment.custodians[index].journal, found[index].facts)
+            for index in sorted(left)
+        }
+        for index, page in deployment.asking.each(pages):
+            try:
+                facts = page.result()
+                found[index].take(facts)
+            except StrongroomError as err:
+                found[index].problem = str(err)
+                facts = []
+            if not facts:
+                left.discard(index)
+    return [found[index] for index in sorted(found)]
+
+
+@dataclass(slots=True)
+class _Comparison:
+    """One client's log against all journals."""
+
+    deployment: Deployment
+    client: Client
+    history: History
+    journals: Sequence[Journal]
+    now: datetime
+    findings: list[Finding] = field(default_factory=list)
+
+    def compare(self) -> LogReconciled:
+        """Compare both ways: what was done without a trace here, and what nobody remembers."""
+        openings, answered, backups = self._read_log()
+        releases = self._releases(openings)
+        for request in answered:
+            self._remembered(openings[request])
+        receipts = self._receipts(backups)
+        return self.outcome(len(openings), len(backups), releases, receipts)
+
+    def outcome(
+        self, openings: int = 0, backups: int = 0, releases: int = 0, receipts: int = 0
+    ) -> LogReconciled:
+        """Return these counts of what was compared, with what was found."""
+        counts = openings, backups, releases, receipts
+        return LogReconciled(self.client.name, *counts, self.findings)
+
+    def _read_log(self) -> tuple[dict[str, _Opening], list[str], set[str]]:
+        """Return openings by request, those of them that were answered, and snapshots written."""
+        openings: dict[str, _Opening] = {}
+        answered: list[str] = []
+        backups = {one.hash for one in self.history.snapshots() if one.summary.get("recovered")}
+        for view in self.history.log.epochs():
+            signed = view.checkpoint(cosigned=True)
+            size = signed.size if signed else 0
+            for fact in (*view.facts("keys.asked"), *view.facts("keys.opened")):
+                request = str(fact.body.get("request", ""))
+                if fact.phase != "result":
+                    number = view.number_of(fact.id)
+                    witnessed = number is not None and number < size
+                    snapshot = str(fact.body.get("snapshot", ""))
+                    openings[request] = _Opening(request, snapshot, fact.at, witnessed)
+                elif fact.out == "ok" and request in openings:
+                    answered.append(request)
+            backups |= {str(fact.body.get("snapshot")) for fact in view.facts("backup.written")}
+        return openings, answered, backups
+
+    def _releases(self, openings: dict[str, _Opening]) -> int:
+        """Look for the announcement of each release; return how many releases there are."""
+        count = 0
+        for journal in self.journals:
+            for request, fact in journal.releases.items():
+                if fact.client != self.client.id:
+                    continue
+                count += 1
+                opening = openings.get(request)
+                told = f"{_who(journal)} released its shares of {_what(fact)}"
+                if opening is None:
+                    self._find("split", f"{told}, and the log announces no such opening")
+                elif opening.snapshot != fact.body.get("snapshot"):
+                    self._find("split", f"{told}, and the log announces another snapshot")
+                elif not opening.witnessed:
+                    self._find("unwitnessed", f"{told}, and its announcement is not witnessed yet")
+        return count
+
+    def _remembered(self, opening: _Opening) -> None:
+        """Look for the journals of those that must have answered an opening."""
+        if opening.at >= self.now:
+            return
+        having = [one for one in self.journals if opening.request in one.releases]
+        unknown = [one for one in self.journals if not one.remembers(opening.at)]
+        needed = self.deployment.roster.threshold
+        if len({one.index for one in (*having, *unknown)}) < needed:
+            names = ", ".join(one.name for one in having) or "nobody"
+            self._find(
+                "stale",
+                f"the log tells that the keys of snapshot {opening.snapshot[:ID_SHOWN]} were "
+                f"opened on {format_instant(opening.at)}; of {needed} custodians needed {names} "
+                "wrote it down",
+            )
+
+    def _receipts(self, backups: set[str]) -> int:
+        """Look for the backup of each receipt; return how many receipts there are."""
+        count = 0
+        for journal in self.journals:
+            for snapshot, fact in journal.receipts.items():
+                if fact.client != self.client.id:
+                    continue
+                count += 1
+                if snapshot not in backups and fact.at < self.now:
+                    self._find(
+                        "split",
+                        f"{_who(journal)} signed for snapshot {snapshot[:ID_SHOWN]} on "
+                        f"{format_instant(fact.at)}, and the log tells of no such backup",
+                    )
+        return count
+
+    def _find(self, state: State, text: str) -> None:
+        self.findings.append(Finding(state, text))
+
+
+def _of_strangers(journals: Sequence[Journal], known: set[object]) -> Iterator[LogReconciled]:
+    """Yield what the journals tell of clients that have no log here, by the client."""
+    found: dict[str, list[Finding]] = {}
+    for journal in journals:
+        for fact in journal.releases.values():
+            if fact.client not in known:
+                text = f"{_who(journal)} released its shares of {_what(fact)}; no log is here"
+                found.setdefault(fact.client, []).append(Finding("split", text))
+    for client, findings in sorted(found.items()):
+        yield LogReconciled(f"client {client[:ID_SHOWN]}", 0, 0, len(findings), 0, findings)
+
+
+def _who(journal: Journal) -> str:
+    return f"custodian {journal.index} ({journal.name})"
+
+
+def _what(fact: Fact) -> str:
+    snapshot = cast("str", fact.body.get("snapshot", "?"))
+    return (
+        f"snapshot {snapshot[:ID_SHOWN]} on {format_instant(fact.at)} "
+        f"(request {fact.subject[:ID_SHOWN]})"
+    )
