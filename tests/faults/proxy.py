@@ -71,6 +71,12 @@ class Proxy:
         return host, port
 
     @property
+    def trouble(self) -> Trouble:
+        """What happens now."""
+        with self._changed:
+            return self._trouble
+
+    @property
     def met(self) -> int:
         """How many connections came."""
         with self._changed:
