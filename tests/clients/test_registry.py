@@ -52,6 +52,17 @@ def test_name_or_url_of_a_location_is_taken_once(registry: Registry, other: Regi
     assert len(registry.facts()) == 1
 
 
+def test_a_custodian_elsewhere_is_known_by_its_newest_certificate(registry: Registry) -> None:
+    place = Registry.CustodianPlace(2, "https://two:8470", b"first", "5" * 64, "", NOON)
+    registry.add_custodian_place(place, FACT)
+    for other in (replace(place, url="https://three:8470"), replace(place, custodian=3)):
+        with pytest.raises(UsageError, match="cannot be at"):
+            registry.add_custodian_place(other, FACT)
+    registry.keep_certificate(2, b"second")
+    assert registry.custodian_places() == {2: replace(place, certificate=b"second")}
+    assert registry.facts() == [FACT]
+
+
 def test_a_custodian_is_missed_since_it_was_missed_first(registry: Registry) -> None:
     later = NOON + timedelta(hours=1)
     assert registry.note_missed({3}, NOON) == {3: NOON}

@@ -6,7 +6,7 @@ only noticed, as that a custodian is silent, is noted without one.
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 
 from strongroom.clients.model import Client, ClientClass, Keep
@@ -61,6 +61,12 @@ SCHEMA = (
       custodian INTEGER PRIMARY KEY, since TEXT NOT NULL
     ) STRICT
     """,
+    """
+    CREATE TABLE custodian_place (
+      custodian INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE, certificate BLOB NOT NULL,
+      machine TEXT NOT NULL, boot TEXT NOT NULL, joined_at TEXT NOT NULL
+    ) STRICT
+    """,
 )
 
 
@@ -108,6 +114,20 @@ class Registry:
         site: "Registry.Site"
         credential: bool
         added_at: datetime
+
+    @dataclass(frozen=True, slots=True)
+    class CustodianPlace:
+        """Where a custodian is that is a process of its own, and by which certificate it is known.
+
+        The marks tell its machine, and that machine's run, from others; empty where it knows none.
+        """
+
+        custodian: int
+        url: str
+        certificate: bytes = field(repr=False)
+        machine: str
+        boot: str
+        joined_at: datetime
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -271,6 +291,40 @@ class Registry:
             )
             self.log.append(transaction, fact)
 
+    def custodian_places(self) -> dict[int, CustodianPlace]:
+        """Return where each custodian is that is not in this process, by its index."""
+        with self._database.reading() as reading:
+            rows = reading.rows(
+                "SELECT custodian, url, certificate, machine, boot, joined_at FROM custodian_place"
+            )
+        return {row[0]: _custodian_place(row) for row in rows}
+
+    def add_custodian_place(self, place: CustodianPlace, fact: Fact) -> None:
+        """Write where a custodian that was joined is; refuses one that is known already."""
+        with self._database.transaction() as transaction:
+            if transaction.row(
+                "SELECT 1 FROM custodian_place WHERE custodian = ? OR url = ?",
+                (place.custodian, place.url),
+            ):
+                raise UsageError(
+                    f"custodian {place.custodian} cannot be at {place.url}",
+                    "one of the two is known already",
+                )
+            transaction.run(
+                "INSERT INTO custodian_place (custodian, url, certificate, machine, boot, "
+                "joined_at) VALUES (?, ?, ?, ?, ?, ?)",
+                (*astuple(place)[:5], format_instant(place.joined_at)),
+            )
+            self.log.append(transaction, fact)
+
+    def keep_certificate(self, custodian: int, certificate: bytes) -> None:
+        """Keep the certificate that a custodian has taken in the place of an older one."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "UPDATE custodian_place SET certificate = ? WHERE custodian = ?",
+                (certificate, custodian),
+            )
+
     def note_missed(self, custodians: Collection[int], now: datetime) -> dict[int, datetime]:
         """Note which custodians do not answer now; return since when each was missed.
 
@@ -323,6 +377,12 @@ class Registry:
 
 
 _CLIENT = "SELECT id, name, vault, class, keep, parity, created_at FROM client"
+
+
+def _custodian_place(row: Row) -> Registry.CustodianPlace:
+    custodian, url, certificate, machine, boot, joined_at = row
+    joined = parse_instant(joined_at)
+    return Registry.CustodianPlace(custodian, url, certificate, machine, boot, joined)
 
 
 def _client(row: Row) -> Client:

@@ -75,6 +75,15 @@ OPS: Final = (
         must={"size": COUNT},
     ),
     Op(
+        "custodian.joined",
+        "B",
+        "create",
+        "A custodian that is a process of its own has proved its join code, and has a badge.",
+        ("custodian", ID),
+        must={"index": COUNT},
+        private=frozenset({"url"}),
+    ),
+    Op(
         "custodian.witness_kept",
         "B",
         "update",
