@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from strongroom.transport import Link, Peer, PeerUnavailable, Request, Response
+from strongroom.transport import Link, Peer, Request, Response
+from strongroom.transport.link import PeerUnavailable
 from tests.faults.proxy import CLEAR, Cut, Parted, Proxy, Silent, Slow, Trouble, proxied
 from tests.support.peers import CLOCK, PATIENCE_SECONDS, Pair, pair
 

@@ -7,7 +7,7 @@ import pytest
 
 from strongroom.errors import Refused
 from strongroom.operations.asking import Asking, CustodianLate
-from strongroom.transport import PeerUnavailable
+from strongroom.transport.link import PeerUnavailable
 
 GENEROUS_SECONDS = 60.0
 

@@ -13,19 +13,13 @@ from strongroom.crypto import certificates
 from strongroom.crypto.certificates import WrongCertificate
 from strongroom.crypto.join_code import CODE_BYTES, MAC_BYTES, JoinCode, WrongJoinCode
 from strongroom.errors import UsageError
-from strongroom.transport import Badge, Link, Request, Response
+from strongroom.transport import Badge, Joining, Link, Request, Response
 from strongroom.transport.badge import doubting_context, stranger_context
 from strongroom.transport.edge import Edge, Limits
-from strongroom.transport.joining import (
-    BADGE,
-    JOIN,
-    TRIES,
-    Joining,
-    JoinListener,
-    Waiting,
-)
+from strongroom.transport.joining import TRIES, JoinListener, Waiting
 from strongroom.transport.link import PeerRefused, Way
 from strongroom.transport.listener import Listener, bind
+from strongroom.transport.meeting import BADGE, JOIN
 from strongroom.transport.peer import Role
 from tests.support.peers import CLOCK, PATIENCE_SECONDS, badge_of, echo, new_authority, somebody
 

@@ -13,10 +13,10 @@ import pytest
 from strongroom.crypto import certificates
 from strongroom.crypto.certificates import Leaf, Use
 from strongroom.errors import Refused, StrongroomError
-from strongroom.transport import Badge, Link, Peer, PeerUnavailable, Request, Response
+from strongroom.transport import Badge, Link, Peer, Request, Response
 from strongroom.transport.badge import client_context, server_context, stranger_context
 from strongroom.transport.edge import Limits
-from strongroom.transport.link import PeerRefused
+from strongroom.transport.link import PeerRefused, PeerUnavailable
 from strongroom.transport.listener import AddressTaken, Listener, ListenerUnsafe, bind, closed
 from strongroom.transport.peer import Role
 from tests.support.peers import (

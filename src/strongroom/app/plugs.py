@@ -19,7 +19,6 @@ _PLUGS: Final[Mapping[str, str]] = {
     "bind": "strongroom.transport.listener:bind",
     "listener": "strongroom.transport.listener:Listener",
     "join_listener": "strongroom.transport.joining:JoinListener",
-    "joining": "strongroom.transport.joining:Joining",
     "probe": "strongroom.transport.probing:Probe",
     "directory": "strongroom.adapters.locations.directory:open_directory",
     "file_system": "strongroom.adapters.locations.directory:file_system_of",

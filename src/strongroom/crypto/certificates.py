@@ -82,6 +82,10 @@ class Leaf:
     not_after: datetime
     public: bytes
 
+    def is_due(self, now: datetime) -> bool:
+        """Tell whether two thirds of its life are over: time to renew it."""
+        return now >= self.not_after - (self.not_after - self.not_before) / 3
+
 
 @dataclass(frozen=True, slots=True)
 class DenyList:

@@ -8,16 +8,17 @@ a server.
 
 from strongroom.transport.authority import Authority
 from strongroom.transport.badge import Badge
-from strongroom.transport.link import Link, PeerUnavailable
+from strongroom.transport.link import Link
+from strongroom.transport.meeting import Joining
 from strongroom.transport.messages import Request, Response
 from strongroom.transport.peer import Peer
 
 __all__ = [
     "Authority",
     "Badge",
+    "Joining",
     "Link",
     "Peer",
-    "PeerUnavailable",
     "Request",
     "Response",
 ]

@@ -11,7 +11,6 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final
 
 from strongroom.crypto import certificates
@@ -55,15 +54,6 @@ class Badge:
                 "a renewed certificate is refused", "it ends before the one it should replace"
             )
         return badge
-
-    def is_due(self, now: datetime) -> bool:
-        """Tell whether two thirds of its life are over: time to renew it."""
-        return is_due(self.leaf, now)
-
-
-def is_due(leaf: Leaf, now: datetime) -> bool:
-    """Tell whether two thirds of a leaf's life are over."""
-    return now >= leaf.not_after - (leaf.not_after - leaf.not_before) / 3
 
 
 def server_context(badge: Badge) -> ssl.SSLContext:

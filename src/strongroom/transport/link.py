@@ -81,11 +81,12 @@ class Way:
         self._turn = threading.Lock()
         self._connection: _Connection | None = None
 
-    def connect(self) -> None:
+    def connect(self, timeout_seconds: float | None = None) -> None:
         """Connect and check who is there, where that has not been done; raises as `ask` does."""
-        with self._turn, self._telling():
+        seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        with self._turn, self._telling(seconds):
             if self._kept() is None:
-                self._connection = self._connect(_Deadline(self._clock, self._timeout_seconds))
+                self._connection = self._connect(_Deadline(self._clock, seconds))
 
     def ask(
         self, method: str, path: str, body: bytes = b"", limit: int = ANSWER_BYTES_MAX
@@ -96,7 +97,7 @@ class Way:
         not take us for who we are. A status of the app's own is an answer.
         """
         request = Request(method, path, body)
-        with self._turn, self._telling():
+        with self._turn, self._telling(self._timeout_seconds):
             deadline = _Deadline(self._clock, self._timeout_seconds)
             response = self._ask(request, deadline, limit)
         if is_refusal(response):
@@ -125,14 +126,14 @@ class Way:
         self.close()
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _telling(self, seconds: float) -> Iterator[None]:
         """Raise what went wrong as an error that names the peer."""
         try:
             yield
         except _Gone as err:
             raise self._unavailable(str(err)) from err
         except TimeoutError as err:
-            raise self._unavailable(f"not within {self._timeout_seconds:g} seconds") from err
+            raise self._unavailable(f"not within {seconds:g} seconds") from err
         except ssl.SSLCertVerificationError as err:
             raise self._disbelieved(err.verify_message or "its certificate is refused") from err
         except WrongCertificate as err:
