@@ -95,6 +95,13 @@ def test_a_roster_is_pinned_once_and_its_threshold_for_ever(world: World, asked:
         asked.adopt_roster(world.sign_roster(version=3, threshold=3))
 
 
+def test_a_team_policy_is_pinned_once(world: World, asked: Custodian) -> None:
+    asked.adopt_policy(world.policy_envelope)
+    asked.adopt_policy(world.policy_envelope)
+    with pytest.raises(Refused, match="version 1 is pinned, and this is not it"):
+        asked.adopt_policy(world.sign_policy(at=world.clock.now()))
+
+
 def test_enrolling_again_gives_the_same_certificate(world: World, asked: Custodian) -> None:
     first = asked.enrol(world.client, world.vault, "normal", world.writer)
     assert first == asked.enrol(world.client, world.vault, "normal", world.writer)

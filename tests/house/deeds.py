@@ -11,6 +11,7 @@ REACHES_OUT = frozenset(
     {
         *("put", "put_async", "delete"),  # objects at a location
         *("enrol", "succeed", "adopt_roster", "adopt_writers", "resume", "confirm_kit"),
+        *("adopt_policy", "take_policy"),
         "release",  # shares of a key
     }
 )

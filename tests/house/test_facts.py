@@ -31,6 +31,8 @@ WRITES = {
     },
     "quorum/custodian.py": {
         "create": "adopting the first roster tells",
+        "adopt_policy": "its gate journals it",
+        "take_policy": "the same",
         "restore": "the same; the home tells of the recovery",
         "resume": "its own receipts again, which it told of when it signed them",
     },

@@ -28,6 +28,8 @@ def test_what_was_written_is_read() -> None:
     assert messages.read_card_answer(said["card answer"]) == vector.CARD
     roster = messages.read_adopt_roster_question(said["adopt-roster question"])
     assert roster == vector.object_of("roster")
+    policy = messages.read_adopt_policy_question(said["adopt-policy question"])
+    assert policy == vector.object_of("policy")
     assert messages.read_enrol_question(said["enrol question"]) == (*ids[:2], "high", ids[2])
     snapshot, keys = messages.read_ingest_question(said["ingest question"])
     assert (snapshot, keys) == (

@@ -11,9 +11,11 @@ from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, Statement, sign_envelope
 from strongroom.database import Database
 from strongroom.ids import ClientId, InstallId, SessionId, SourceId, Token, VaultId, new_id
+from strongroom.ledger import Policy
 from strongroom.quorum import Dealing, LocalCustodian, Opening, Roster, SnapshotHeader
 from strongroom.quorum.dealing import Dealt
 from strongroom.quorum.label import Label, VaultClass
+from strongroom.quorum.team_policy import TeamPolicy
 
 KEK = bytes(range(32))
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
@@ -108,6 +110,25 @@ class World:
             "created_at": self.clock.now(),
         }
         return Roster.sign(**{**values, **changes})
+
+    def sign_policy(
+        self, at: datetime = START, seed: bytes | None = None, **changes: Any
+    ) -> Envelope:
+        """Return the first policy of this install, or another one."""
+        seed = seed or self.operator_seed
+        values: dict[str, Any] = {
+            "install": self.install,
+            "mode": "single",
+            "cosignatures": Policy.default_quorum(self.count, self.threshold),
+            "approvers": [signing.public_key(seed)],
+            "rules": TeamPolicy.single_rules(),
+        }
+        return TeamPolicy.sign(seed, TeamPolicy.Draft(**{**values, **changes}), at)
+
+    @property
+    def policy_envelope(self) -> Envelope:
+        """Return the first policy; nothing is drawn for it, and no time passes."""
+        return self.sign_policy()
 
     def label(self, **changes: Any) -> Label:
         made = self.roster.label(

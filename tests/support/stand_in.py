@@ -25,6 +25,9 @@ class StandIn:
     def adopt_roster(self, envelope: Envelope) -> object:
         return self._honest.adopt_roster(envelope)
 
+    def adopt_policy(self, envelope: Envelope) -> object:
+        return self._honest.adopt_policy(envelope)
+
     def enrol(self, *arguments: Any) -> Envelope:
         return self._honest.enrol(*arguments)
 

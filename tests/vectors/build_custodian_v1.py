@@ -105,6 +105,8 @@ def said() -> Mapping[str, bytes]:
         "witness-evidence answer": messages.evidence_answer(EVIDENCE),
         "invitation": INVITATION.encode(),
         "introduction": INTRODUCTION.encode(),
+        "adopt-policy question": messages.adopt_policy_question(object_of("policy")),
+        "adopt-policy answer": messages.answer("adopt-policy"),
     }
 
 

@@ -57,6 +57,9 @@ SCHEMA = (
     ) STRICT
     """,
     """
+    CREATE TABLE team_policy (version INTEGER PRIMARY KEY, envelope BLOB NOT NULL) STRICT
+    """,
+    """
     CREATE TABLE missed_custodian (
       custodian INTEGER PRIMARY KEY, since TEXT NOT NULL
     ) STRICT
@@ -342,6 +345,20 @@ class Registry:
                     [(one, format_instant(since)) for one, since in missed.items()],
                 )
         return missed
+
+    def policies(self) -> list[bytes]:
+        """Return the team policies (envelopes) in the order of their versions."""
+        with self._database.reading() as reading:
+            rows = reading.rows("SELECT envelope FROM team_policy ORDER BY version")
+        return [data for (data,) in rows]
+
+    def keep_policy(self, version: int, envelope: bytes, fact: Fact) -> None:
+        """Keep a team policy; there is one of each version."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "INSERT INTO team_policy (version, envelope) VALUES (?, ?)", (version, envelope)
+            )
+            self.log.append(transaction, fact)
 
     def set_keep(self, client: Client, keep: Keep, fact: Fact) -> None:
         """Change a client's keep policy."""

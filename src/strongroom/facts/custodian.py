@@ -17,6 +17,14 @@ OPS: Final = (
         must={"version": COUNT},
     ),
     Op(
+        "policy.adopted",
+        "A",
+        "update",
+        "A custodian has pinned a team policy: by it alone it judges what is asked for.",
+        ("policy", HASH),
+        must={"version": COUNT},
+    ),
+    Op(
         "client.enrolled",
         "B",
         "create",

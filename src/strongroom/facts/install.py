@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from strongroom.facts.kinds import COUNT, ID
+from strongroom.facts.kinds import COUNT, HASH, ID, one_of
 from strongroom.facts.op import Op
 
 _INSTALL: Final = ("install", ID)
@@ -23,6 +23,20 @@ OPS: Final = (
         "`recover` has made a home anew from so many kits and the locations.",
         _INSTALL,
         must={"kits": COUNT, "threshold": COUNT},
+    ),
+    Op(
+        "policy.signed",
+        "A",
+        "update",
+        "There is a team policy: so many approvers, by mode, and so many custodians must cosign "
+        "that keys are to be opened.",
+        ("policy", HASH),
+        must={
+            "version": COUNT,
+            "mode": one_of("single", "team"),
+            "approvers": COUNT,
+            "cosignatures": COUNT,
+        },
     ),
     Op(
         "install.operator_changed",

@@ -33,6 +33,7 @@ CLASSES: Final = {
             "location",
             "log",
             "person",
+            "policy",
             "roster",
             "settings",
         ),

@@ -18,7 +18,7 @@ from strongroom.ledger import Checkpoint, Log, Witness
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.strangers import WHO_MAY_KNOW
 from strongroom.operations.tombs import objects_of, place_of
-from strongroom.quorum import Dealing, SnapshotHeader
+from strongroom.quorum import Acts, Dealing, SnapshotHeader
 from strongroom.vault import Vault
 
 Accept = Callable[[bytes], None]
@@ -27,6 +27,7 @@ _ID: Final = "[0-9a-f]{32}"
 _HASH: Final = "[0-9a-f]{64}"
 _KINDS: Final = {
     "roster": re.compile("roster/([0-9]{8})"),
+    "policy": re.compile("policy/([0-9a-f]{64})"),
     "kit": re.compile(f"kits/({_ID})/([0-9a-z-]+)"),
     "client-key": re.compile(f"client-keys/({_ID})/({_ID})/([0-9]{{8}})"),
     "pack": re.compile(f"vaults/({_ID})/packs/([0-9a-f]{{2}})/({_HASH})"),
@@ -38,6 +39,11 @@ _KINDS: Final = {
     "tomb": re.compile(f"vaults/({_ID})/tombs/({_ID})-([0-9]{{8}})"),
     "config": re.compile(f"vaults/({_ID})/config/({_ID})-([0-9]{{8}})"),
     "stretch": re.compile(f"ledger/({_ID})/([0-9]{{10}})"),
+}
+_NAMED_BY_HASH: Final[Mapping[str, Callable[[bytes], str]]] = {
+    "pack": lambda data: content_hash(data).hex(),
+    # A home that was recovered has not the policies of before.
+    "policy": lambda data: Acts.Policy.parse(decode_envelope(data, "a policy")).id,
 }
 _NAMING_WRITER: Final = frozenset({"config", "snapshot", "tomb"})
 """Kinds of objects that one writer signs and whose keys name it."""
@@ -120,8 +126,9 @@ class Acceptance:
         if kind == "kit":
             known = self.kit_entries.get(key)
             return None if known is None else _equal_to(known, key)
-        if kind == "pack":
-            return lambda data: _check_hash(content_hash(data).hex(), parts[2], key)
+        if kind in _NAMED_BY_HASH:
+            named = _NAMED_BY_HASH[kind]
+            return lambda data: _check_hash(named(data), parts[-1], key)
         if kind == "client-key":
             return lambda data: self._check_client_key(data, key, parts)
         return self._signed(kind, key, parts)

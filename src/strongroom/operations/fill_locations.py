@@ -22,7 +22,8 @@ from strongroom.operations.acceptance import Acceptance
 from strongroom.operations.credentials import Credential
 from strongroom.operations.deployment import Deployment, Listing
 from strongroom.operations.lost_objects import note_lost
-from strongroom.operations.placing import client_key_path, roster_path
+from strongroom.operations.placing import client_key_path, policy_path, roster_path
+from strongroom.operations.policies import policies_to_place
 from strongroom.operations.survey import Survey, note_lacking, survey
 
 NOTES_MAX: Final = 100
@@ -248,7 +249,12 @@ def put_install_objects(deployment: Deployment) -> None:
     """Put the roster and the custodians' sealed identities wherever a location lacks them."""
     key = roster_path(deployment.install, deployment.roster.version)
     entries = _kit_entries(deployment, "identity")
-    _put_everywhere(deployment, {key: deployment.registry.install().roster, **entries})
+    policies = {
+        policy_path(deployment.install, policy): policy.encode()
+        for policy in policies_to_place(deployment.registry)
+    }
+    roster = deployment.registry.install().roster
+    _put_everywhere(deployment, {key: roster, **policies, **entries})
 
 
 def put_client_objects(deployment: Deployment, client: Client, history: History) -> None:

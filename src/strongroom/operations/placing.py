@@ -3,6 +3,7 @@
 from types import MappingProxyType
 
 from strongroom.clients import Client, Snapshot
+from strongroom.crypto.envelope import Envelope
 from strongroom.ids import InstallId
 from strongroom.locations import Copies
 from strongroom.operations.deployment import Listing
@@ -14,6 +15,11 @@ _NOTHING: Listing = MappingProxyType({})
 def roster_path(install: InstallId, version: int) -> str:
     """Return the path of a roster."""
     return f"{install}/roster/{version:08d}"
+
+
+def policy_path(install: InstallId, policy: Envelope) -> str:
+    """Return the path of a team policy: named by its hash, so that no two ever meet."""
+    return f"{install}/policy/{policy.statement.hash.hex()}"
 
 
 def client_key_path(install: InstallId, client: str, custodian: str, serial: int) -> str:

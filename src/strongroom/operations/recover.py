@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from strongroom.clients import Registry
-from strongroom.crypto.envelope import decode_envelope
+from strongroom.crypto import signing
+from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.ids import InstallId, LocationId, new_id
 from strongroom.locations import Copies, LocationUnavailable, ObjectMissing
@@ -22,6 +23,7 @@ from strongroom.operations.certificates import SMALL_BYTES_MAX
 from strongroom.operations.credentials import Credential
 from strongroom.operations.deployment import Listing, Tools
 from strongroom.operations.notice_settings import notice_settings
+from strongroom.operations.policies import RECOVERED_KEY, keep_policy, recovered_policy
 from strongroom.operations.privacy import Author
 from strongroom.quorum import LocalCustodian, Roster
 
@@ -54,6 +56,8 @@ class Found:
     listing: Listing
     unreachable: frozenset[str]
     """The locations that could not be listed."""
+    policy: Envelope
+    """The team policy that the kits' custodians have pinned: of whoever brought the kits."""
     unreadable: Mapping[str, StrongroomError]
     """Clients of which a kit opens no entry, with the first reason."""
     notes: tuple[str, ...]
@@ -132,6 +136,9 @@ def rebuild_custodians(
             f"any {roster.threshold} of {len(roster.members)} open the backups, fewer open nothing",
             hint="Bring another kit: one line of 24 words each.",
         )
+    device_seed = tools.token(signing.SEED_BYTES)
+    tools.secrets.write(RECOVERED_KEY, b"K" + device_seed)
+    policy = recovered_policy(tools, roster, device_seed, len(tables))
     for table in tables.values():
         database, kek = tools.custodian_home(table.index, True)
         with closing(database):
@@ -139,6 +146,7 @@ def rebuild_custodians(
                 database, kek, table.entries, table.kit, tools.clock, tools.token
             )
             custodian.adopt_roster(envelope)
+            custodian.take_policy(policy)
     unreadable: dict[str, StrongroomError] = {}
     for table in tables.values():
         unreadable = {**table.unreadable, **unreadable}
@@ -149,6 +157,7 @@ def rebuild_custodians(
         tuple(sorted(table.index for table in tables.values())),
         listing,
         frozenset(copies.failures),
+        policy,
         unreadable,
         tuple(note for table in tables.values() for note in table.notes),
     )
@@ -173,6 +182,7 @@ def begin_recovered(
             Registry.Place(place, name, location.url, Registry.Site(), sealed, now),
             tools.privacy.disclose(fact, {"name": name, "url": location.url}),
         )
+    keep_policy(registry, session, found.policy)
     registry.begin(
         Registry.Install(found.install, operator, found.roster.operator, found.roster_data, now),
         session.fact(

@@ -18,7 +18,8 @@ from strongroom.locations import Copies, Location, LocationUnavailable
 from strongroom.operations.credentials import Credentials, secret_name
 from strongroom.operations.deployment import Tools
 from strongroom.operations.notice_settings import notice_settings
-from strongroom.operations.placing import place_kit_entries, roster_path
+from strongroom.operations.placing import place_kit_entries, policy_path, roster_path
+from strongroom.operations.policies import first_policy, keep_policy
 from strongroom.operations.privacy import Author
 from strongroom.quorum import LocalCustodian, Roster
 
@@ -93,7 +94,8 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
     with ExitStack() as opened:
         custodians, kits = _make_custodians(tools, plan, opened)
         roster = _begin_roster(plan, operator_seed, custodians, now)
-        _place(plan, places, roster.encode(), custodians)
+        policy = _begin_policy(tools, roster, operator_seed, custodians)
+        _place(plan, places, (roster, policy), custodians)
     operator = tools.privacy.pseudonym(plan.operator)
     author = Author(tools.privacy, registry, operator)
     session = author.session
@@ -106,6 +108,7 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
             Registry.Place(place, name, url, Registry.Site(), sealed, now),
             tools.privacy.disclose(fact, {"name": name, "url": url}),
         )
+    keep_policy(registry, session, policy)
     registry.begin(
         Registry.Install(
             plan.install, operator, signing.public_key(operator_seed), roster.encode(), now
@@ -137,6 +140,15 @@ def _begin_roster(
     for custodian in custodians:
         custodian.adopt_roster(roster)
     return roster
+
+
+def _begin_policy(
+    tools: Tools, roster: Envelope, seed: bytes, custodians: list[LocalCustodian]
+) -> Envelope:
+    policy = first_policy(tools, Roster.parse(roster, signing.public_key(seed)), seed)
+    for custodian in custodians:
+        custodian.adopt_policy(policy)
+    return policy
 
 
 def seal_operator_seed(tools: Tools, words: str | None, seed: bytes) -> bytes:
@@ -186,11 +198,13 @@ def _make_custodians(
 def _place(
     plan: InstallPlan,
     places: Mapping[str, Location],
-    roster: bytes,
+    signed: tuple[Envelope, Envelope],
     custodians: list[LocalCustodian],
 ) -> None:
+    roster, policy = signed
     with Copies(places) as copies:
-        copies.put(roster_path(plan.install, 1), roster)
+        copies.put(roster_path(plan.install, 1), roster.encode())
+        copies.put(policy_path(plan.install, policy), policy.encode())
         for custodian in custodians:
             place_kit_entries(copies, custodian)
         for name, err in copies.failures.items():

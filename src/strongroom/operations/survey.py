@@ -242,6 +242,7 @@ def prefixes_of(deployment: Deployment, client: Client, history: History) -> tup
     logs = {**keys_of_logs(deployment.registry.log), **keys_of_logs(history.log)}
     return (
         f"{install}/roster",
+        f"{install}/policy",
         f"{install}/kits",
         f"{install}/client-keys/{client.id}",
         f"{install}/vaults/{client.vault}",

@@ -18,22 +18,21 @@ from strongroom.facts import Fact, FactValue, Session, Who, read_facts, record
 from strongroom.ids import ClientId, CustodianId, InstallId, Token, VaultId, WriterId, new_id
 from strongroom.ledger import Witness
 from strongroom.quorum import rules, store
+from strongroom.quorum.gate import Gate
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.key_table import (
     ClientEntry,
     ClientPin,
-    IdentityEntry,
     PinnedWriter,
-    client_name,
-    identity_name,
-    newest,
     open_table,
 )
-from strongroom.quorum.kit import EntryPlace, Kit
+from strongroom.quorum.kit import Kit
+from strongroom.quorum.kit_seat import KitSeat
 from strongroom.quorum.receipt import Receipt
 from strongroom.quorum.release import Release, ReleaseRequest
 from strongroom.quorum.roster import Member, Roster
 from strongroom.quorum.rules import Asked, Standing
+from strongroom.quorum.team_policy import TeamPolicy
 from strongroom.quorum.wire import Wire
 from strongroom.quorum.witness_seat import WitnessSeat
 
@@ -63,12 +62,14 @@ class LocalCustodian:
         self._created_at = row.created_at
         self._safe = store.RowSeal(kek, row.install, row.member.id)
         self._identity_seed = self._safe.open("identity", row.identity_sealed)
-        self._kit_key = self._safe.open("kit-key", row.kit_key_sealed)
         if signing.public_key(self._identity_seed) != row.member.identity:
             raise Damaged(f"{row.member} does not serve", "its identity key is another one")
+        kit_key = self._safe.open("kit-key", row.kit_key_sealed)
+        self._kits = KitSeat(database, self._safe, row.member, kit_key, token)
         self._seat = WitnessSeat(
             database, self._safe, row.member, self._identity_seed, clock, token
         )
+        self._gate = Gate(row.member, self._record)
 
     @classmethod
     def create(
@@ -180,10 +181,24 @@ class LocalCustodian:
             if pinned is not None and pinned.id == roster.id:
                 return roster
             if restored_id != roster.id:
-                self._write_identity_entry(transaction, roster.id)
+                identity = (roster.id, self._identity_seed, self._created_at)
+                self._kits.write_identity(transaction, *identity)
             store.write_roster(transaction, roster.version, roster.id, envelope.encode())
             self._record(transaction, "roster.adopted", roster.id, {"version": roster.version})
             return roster
+
+    def adopt_policy(self, envelope: Envelope) -> TeamPolicy:
+        """Pin the first team policy; the same one again changes nothing."""
+        with self._database.transaction() as transaction:
+            return self._gate.adopt(transaction, self._roster(transaction), envelope)
+
+    def take_policy(self, envelope: Envelope) -> TeamPolicy:
+        """Pin the team policy that whoever holds the kit gives, after `restore`.
+
+        For a recovery only, and nothing that a peer may ask: a kit holds the keys themselves.
+        """
+        with self._database.transaction() as transaction:
+            return self._gate.take(transaction, self._roster(transaction), envelope)
 
     def enrol(
         self,
@@ -211,7 +226,7 @@ class LocalCustodian:
                 created_at=self._clock.now(),
                 writers=(PinnedWriter(writer),),
             )
-            self._write_client(transaction, ClientEntry(pin, seed))
+            self._kits.write_client(transaction, ClientEntry(pin, seed))
             self._record(transaction, "client.enrolled", client, {"vault": vault})
             return self._certificate(pin)
 
@@ -243,7 +258,7 @@ class LocalCustodian:
                 created_at=self._clock.now(),
                 writers=writers,
             )
-            self._write_client(transaction, ClientEntry(newer, entry.seed))
+            self._kits.write_client(transaction, ClientEntry(newer, entry.seed))
             writer_id = SnapshotHeader.writer_id(new_writer)
             self._record(transaction, "writer.succeeded", client, {"writer": writer_id})
             return self._certificate(newer)
@@ -394,39 +409,23 @@ class LocalCustodian:
     @property
     def kit_confirmed(self) -> bool:
         """Return whether somebody has typed words of the kit, or restored from it."""
-        return self._kit_secret() is None
+        return self._kits.confirmed
 
     def kit(self) -> Kit:
         """Return the kit, to be shown, while it is unconfirmed; refuse afterwards."""
-        secret = self._kit_secret()
-        if secret is None:
-            raise Refused(
-                f"the kit of {self._member} cannot be shown again",
-                "it was confirmed, and its words were wiped",
-            )
-        return Kit(secret)
+        return self._kits.kit()
 
     def confirm_kit(self, words: Mapping[int, str]) -> None:
         """Wipe the recovery key once two words or more, by position from 1, are right."""
         self.kit().check_words(words)
-        with self._database.transaction() as transaction:
-            store.forget_kit_secret(transaction)
-            self._record(transaction, "kit.confirmed", self._member.id, {})
+        self._kits.forget(lambda one: self._record(one, "kit.confirmed", self._member.id, {}))
 
     def kit_entries(self, of: str = "") -> list[tuple[str, bytes]]:
         """Return path and bytes of the key table's entries, the same bytes each time.
 
         `of` is how their names begin: a client's id, or `identity`.
         """
-        with self._database.reading() as transaction:
-            return store.read_kit_entries(transaction, self._place(of).path)
-
-    def _kit_secret(self) -> bytes | None:
-        with self._database.reading() as transaction:
-            row = store.read_self(transaction)
-        if row is None or row.kit_secret_sealed is None:
-            return None
-        return self._safe.open("kit-secret", row.kit_secret_sealed)
+        return self._kits.entries(of)
 
     def _entry(self, transaction: Transaction, client: ClientId) -> ClientEntry:
         entry = store.read_entry(transaction, client, self._safe)
@@ -445,32 +444,15 @@ class LocalCustodian:
         if store.has_writer(transaction, SnapshotHeader.writer_id(writer)):
             raise Refused(f"{self._member} refuses a writer key", "another client has it")
 
+    def _roster(self, transaction: Transaction) -> Roster:
+        roster = self._pinned_roster(transaction)
+        if roster is None:
+            raise Refused(f"{self._member} has adopted no roster yet", "nobody gave it one")
+        return roster
+
     def _pinned_roster(self, transaction: Transaction) -> Roster | None:
         data = store.read_roster(transaction)
         return None if data is None else Roster.parse(decode_envelope(data, "the roster"), None)
-
-    def _write_client(self, transaction: Transaction, entry: ClientEntry) -> None:
-        pin = entry.pin
-        sealed = self._safe.close(f"client/{pin.client}", entry.seed, self._token)
-        store.write_client(transaction, pin, sealed)
-        place = self._place(client_name(pin.client, pin.serial))
-        fields = entry.to_json(self._install, self._member.id)
-        data = place.seal(self._kit_key, fields, self._token)
-        store.write_kit_entries(transaction, [(place.path, data)])
-
-    def _write_identity_entry(self, transaction: Transaction, roster_id: str) -> None:
-        entries = store.read_kit_entries(transaction, self._place("identity").path)
-        found = newest([EntryPlace.parse(path) for path, _ in entries]).get("identity")
-        serial = 1 if found is None else found[0] + 1
-        entry = IdentityEntry(
-            self._install, self._member, roster_id, self._identity_seed, self._created_at
-        )
-        place = self._place(identity_name(serial))
-        data = place.seal(self._kit_key, entry.to_json(), self._token)
-        store.write_kit_entries(transaction, [(place.path, data)])
-
-    def _place(self, name: str) -> EntryPlace:
-        return EntryPlace(self._install, self._member.id, name)
 
     def _record(
         self,

@@ -101,6 +101,17 @@ def read_adopt_roster_question(data: bytes) -> Envelope:
     return decode_envelope(part, "the roster of a question")
 
 
+def adopt_policy_question(policy: Envelope) -> bytes:
+    """Return a team policy to be pinned."""
+    return question("adopt-policy", policy.encode())
+
+
+def read_adopt_policy_question(data: bytes) -> Envelope:
+    """Read what `adopt_policy_question` wrote."""
+    (part,) = read_question("adopt-policy", data, 1)
+    return decode_envelope(part, "the policy of a question")
+
+
 def enrol_question(
     client: ClientId, vault: VaultId, vault_class: Literal["normal", "high"], writer: bytes
 ) -> bytes:

@@ -27,6 +27,10 @@ class Custodian(Protocol):
         """Pin a roster; the same one again changes nothing."""
         ...
 
+    def adopt_policy(self, envelope: Envelope) -> object:
+        """Pin the team policy; the same one again changes nothing."""
+        ...
+
     def enrol(
         self,
         client: ClientId,

@@ -90,6 +90,12 @@ CREATE TABLE witness (
 ) STRICT
 """,
     *Witness.SCHEMA,
+    """
+CREATE TABLE policy (
+  version INTEGER PRIMARY KEY,
+  envelope BLOB NOT NULL
+) STRICT
+""",
 )
 
 
@@ -319,6 +325,17 @@ def read_release(transaction: Transaction, request: str) -> tuple[bytes, str, by
         "SELECT recipient, snapshot, answer FROM release WHERE request = ?", (request,)
     )
     return None if row is None else (row[0], row[1], row[2])
+
+
+def write_policy(transaction: Transaction, version: int, envelope: bytes) -> None:
+    """Keep a team policy and pin it."""
+    transaction.run("INSERT INTO policy VALUES (?, ?)", (version, envelope))
+
+
+def read_policy(transaction: Transaction) -> bytes | None:
+    """Return the pinned team policy's bytes, or None before the first."""
+    row = transaction.row("SELECT envelope FROM policy ORDER BY version DESC LIMIT 1")
+    return None if row is None else row[0]
 
 
 def write_witness(transaction: Transaction, seed_sealed: bytes, card: bytes) -> None:

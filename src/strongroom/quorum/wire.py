@@ -50,6 +50,11 @@ def _adopt_roster(custodian: Custodian, data: bytes) -> bytes:
     return messages.answer("adopt-roster")
 
 
+def _adopt_policy(custodian: Custodian, data: bytes) -> bytes:
+    custodian.adopt_policy(messages.read_adopt_policy_question(data))
+    return messages.answer("adopt-policy")
+
+
 def _enrol(custodian: Custodian, data: bytes) -> bytes:
     certificate = custodian.enrol(*messages.read_enrol_question(data))
     return messages.envelope_answer("enrol", certificate)
@@ -123,6 +128,7 @@ def _evidence(custodian: Custodian, data: bytes) -> bytes:
 _ANSWERS: Final[Mapping[str, Callable[[Custodian, bytes], bytes]]] = {
     "card": _card,
     "adopt-roster": _adopt_roster,
+    "adopt-policy": _adopt_policy,
     "enrol": _enrol,
     "ingest": _ingest,
     "release": _release,
@@ -175,6 +181,13 @@ class AskedCustodian:
         """Have a roster pinned; the same one again changes nothing."""
         messages.read_answer(
             "adopt-roster", self._ask("adopt-roster", messages.adopt_roster_question(envelope)), 0
+        )
+        return None
+
+    def adopt_policy(self, envelope: Envelope) -> object:
+        """Have a team policy pinned; the same one again changes nothing."""
+        messages.read_answer(
+            "adopt-policy", self._ask("adopt-policy", messages.adopt_policy_question(envelope)), 0
         )
         return None
 

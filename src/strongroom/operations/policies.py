@@ -1,0 +1,79 @@
+"""Team policies: the first one of an install, the one of a recovery, and where they lie.
+
+A first policy is of one person, the operator: whoever restores own data waits for nothing, what
+destroys or changes trust waits a day. docs/formats/procedure-v1.md.
+"""
+
+from typing import Final
+
+from strongroom.clients import Registry
+from strongroom.crypto import signing
+from strongroom.crypto.envelope import Envelope, decode_envelope
+from strongroom.facts import Session
+from strongroom.ledger import Policy
+from strongroom.operations.deployment import Tools
+from strongroom.quorum import Acts, Roster
+
+RECOVERED_KEY: Final = "device"
+"""The secret with the device key of who recovered, in the form of the secret `operator`."""
+
+
+def first_policy(tools: Tools, roster: Roster, operator_seed: bytes) -> Envelope:
+    """Return the policy that an install begins with, signed by the roster's operator."""
+    members, threshold = len(roster.members), roster.threshold
+    return _single(tools, roster, operator_seed, Policy.default_quorum(members, threshold))
+
+
+def recovered_policy(tools: Tools, roster: Roster, device_seed: bytes, custodians: int) -> Envelope:
+    """Return the policy of a home that a recovery made: of whoever brought the kits.
+
+    The operator's key went with the old home. So many custodians came back; what they can cosign
+    is what is asked of them, never fewer than open a key.
+    """
+    quorum = Policy.default_quorum(len(roster.members), roster.threshold)
+    return _single(tools, roster, device_seed, min(quorum, max(roster.threshold, custodians)))
+
+
+def _single(tools: Tools, roster: Roster, seed: bytes, cosignatures: int) -> Envelope:
+    draft = Acts.Policy.Draft(
+        roster.install,
+        "single",
+        cosignatures,
+        [signing.public_key(seed)],
+        Acts.Policy.single_rules(),
+    )
+    return Acts.Policy.sign(seed, draft, tools.clock.now())
+
+
+def keep_policy(registry: Registry, session: Session, envelope: Envelope) -> None:
+    """Keep a policy in the home, with the fact that tells of it."""
+    policy = Acts.Policy.parse(envelope)
+    fact = session.fact(
+        "policy.signed",
+        policy.id,
+        version=policy.version,
+        mode=policy.mode,
+        approvers=len(policy.approvers),
+        cosignatures=policy.cosignatures,
+    )
+    registry.keep_policy(policy.version, envelope.encode(), fact)
+
+
+def kept_policy(registry: Registry) -> Envelope | None:
+    """Return the newest policy that the home has; None in one of before there were policies."""
+    kept = registry.policies()
+    return decode_envelope(kept[-1], "the policy") if kept else None
+
+
+def policies_to_place(registry: Registry) -> list[Envelope]:
+    """Return the policies that belong to every location.
+
+    That of a recovery stays in its home: a recovery can be rehearsed, and leaves nothing there.
+    """
+    kept = [decode_envelope(data, "a policy") for data in registry.policies()]
+    operator = registry.install().operator_key
+    return [
+        one
+        for one, policy in ((one, Acts.Policy.parse(one)) for one in kept)
+        if policy.signer == operator or policy.previous is not None
+    ]

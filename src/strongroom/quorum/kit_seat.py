@@ -1,0 +1,88 @@
+"""The kit at a custodian's side: shown until confirmed, and the key table sealed under it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from strongroom.database import Database, Transaction
+from strongroom.errors import Refused
+from strongroom.ids import Token
+from strongroom.quorum import store
+from strongroom.quorum.key_table import (
+    ClientEntry,
+    IdentityEntry,
+    client_name,
+    identity_name,
+    newest,
+)
+from strongroom.quorum.kit import EntryPlace, Kit
+from strongroom.quorum.roster import Member
+
+
+@dataclass(frozen=True, slots=True)
+class KitSeat:
+    """Where a custodian's kit lies: in its own database, until somebody holds it on paper."""
+
+    database: Database
+    safe: store.RowSeal
+    member: Member
+    key: bytes = field(repr=False)
+    """The kit key, under which the entries are sealed."""
+    token: Token
+
+    @property
+    def confirmed(self) -> bool:
+        """Return whether somebody has typed words of the kit, or restored from it."""
+        return self._secret() is None
+
+    def kit(self) -> Kit:
+        """Return the kit, to be shown, while it is unconfirmed; refuse afterwards."""
+        secret = self._secret()
+        if secret is None:
+            raise Refused(
+                f"the kit of {self.member} cannot be shown again",
+                "it was confirmed, and its words were wiped",
+            )
+        return Kit(secret)
+
+    def forget(self, record: Callable[[Transaction], None]) -> None:
+        """Wipe the recovery key, and record it."""
+        with self.database.transaction() as transaction:
+            store.forget_kit_secret(transaction)
+            record(transaction)
+
+    def entries(self, of: str) -> list[tuple[str, bytes]]:
+        """Return path and bytes of the entries whose names begin so."""
+        with self.database.reading() as transaction:
+            return store.read_kit_entries(transaction, self._place(of).path)
+
+    def write_client(self, transaction: Transaction, entry: ClientEntry) -> None:
+        """Write a client's row, and its entry of the pin's serial."""
+        pin = entry.pin
+        sealed = self.safe.close(f"client/{pin.client}", entry.seed, self.token)
+        store.write_client(transaction, pin, sealed)
+        place = self._place(client_name(pin.client, pin.serial))
+        data = place.seal(self.key, entry.to_json(self.safe.install, self.member.id), self.token)
+        store.write_kit_entries(transaction, [(place.path, data)])
+
+    def write_identity(
+        self, transaction: Transaction, roster_id: str, seed: bytes, created_at: datetime
+    ) -> None:
+        """Write the next entry of who this custodian is, and which roster it follows."""
+        entries = store.read_kit_entries(transaction, self._place("identity").path)
+        found = newest([EntryPlace.parse(path) for path, _ in entries]).get("identity")
+        serial = 1 if found is None else found[0] + 1
+        entry = IdentityEntry(self.safe.install, self.member, roster_id, seed, created_at)
+        place = self._place(identity_name(serial))
+        data = place.seal(self.key, entry.to_json(), self.token)
+        store.write_kit_entries(transaction, [(place.path, data)])
+
+    def _secret(self) -> bytes | None:
+        with self.database.reading() as transaction:
+            row = store.read_self(transaction)
+        if row is None or row.kit_secret_sealed is None:
+            return None
+        return self.safe.open("kit-secret", row.kit_secret_sealed)
+
+    def _place(self, name: str) -> EntryPlace:
+        return EntryPlace(self.safe.install, self.member.id, name)
