@@ -1,9 +1,12 @@
 """Every file of a home is searched for a word, in the forms in which names are written."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.adapters.machine.home_files import files_holding, remove_search_files
 
 NAME = "zoë@example.org"
@@ -52,3 +55,34 @@ def test_search_files_go_and_nothing_else(tmp_path: Path) -> None:
     remove_search_files(tmp_path)
     left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {"client.db", "disclosures.db"}
+
+
+def test_a_database_that_is_open_here_keeps_its_locks_and_what_it_writes(tmp_path: Path) -> None:
+    """Another command that closes it last takes its journal away, and later rows with it."""
+    database = open_sqlite(tmp_path / "a.db")
+    database.migrate(["CREATE TABLE person (name TEXT) STRICT"])
+    with database.transaction() as transaction:
+        transaction.run("INSERT INTO person VALUES (?)", (NAME,))
+    assert files_holding(tmp_path, [NAME]) == ["a.db-wal"]
+    assert seen_by_another(tmp_path / "a.db") == 1
+    with database.transaction() as transaction:
+        transaction.run("INSERT INTO person VALUES ('another')")
+    assert seen_by_another(tmp_path / "a.db") == 2
+    database.close()
+
+
+def seen_by_another(path: Path) -> int:
+    """Return how many rows another process finds, which then closes the database."""
+    program = (
+        "import sqlite3, sys; one = sqlite3.connect(sys.argv[1]); "
+        "print(*one.execute('SELECT count(*) FROM person').fetchone()); one.close()"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    return int(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def test_a_file_that_is_open_here_for_writing_only_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "told").open("wb") as file:
+        file.write(NAME.encode())
+        file.flush()
+        assert files_holding(tmp_path, [NAME]) == ["told"]
