@@ -12,12 +12,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from strongroom.errors import StrongroomError, UsageError
 
 HOME_VERSION = 1
 FILE_NAME = "strongroom.toml"
+CUSTODIAN_FILE_NAME = "custodian.toml"
 THREADS_MAX = 64
 PRUNE_WAIT_HOURS = 72
 PRUNE_WAIT_HOURS_MIN = 24
@@ -59,6 +60,40 @@ disclosure_days = {disclosure_days}
 """
 
 
+_RATES: Final = ("releases_per_hour_of_client", "releases_per_hour", "questions_per_minute_of_peer")
+KeyKeeper = Literal["key-file", "passphrase", "systemd-creds"]
+KEY_KEEPERS: Final[tuple[KeyKeeper, ...]] = ("key-file", "passphrase", "systemd-creds")
+RATE_MAX = 1_000_000
+PORT_MAX = 65_535
+
+_CUSTODIAN_TEMPLATE = """\
+# Settings of a custodian that is a process of its own. An unknown key is refused.
+
+# The version of this folder's layout. Strongroom raises it; do not edit it.
+home_version = {home_version}
+
+# Where it listens: an address of this machine, and a port. Port 0 is any that is free when it is
+# started first, and that one from then on.
+listen_address = "{address}"
+listen_port = {port}
+
+# What keeps the key over its secrets while it does not run: "passphrase", "systemd-creds" or
+# "key-file". It is chosen when the folder is made; do not edit it.
+key_keeper = "{key_keeper}"
+
+# The key file, outside this folder on purpose; empty for the other two.
+key_file = "{key_file}"
+
+# How often the keys of one client, and of all together, may be opened in an hour. Where nobody
+# restores but in need, 5 and 20 are enough; drills and browsing are releases, too.
+releases_per_hour_of_client = 60
+releases_per_hour = 240
+
+# How many questions one peer may ask in a minute.
+questions_per_minute_of_peer = 6000
+"""
+
+
 class NewerHome(StrongroomError):
     """The home was made or migrated by a newer Strongroom."""
 
@@ -78,6 +113,23 @@ class Settings:
     tool_folders: tuple[Path, ...] = ()
     prune_wait_hours: int = PRUNE_WAIT_HOURS
     disclosure_days: int = DISCLOSURE_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class CustodianSettings:
+    """What the home of a custodian is set to. Paths are absolute."""
+
+    home: Path
+    listen: tuple[str, int]
+    key_keeper: KeyKeeper
+    key_file: Path | None = None
+    rates: tuple[int, int, int] = (60, 240, 6000)
+    """Releases an hour of a client and of all, and questions a minute of a peer."""
+
+    @property
+    def kek_path(self) -> Path:
+        """Return where the sealed key lies, where no key file gives it."""
+        return self.home / "kek"
 
 
 def default_home() -> Path:
@@ -101,7 +153,7 @@ def write_settings(home: Path, key_file: Path) -> None:
     """Write the commented file of a new home."""
     text = _TEMPLATE.format(
         home_version=HOME_VERSION,
-        key_file=str(key_file).replace("\\", "\\\\").replace('"', '\\"'),
+        key_file=_in_quotes(key_file),
         threads=min(max(os.cpu_count() or 1, 1), 8),
         disclosure_days=DISCLOSURE_DAYS,
     )
@@ -111,13 +163,67 @@ def write_settings(home: Path, key_file: Path) -> None:
 def read_settings(home: Path) -> Settings:
     """Read a home's settings; raises for no home, a newer home, unknown or bad keys."""
     path = home / FILE_NAME
+    return _parse(home, path, _values(path, home, "Strongroom home", "`strongroom init`"))
+
+
+def write_custodian_settings(settings: CustodianSettings) -> None:
+    """Write the commented file of a custodian's new home."""
+    text = _CUSTODIAN_TEMPLATE.format(
+        home_version=HOME_VERSION,
+        address=settings.listen[0],
+        port=settings.listen[1],
+        key_keeper=settings.key_keeper,
+        key_file=_in_quotes(settings.key_file or ""),
+    )
+    (settings.home / CUSTODIAN_FILE_NAME).write_text(text, encoding="utf-8")
+
+
+def read_custodian_settings(home: Path) -> CustodianSettings:
+    """Read the settings of a custodian's home; raises for no home, unknown or bad keys."""
+    path = home / CUSTODIAN_FILE_NAME
+    values = _values(path, home, "home of a custodian", "`strongroom custodian init --home DIR`")
+    wanted: dict[str, type] = {
+        "home_version": int,
+        "listen_address": str,
+        "listen_port": int,
+        "key_keeper": str,
+        "key_file": str,
+        **dict.fromkeys(_RATES, int),
+    }
+    _check_kinds(path, values, wanted)
+    for key, most in (("listen_port", PORT_MAX), *((rate, RATE_MAX) for rate in _RATES)):
+        least = 0 if key == "listen_port" else 1
+        if not least <= values[key] <= most:
+            raise UsageError(f"the setting {key} in {path} is not {least} to {most}")
+    keeper = next((one for one in KEY_KEEPERS if one == values["key_keeper"]), None)
+    if keeper is None:
+        raise UsageError(
+            f"the setting key_keeper in {path} is not usable",
+            f"it may be {', '.join(KEY_KEEPERS)}",
+        )
+    key_file = Path(values["key_file"]) if values["key_file"] else None
+    if (key_file is None) == (keeper == "key-file") or (key_file and not key_file.is_absolute()):
+        raise UsageError(f"the setting key_file in {path} is not usable", f"with {keeper}")
+    first, second, third = (values[rate] for rate in _RATES)
+    listen = values["listen_address"], values["listen_port"]
+    return CustodianSettings(home, listen, keeper, key_file, (first, second, third))
+
+
+def credentials_folder() -> Path | None:
+    """Return where systemd has put the credentials of the unit that this runs in."""
+    named = os.environ.get("CREDENTIALS_DIRECTORY")
+    return Path(named) if named else None
+
+
+def _values(path: Path, home: Path, what: str, command: str) -> dict[str, Any]:
+    """Return what a settings file says, of a version that is known."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as err:
         raise UsageError(
-            f"there is no Strongroom home in {home}",
-            f"{FILE_NAME} is not there",
-            hint="Make one with `strongroom init`, or name another with --home.",
+            f"there is no {what} in {home}",
+            f"{path.name} is not there",
+            hint=f"Make one with {command}, or name another with --home.",
         ) from err
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
         raise UsageError(f"{path} cannot be read", str(err)) from err
@@ -129,7 +235,26 @@ def read_settings(home: Path) -> Settings:
             f"the home {home} is of version {version}",
             f"this Strongroom knows homes up to version {HOME_VERSION}",
         )
-    return _parse(home, path, values)
+    return values
+
+
+def _check_kinds(path: Path, values: Mapping[str, Any], wanted: Mapping[str, type]) -> None:
+    """Raise UsageError for a setting that is unknown, missing or of another kind."""
+    unknown = sorted(set(values) - set(wanted))
+    if unknown:
+        raise UsageError(
+            f"{path} has an unknown setting {unknown[0]!r:.60}",
+            f"known: {', '.join(wanted)}",
+            hint="Remove it or mend its name; nothing was done.",
+        )
+    for key, kind in wanted.items():
+        value = values.get(key)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise UsageError(f"the setting {key} in {path} is not usable", f"got {value!r:.60}")
+
+
+def _in_quotes(text: object) -> str:
+    return str(text).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _parse(home: Path, path: Path, values: Mapping[str, Any]) -> Settings:
@@ -146,17 +271,7 @@ def _parse(home: Path, path: Path, values: Mapping[str, Any]) -> Settings:
     # A home that was made before there were these settings goes on.
     newer = {"tool_folders": [], "prune_wait_hours": PRUNE_WAIT_HOURS}
     values = {**newer, "disclosure_days": DISCLOSURE_DAYS, **values}
-    unknown = sorted(set(values) - set(wanted))
-    if unknown:
-        raise UsageError(
-            f"{path} has an unknown setting {unknown[0]!r:.60}",
-            f"known: {', '.join(wanted)}",
-            hint="Remove it or mend its name; nothing was done.",
-        )
-    for key, kind in wanted.items():
-        value = values.get(key)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise UsageError(f"the setting {key} in {path} is not usable", f"got {value!r:.60}")
+    _check_kinds(path, values, wanted)
     if not 1 <= values["threads"] <= THREADS_MAX:
         raise UsageError(f"the setting threads in {path} is not 1 to {THREADS_MAX}")
     if not PRUNE_WAIT_HOURS_MIN <= values["prune_wait_hours"] <= PRUNE_WAIT_HOURS_MAX:

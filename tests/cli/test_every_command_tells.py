@@ -97,6 +97,10 @@ STEPS: tuple[tuple[str, frozenset[str]], ...] = (
     ("ledger bundle --fact 00000000 --to evidence.zip", NOTHING),
 )
 ELSEWHERE = {
+    "custodian confirm-kit": "it is of a custodian's own home",
+    "custodian init": "it makes the home of a custodian",
+    "custodian join-code": "it is of a custodian's own home",
+    "custodian serve": "it is of a custodian's own home",
     "init": "it makes the home of these steps",
     "recover": "it makes another home, below",
     "up": "it is the operations of the others one after the other",

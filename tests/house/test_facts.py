@@ -39,6 +39,7 @@ WRITES = {
 }
 # Modules that reach out for others, who tell.
 DEEDS = {
+    "cli/custodian_process.py": "the custodian tells in its own journal that its kit is confirmed",
     "operations/check_credentials.py": "a canary, on which `vault.checked` tells the answer",
     "operations/place_ledger.py": "places the facts themselves",
     "operations/placing.py": "only places; whoever has something to place tells",

@@ -1,6 +1,5 @@
 """The composition root: from a home to a deployment with everything plugged in."""
 
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -10,13 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 from strongroom import settings as settings_file
+from strongroom.app.homes import check_new_home, free_name
 from strongroom.app.plugs import plug
 from strongroom.app.tools import make_tools, open_location
 from strongroom.clients import Registry
 from strongroom.clock import Clock, SystemClock
 from strongroom.crypto.envelope import decode_envelope
 from strongroom.database import Database
-from strongroom.errors import Refused, StrongroomError
+from strongroom.errors import StrongroomError
 from strongroom.ids import InstallId, Token, new_id
 from strongroom.ledger import Disclosures, Log
 from strongroom.locations import Copies, Location, LocationUnavailable
@@ -84,7 +84,7 @@ class App:
         Refuses a folder that holds anything; leaves nothing where it fails.
         """
         self.check_new_home(home)
-        path = key_file or _free_name(settings_file.default_key_file(install))
+        path = key_file or free_name(settings_file.default_key_file(install))
         try:
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
             home.chmod(0o700)
@@ -112,12 +112,7 @@ class App:
 
     def check_new_home(self, home: Path) -> None:
         """Raise Refused where a home cannot be made because something is there."""
-        if os.path.lexists(home) and (not home.is_dir() or any(home.iterdir())):
-            raise Refused(
-                f"{home} is not empty",
-                "a home is made in a new or empty folder",
-                hint="Name another with --home, or use the home that is there.",
-            )
+        check_new_home(home)
 
     def remove_home(self, home: Path, key_file: Path) -> None:
         """Remove a home that was just made and could not be finished."""
@@ -276,13 +271,3 @@ class App:
                 absent[place.name] = err
                 locations[place.name] = plug("absent")(place.url, err)
         return locations, absent
-
-
-def _free_name(key_file: Path) -> Path:
-    """Return a path where no file is: a rebuilt home never takes the key file of the old one."""
-    number = 1
-    found = key_file
-    while os.path.lexists(found):
-        number += 1
-        found = key_file.with_name(f"{key_file.stem}-{number}{key_file.suffix}")
-    return found

@@ -6,12 +6,15 @@ from datetime import datetime
 from cyclopts import App as Commands
 
 from strongroom.cli import output
+from strongroom.cli.custodian_process import confirm_kit, init, join_code, serve
 from strongroom.cli.face import With
 from strongroom.errors import PartlyDone
 
 EMBEDDED = "on this machine"
 
 commands = Commands(name="custodian")
+for command in (init, serve, join_code, confirm_kit):
+    commands.command(command)
 
 
 @dataclass(frozen=True, slots=True)

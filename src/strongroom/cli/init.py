@@ -64,7 +64,7 @@ def make(face: Face, how: InitOptions, secrets: CredentialFiles = NONE_GIVEN) ->
     )
     plan.check()
     face.app.check_new_home(face.home)
-    plan = plan.under(_passphrase(face, how.passphrase_file))
+    plan = plan.under(new_passphrase(face, how.passphrase_file, "the operator's key"))
     tools, registry = face.app.make_home(face.home, install)
     try:
         made = set_up(tools, registry, plan)
@@ -100,11 +100,12 @@ def degradations(plan: InstallPlan) -> list[str]:
     return found
 
 
-def _passphrase(face: Face, name: str | None) -> str | None:
+def new_passphrase(face: Face, name: str | None, of: str) -> str | None:
+    """Return a new passphrase from a file, or typed twice; None where nobody can be asked."""
     if name is not None:
         passphrase = read_secret_file(name, "the passphrase").rstrip("\r\n")
     elif sys.stdin.isatty() and not face.json:
-        passphrase = face.ask_secret("Passphrase of the operator's key (12 characters or more)")
+        passphrase = face.ask_secret(f"Passphrase of {of} (12 characters or more)")
         _check_length(passphrase)
         if passphrase != face.ask_secret("The same again"):
             raise UsageError("the two passphrases differ", "nothing was made", "Try again.")
@@ -137,7 +138,7 @@ def _tell(face: Face, made: SetUp, plan: InstallPlan, key_file: str) -> None:
         "everything.",
     )
     for kit in made.kits:
-        face.say("", f"  Kit of {kit.custodian}", *_rows(kit.words.split(" ")))
+        face.say("", f"  Kit of {kit.custodian}", *kit_rows(kit.words.split(" ")))
     face.say(
         "",
         "RECOVERY SHEET. Add this to every kit:",
@@ -158,7 +159,8 @@ def _tell(face: Face, made: SetUp, plan: InstallPlan, key_file: str) -> None:
     )
 
 
-def _rows(words: Sequence[str]) -> list[str]:
+def kit_rows(words: Sequence[str]) -> list[str]:
+    """Return the words of a kit as numbered rows."""
     return [
         "    "
         + "  ".join(

@@ -60,7 +60,7 @@ def confirm(custodian: str, /, *, words_file: SecretFile | None = None, face: Wi
             typed = LocalCustodian.Kit.from_words(read_secret_file(words_file, "the kit")).words
             _confirm(deployment, found, dict(enumerate(typed, start=1)))
         elif not found.kit_confirmed:
-            _confirm(deployment, found, _ask(custodian))
+            _confirm(deployment, found, ask_words(custodian))
         confirmed = sum(one.kit_confirmed for one in deployment.embedded())
         needed = deployment.roster.threshold
     face.show(
@@ -81,7 +81,8 @@ def _confirm(deployment: Deployment, custodian: LocalCustodian, words: dict[int,
     deployment.registry.record(deployment.fact("kit.confirmed", custodian.card().id))
 
 
-def _ask(custodian: str) -> dict[int, str]:
+def ask_words(custodian: str) -> dict[int, str]:
+    """Ask, on a terminal, for two words of a kit; return them by their position."""
     if not sys.stdin.isatty():
         raise UsageError(
             "a kit is confirmed by a person who holds it",

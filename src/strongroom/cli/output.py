@@ -48,6 +48,12 @@ def write_json(out: TextIO, value: Any) -> None:
     out.write("\n")
 
 
+def write_json_line(out: TextIO, value: Any) -> None:
+    """Write one JSON document on one line, for what goes on telling."""
+    json.dump(plain(value), out, ensure_ascii=False)
+    out.write("\n")
+
+
 def write_table(out: TextIO, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write rows in columns; columns of numbers are set right."""
     widths = [

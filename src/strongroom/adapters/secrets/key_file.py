@@ -47,7 +47,7 @@ class KeyFile:
         key = token(sealing.KEY_BYTES)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         text = f"{_LINE} {key.hex()} {content_hash(key).hex()[:_CHECK_DIGITS]}\n"
-        _write_once(path, text.encode())
+        write_once(path, text.encode())
         return cls(key, path)
 
     @classmethod
@@ -88,7 +88,7 @@ class SealedFiles:
         """Seal and store a secret under a name that is not taken, durable when this returns."""
         salt = self._token(sealing.SALT_BYTES)
         sealed = sealing.seal(self._key, "secret", salt, name.encode(), secret)
-        _write_once(self._folder / name, _MAGIC + salt + sealed)
+        write_once(self._folder / name, _MAGIC + salt + sealed)
 
     def read(self, name: str) -> bytes:
         """Return a secret; raises Damaged when it is missing, altered or another's."""
@@ -116,7 +116,7 @@ class SealedFiles:
             raise StrongroomError(f"{path} cannot be removed", _reason(err)) from err
 
 
-def _write_once(path: Path, data: bytes) -> None:
+def write_once(path: Path, data: bytes) -> None:
     """Write a new file of mode 0600 and make it and its name durable."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

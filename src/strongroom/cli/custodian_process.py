@@ -1,0 +1,240 @@
+"""`strongroom custodian init`, `serve` and others that run where a custodian does."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from strongroom.app.custodians import CustodianPlan, Custodians, KeyKeeper, NewCustodian
+from strongroom.cli import output
+from strongroom.cli.face import Face, SecretFile, With, read_secret_file
+from strongroom.cli.init import kit_rows, new_passphrase
+from strongroom.cli.kit import ask_words
+from strongroom.errors import UsageError
+from strongroom.quorum import LocalCustodian
+
+PORT_MAX = 65_535
+PassphraseFile = Annotated[SecretFile | None, Parameter(name="--passphrase-file")]
+
+
+@dataclass(frozen=True, slots=True)
+class CustodianOptions:
+    """What a custodian's home is like."""
+
+    listen: Annotated[str, Parameter(metavar="HOST:PORT")] = ""
+    """Where it listens: an address of this machine, and a port."""
+    name: str = ""
+    """Its name in the roster; otherwise it takes the name that the server gives it."""
+    key_keeper: KeyKeeper = "key-file"
+    """What keeps the key over its secrets while it does not run: a key file, a passphrase (then it
+    stays locked after a restart until somebody types it), or systemd-creds."""
+    key_file: Path | None = None
+    """Where the key file goes; otherwise into this user's configuration."""
+    passphrase_file: SecretFile | None = None
+    """A file with the passphrase, or - for stdin; else it is asked for."""
+
+
+DEFAULT = CustodianOptions()
+
+
+def init(*, how: Annotated[CustodianOptions, Parameter(name="*")] = DEFAULT, face: With) -> None:
+    """Make the home of a custodian on this machine; its kit and its join code are shown once.
+
+    The kit brings it back when this machine is lost. By the join code a server joins it, within
+    ten minutes: start `custodian serve`, then run `init --custodian` on the server.
+    """
+    home, listen = _home(face), _listen(how.listen)
+    keyed = how.key_keeper == "key-file"
+    key_file = how.key_file.absolute() if how.key_file is not None and keyed else None
+    passphrase = None
+    if how.key_keeper == "passphrase":
+        passphrase = new_passphrase(face, how.passphrase_file, "this custodian's key")
+        if passphrase is None:
+            raise UsageError(
+                "no passphrase is given",
+                "nobody can be asked here",
+                hint="Pass --passphrase-file, or run it on a terminal.",
+            )
+    plan = CustodianPlan(home, listen, how.key_keeper, key_file, how.name, passphrase)
+    made = _custodians(face).make(plan)
+    degraded = (
+        ["DEGRADED: a key file opens this custodian's secrets; whoever reads both has its pieces"]
+        if keyed
+        else []
+    )
+    _tell(face, plan, made, degraded)
+    face.show(
+        {
+            "home": home,
+            "listen": _shown(listen),
+            "key_file": made.key_file,
+            "words": " ".join(made.words),
+            "join_code": made.code,
+            "join_code_until_at": made.until,
+            "degraded": degraded,
+        }
+    )
+
+
+def serve(*, passphrase_file: PassphraseFile = None, face: With) -> None:
+    """Run this custodian: wait until a server has joined it, then answer that server.
+
+    It runs until it is stopped (SIGTERM or Ctrl-C), and goes on where it was when it is started
+    again.
+
+    Parameters
+    ----------
+    passphrase_file
+        A file with the passphrase that its key is under, or - for stdin; else it is asked for.
+    """
+    with _opened(face, passphrase_file) as (settings, opened), _stopped_by_signals() as stop:
+        _custodians(face).serve(settings, opened, stop, lambda line: _line(face, line))
+        _line(face, "has stopped")
+
+
+def join_code(*, passphrase_file: PassphraseFile = None, face: With) -> None:
+    """Show another join code, in the place of the one that was; refused once it has been joined.
+
+    Parameters
+    ----------
+    passphrase_file
+        A file with the passphrase that its key is under, or - for stdin; else it is asked for.
+    """
+    with _opened(face, passphrase_file) as (_, opened):
+        code, until = _custodians(face).new_code(opened)
+    face.say(f"Join code, good until {output.moment(until)}:", f"    {code}")
+    face.show({"join_code": code, "join_code_until_at": until})
+
+
+def confirm_kit(
+    *,
+    words_file: SecretFile | None = None,
+    passphrase_file: PassphraseFile = None,
+    face: With,
+) -> None:
+    """Prove that somebody holds this custodian's kit, by two of its words; then they are wiped.
+
+    Parameters
+    ----------
+    words_file
+        A file with all 24 words instead of asking for two, or - for stdin.
+    passphrase_file
+        A file with the passphrase that its key is under, or - for stdin; else it is asked for.
+    """
+    with _opened(face, passphrase_file) as (_, opened):
+        if not opened.is_joined:
+            raise UsageError("this custodian waits to be joined", "its kit is confirmed after that")
+        custodian: LocalCustodian = opened.custodian()
+        name = custodian.card().name
+        if not custodian.kit_confirmed:
+            if words_file is None:
+                typed = ask_words(name)
+            else:
+                kit = LocalCustodian.Kit.from_words(read_secret_file(words_file, "the kit"))
+                typed = dict(enumerate(kit.words, start=1))
+            custodian.confirm_kit(typed)
+    face.tell(f"The kit of {name} is confirmed.")
+    face.show({"custodian": name, "confirmed": True})
+
+
+def _tell(face: Face, plan: CustodianPlan, made: NewCustodian, degraded: list[str]) -> None:
+    host, port = plan.listen
+    # Kit and code are the result, so --quiet does not hide them.
+    face.say(
+        f"Made the home of a custodian in {plan.home}",
+        f"  it will listen at {host} port {port}",
+        *(["  key file, outside the home on purpose:"] if made.key_file else []),
+        *([f"    {made.key_file}"] if made.key_file else []),
+        "",
+        "RECOVERY KIT. It is shown now and never again. Write it on a sheet, and keep that away",
+        "from this machine.",
+        "",
+        *kit_rows(made.words),
+        "",
+        f"JOIN CODE, for one server, good until {output.moment(made.until)}:",
+        f"    {made.code}",
+        "",
+        *degraded,
+    )
+    face.tell(
+        *([""] if degraded else []),
+        "Next:",
+        f"  {face.command('custodian serve')}    (here, and leave it running)",
+        f"  strongroom init --custodian NAME=https://{_shown(plan.listen)} ...    (on the server)",
+    )
+
+
+def _line(face: Face, line: str) -> None:
+    """Write what a running custodian tells at once: somebody may wait for it."""
+    if face.json:
+        output.write_json_line(output.stdout(), {"told": line})
+    else:
+        output.stdout().write(f"custodian {line}\n")
+    output.stdout().flush()
+
+
+@contextmanager
+def _opened(face: Face, passphrase_file: str | None) -> Iterator[tuple[Any, Any]]:
+    custodians = _custodians(face)
+    settings = custodians.settings(_home(face))
+    passphrase = None
+    if settings.key_keeper == "passphrase":
+        if passphrase_file is not None:
+            passphrase = read_secret_file(passphrase_file, "the passphrase").rstrip("\r\n")
+        elif sys.stdin.isatty() and not face.json:
+            passphrase = face.ask_secret("Passphrase of this custodian's key")
+    with custodians.open(settings, passphrase) as opened:
+        yield settings, opened
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """Return an event that the first SIGTERM or Ctrl-C sets."""
+    stop = threading.Event()
+    before = {
+        number: signal.signal(number, lambda _number, _frame: stop.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _custodians(face: Face) -> Custodians:
+    return Custodians(face.app.clock, face.app.token)
+
+
+def _home(face: Face) -> Path:
+    if face.options.home is None:
+        raise UsageError(
+            "a custodian's home is named",
+            "it is not this user's home of Strongroom",
+            hint="Pass --home DIR, a folder of its own.",
+        )
+    return face.home
+
+
+def _listen(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    good = host.isprintable() and not set(host) & set('/@"\\ ') and port.isascii()
+    if not (colon and host and good and port.isdecimal() and int(port) <= PORT_MAX):
+        raise UsageError(
+            f"{text!r:.60} is not where a custodian can listen" if text else "no address is given",
+            "wanted HOST:PORT",
+            hint="Name an address of this machine and a port: --listen 10.0.0.7:7443.",
+        )
+    return host, int(port)
+
+
+def _shown(listen: tuple[str, int]) -> str:
+    host, port = listen
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
