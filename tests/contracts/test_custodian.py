@@ -9,7 +9,7 @@ import pytest
 from strongroom.adapters.custodians.remote import remote_custodian
 from strongroom.adapters.custodians.served import ServedCustodian
 from strongroom.crypto import signing
-from strongroom.errors import Refused, Stale
+from strongroom.errors import Damaged, Refused, Stale, UsageError
 from strongroom.facts import record
 from strongroom.ids import VaultId
 from strongroom.ledger import Witness
@@ -28,6 +28,7 @@ from tests.support.peers import CLOCK, PATIENCE_SECONDS, badge_of, new_authority
 pytestmark = pytest.mark.loopback
 
 LOG = Witness.Log(ORIGIN, str(log_key()), "client")
+CHALLENGE = "5c" * 32
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -146,6 +147,18 @@ def test_a_release_opens_and_is_the_same_bytes_each_time(world: World, asked: Cu
     thief = Opening.begin(statement, opening.request.keys, world.token, world.clock.now()).request
     with pytest.raises(Refused, match="answered already, to another recipient"):
         asked.release(replace(thief, request=opening.request.request))
+
+
+def test_it_proves_that_its_shares_still_open(world: World, asked: Custodian) -> None:
+    statement, _ = world.backed_up(sessions=3)
+    keys = world.opening(statement).request.keys
+    avowal = world.roster.check_avowal(asked.prove(CHALLENGE, keys), CHALLENGE, keys)
+    assert (avowal.index, avowal.client, len(avowal.shares)) == (1, world.client, 3)
+    with pytest.raises(UsageError, match="0 keys objects"):
+        asked.prove(CHALLENGE, [])
+    world.lose_seed(1)
+    with pytest.raises(Damaged, match="does not open"):
+        asked.prove(CHALLENGE, keys)
 
 
 def test_its_journal_is_read_page_by_page(world: World, asked: Custodian) -> None:

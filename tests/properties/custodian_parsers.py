@@ -19,6 +19,7 @@ def custodian_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
         "enrol question": messages.read_enrol_question,
         "ingest question": messages.read_ingest_question,
         "release answer": lambda data: messages.read_envelope_answer("release", data),
+        "prove question": messages.read_prove_question,
         "standing question": messages.read_standing_question,
         "standing answer": messages.read_standing_answer,
         "journal question": messages.read_journal_question,

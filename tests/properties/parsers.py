@@ -38,6 +38,7 @@ from strongroom.locations.url import parse_location_url
 from strongroom.operations.credentials import Credential
 from strongroom.operations.vault_config import _check_fields
 from strongroom.placement.parity import Parity
+from strongroom.quorum.avowal import Avowal
 from strongroom.quorum.client_key import ClientKey
 from strongroom.quorum.dealing import Dealing
 from strongroom.quorum.header import SnapshotHeader
@@ -64,6 +65,7 @@ from tests.properties.ledger_parsers import ledger_parsers
 from tests.properties.transport_parsers import transport_parsers
 from tests.quorum.world import START, World
 from tests.vault.test_structure import CONTEXT, listed, table
+from tests.vectors import build_avowal_v1 as avowal
 from tests.vectors import build_tomb_v1 as tomb_vector
 
 SEED = b"\x09" * 32
@@ -211,6 +213,9 @@ def _signed(world: World) -> dict[str, Parser]:
         "quorum.receipt:Receipt.parse": Parser(
             receipt.sign(SEED).statement.header,
             lambda data: Receipt.parse(envelope(data), PUBLIC),
+        ),
+        "quorum.avowal:Avowal.read": Parser(
+            avowal.AVOWAL.sign(SEED).statement.header, lambda data: Avowal.read(envelope(data))
         ),
         "quorum.client_key:ClientKey.parse": Parser(
             certificate.sign(SEED).statement.header,

@@ -38,6 +38,8 @@ def test_what_was_written_is_read() -> None:
     )
     answered = messages.read_envelope_answer("release", said["release answer"])
     assert answered == vector.object_of("release", b"sealed")
+    challenge, proved = messages.read_prove_question(said["prove question"])
+    assert (challenge, proved) == ("5c" * 32, [vector.object_of("keys").statement])
     assert messages.read_standing_question(said["standing question"]) == ids[1]
     assert messages.read_standing_answer(said["standing answer"]) == vector.STANDING
     assert messages.read_journal_question(said["journal question"]) == 500

@@ -39,6 +39,11 @@ def _objects(world: World) -> dict[str, tuple[Envelope, bytes, Reader]]:
             world.writer_seed,
             lambda e: SnapshotHeader.parse(e.statement, world.writer),
         ),
+        "avowal": (
+            custodian.prove("5c" * 32, [keys[0].statement]),
+            seed,
+            lambda e: world.roster.check_avowal(e, "5c" * 32, [keys[0].statement]),
+        ),
         "release": (answer, seed, lambda e: Release.parse(e, member)),
         "witness-card": (
             custodian.witness_card(),

@@ -189,6 +189,13 @@ class World:
             self.roster.check_receipt(custodian.ingest(statement, keys), statement)
         return statement, dealt
 
+    def lose_seed(self, index: int) -> None:
+        """Put another seed in the place of a custodian's for the client."""
+        custodian = self.custodians[index - 1]
+        sealed = custodian._safe.close(f"client/{self.client}", self.token(32), self.token)
+        with self.databases[index - 1].transaction() as transaction:
+            transaction.run("UPDATE client SET seed_sealed = ?", (sealed,))
+
     def opening(self, statement: Statement) -> Opening:
         sessions = SnapshotHeader.read(statement).sessions
         keys = [self.keys[session].statement for session in sessions]

@@ -37,6 +37,9 @@ class StandIn:
     def release(self, request: ReleaseRequest) -> Envelope:
         return self._honest.release(request)
 
+    def prove(self, challenge: str, keys: Sequence[Statement]) -> Envelope:
+        return self._honest.prove(challenge, keys)
+
     def standing(self, vault: VaultId) -> Standing:
         return self._honest.standing(vault)
 

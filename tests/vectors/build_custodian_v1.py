@@ -84,6 +84,8 @@ def said() -> Mapping[str, bytes]:
         "ingest question": messages.ingest_question(snapshot, [object_of("keys", b"body")]),
         "ingest answer": messages.envelope_answer("ingest", object_of("receipt")),
         "release answer": messages.envelope_answer("release", object_of("release", b"sealed")),
+        "prove question": messages.prove_question("5c" * 32, [object_of("keys").statement]),
+        "prove answer": messages.envelope_answer("prove", object_of("avowal")),
         "standing question": messages.standing_question(ENROLMENT[1]),
         "standing answer": messages.standing_answer(STANDING),
         "journal question": messages.journal_question(500),

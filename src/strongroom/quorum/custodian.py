@@ -17,7 +17,8 @@ from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.facts import Fact, FactValue, Session, Who, read_facts, record
 from strongroom.ids import ClientId, CustodianId, InstallId, Token, VaultId, WriterId, new_id
 from strongroom.ledger import Witness
-from strongroom.quorum import rules, store
+from strongroom.quorum import avowal, rules, store
+from strongroom.quorum.avowal import Avowal
 from strongroom.quorum.gate import Gate
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.key_table import (
@@ -356,13 +357,19 @@ class LocalCustodian:
             )
             answer = release.sign(self._identity_seed, request.recipient, opened)
             store.write_release(transaction, request, header.client, release, answer.encode())
-            told: dict[str, FactValue] = {
-                "snapshot": snapshot_hash,
-                "sessions": len(header.sessions),
-            }
+            count = len(header.sessions)
+            told: dict[str, FactValue] = {"snapshot": snapshot_hash, "sessions": count}
             self._record(transaction, "share.released", request.request, told, header.client)
         # Point of no return: the journal row is on disk, so the answer may leave.
         return answer
+
+    def prove(self, challenge: str, keys: Sequence[Statement]) -> Envelope:
+        """Open its shares of these keys objects again; return its signed word that they open."""
+        with self._database.reading() as transaction:
+            entry = self._entry(transaction, avowal.client_of(challenge, keys))
+        shares = rules.open_again(self._member, self._install, entry, keys)
+        pin, own = entry.pin, (self._member.id, self._member.index, challenge, self._clock.now())
+        return Avowal(self._install, pin.client, pin.vault, *own, shares).sign(self._identity_seed)
 
     def standing(self, vault: VaultId) -> Standing:
         """Return the highest snapshot receipted for the vault's current writer."""

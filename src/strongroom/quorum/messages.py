@@ -16,6 +16,7 @@ from strongroom.errors import Damaged
 from strongroom.facts import Fact
 from strongroom.ids import ID_BYTES, ClientId, CustodianId, VaultId
 from strongroom.ledger import Checkpoint, Witness
+from strongroom.quorum.avowal import KEYS_MAX
 from strongroom.quorum.fields import NAME_LENGTH_MAX, NUMBER_MAX
 from strongroom.quorum.kit import ENTRY_BYTES_MAX
 from strongroom.quorum.roster import Member
@@ -145,6 +146,20 @@ def read_ingest_question(data: bytes) -> tuple[Statement, list[Envelope]]:
     return (
         decode_statement(snapshot, "the snapshot of a question"),
         [decode_envelope(one, "a keys object of a question") for one in keys],
+    )
+
+
+def prove_question(challenge: str, keys: Sequence[Statement]) -> bytes:
+    """Return keys objects whose shares are to be opened again, and the asker's challenge."""
+    return question("prove", bytes.fromhex(challenge), *(one.encode() for one in keys))
+
+
+def read_prove_question(data: bytes) -> tuple[str, list[Statement]]:
+    """Read what `prove_question` wrote."""
+    challenge, *keys = read_question("prove", data, 1, 1 + KEYS_MAX)
+    return (
+        read_hex(challenge, HASH_BYTES, "a question prove"),
+        [decode_statement(one, "a keys object of a question") for one in keys],
     )
 
 

@@ -49,6 +49,14 @@ class Custodian(Protocol):
         """Journal the request, then return this custodian's shares sealed to the recipient."""
         ...
 
+    def prove(self, challenge: str, keys: Sequence[Statement]) -> Envelope:
+        """Open its shares of 1 to 64 keys objects of one client again; return a signed avowal.
+
+        A keys object has at most 256 KiB; the challenge is 32 bytes of chance, in hexadecimal.
+        Nothing of a share leaves. Raises Damaged where a share does not open.
+        """
+        ...
+
     @property
     def witness(self) -> Witness.Like:
         """Return the witness at this custodian's side."""

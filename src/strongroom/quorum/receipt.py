@@ -4,13 +4,16 @@ A snapshot is good when a threshold of receipts exists. Receipts prove that shar
 their commitments, not that all shares lie on one polynomial: drills find a dealer that lies.
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from strongroom.clock import format_instant
 from strongroom.crypto.envelope import Envelope, sign_envelope
 from strongroom.errors import Damaged
 from strongroom.ids import ClientId, CustodianId, InstallId, SessionId, VaultId, WriterId
+from strongroom.quorum.dealing import Dealing
 from strongroom.quorum.fields import Fields
 from strongroom.quorum.header import SESSIONS_MAX, SnapshotHeader
 from strongroom.quorum.label import FORMAT, dealings_of
@@ -28,6 +31,42 @@ class ReceiptedShare:
     label: str
     commitment: str
     sealed: str
+
+    @classmethod
+    def of(cls, dealing: Dealing, number: int, index: int) -> "ReceiptedShare":
+        """Return what is to be said of the share that a dealing has for this custodian."""
+        part = dealing.parts[number - 1]
+        return cls(
+            session=dealing.label.session,
+            dealing=number,
+            label=dealing.label.hash.hex(),
+            commitment=part.commitments[index - 1].hex(),
+            sealed=hashlib.sha256(part.shares[index - 1]).hexdigest(),
+        )
+
+    @classmethod
+    def of_json(cls, raw: object) -> "ReceiptedShare":
+        """Return what `to_json` gave; the whole that it stands in is signed."""
+        fields = Fields(raw, "a share of a receipt")
+        share = cls(
+            session=SessionId(fields.id("session")),
+            dealing=fields.number("dealing", 1, 2),
+            label=fields.hash("label"),
+            commitment=fields.hash("commitment"),
+            sealed=fields.hash("sealed"),
+        )
+        fields.done()
+        return share
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as they stand in what is signed."""
+        return {
+            "session": self.session,
+            "dealing": self.dealing,
+            "label": self.label,
+            "commitment": self.commitment,
+            "sealed": self.sealed,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +102,7 @@ class Receipt:
                 "index": self.index,
                 "roster": self.roster,
                 "received_at": format_instant(self.received_at),
-                "shares": [
-                    {
-                        "session": share.session,
-                        "dealing": share.dealing,
-                        "label": share.label,
-                        "commitment": share.commitment,
-                        "sealed": share.sealed,
-                    }
-                    for share in self.shares
-                ],
+                "shares": [share.to_json() for share in self.shares],
             },
         )
 
@@ -92,7 +122,9 @@ class Receipt:
             index=fields.number("index", 1, COUNT_MAX),
             roster=fields.hash("roster"),
             received_at=fields.instant("received_at"),
-            shares=tuple(_parse_share(item) for item in fields.list("shares", 2 * SESSIONS_MAX)),
+            shares=tuple(
+                ReceiptedShare.of_json(item) for item in fields.list("shares", 2 * SESSIONS_MAX)
+            ),
         )
         fields.done()
         if envelope.body:
@@ -127,16 +159,3 @@ class Receipt:
                 f"{culprit} does not cover the snapshot",
                 f"{len(shares)} shares are fresh, it lists {len(self.shares)}",
             )
-
-
-def _parse_share(raw: object) -> ReceiptedShare:
-    fields = Fields(raw, "a share of a receipt")
-    share = ReceiptedShare(
-        session=SessionId(fields.id("session")),
-        dealing=fields.number("dealing", 1, 2),
-        label=fields.hash("label"),
-        commitment=fields.hash("commitment"),
-        sealed=fields.hash("sealed"),
-    )
-    fields.done()
-    return share

@@ -13,6 +13,7 @@ from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, Statement, sign_envelope
 from strongroom.errors import Damaged
 from strongroom.ids import ClientId, CustodianId, InstallId, SessionId, SourceId, VaultId
+from strongroom.quorum.avowal import Avowal
 from strongroom.quorum.client_key import SERIAL_MAX, ClientKey
 from strongroom.quorum.fields import Fields
 from strongroom.quorum.header import SnapshotHeader
@@ -157,6 +158,14 @@ class Roster:
         if snapshot is not None:
             receipt.check_covers(SnapshotHeader.read(snapshot), snapshot.hash.hex())
         return receipt
+
+    def check_avowal(self, envelope: Envelope, challenge: str, keys: Sequence[Statement]) -> Avowal:
+        """Return an avowal signed by the member it names, about these keys objects and for now."""
+        avowal = Avowal.read(envelope)
+        member = self._signer(avowal.index, avowal.custodian, avowal.install)
+        envelope.statement.verify(member.identity, f"the avowal of custodian {avowal.index}")
+        avowal.check_answers(challenge, keys)
+        return avowal
 
     def check_witness(self, envelope: Envelope) -> WitnessCard:
         """Return a witness card signed by the member it names."""

@@ -5,7 +5,6 @@ error that names the snapshot and the custodian; the order of the checks is that
 docs/formats/share-v1.md. A remote custodian runs these same rules.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from strongroom.errors import Damaged, Refused, Stale, UsageError
 from strongroom.ids import InstallId, VaultId, WriterId
 from strongroom.quorum.dealing import Dealing
 from strongroom.quorum.header import SnapshotHeader
-from strongroom.quorum.key_table import ClientPin, PinnedWriter
+from strongroom.quorum.key_table import ClientEntry, ClientPin, PinnedWriter
 from strongroom.quorum.label import VaultClass
 from strongroom.quorum.receipt import ReceiptedShare
 from strongroom.quorum.release import ReleaseRequest, match_keys
@@ -225,17 +224,9 @@ def hold_shares(
     held: list[ReceiptedShare] = []
     index = asked.member.index
     for dealing in dealings:
-        for number, part in enumerate(dealing.parts, 1):
+        for number in range(1, len(dealing.parts) + 1):
             dealing.open_own(number, index, client_seed, str(asked.member))
-            held.append(
-                ReceiptedShare(
-                    session=dealing.label.session,
-                    dealing=number,
-                    label=dealing.label.hash.hex(),
-                    commitment=part.commitments[index - 1].hex(),
-                    sealed=hashlib.sha256(part.shares[index - 1]).hexdigest(),
-                )
-            )
+            held.append(ReceiptedShare.of(dealing, number, index))
     return tuple(held)
 
 
@@ -280,3 +271,34 @@ def _signed_by(statement: Statement, key: bytes) -> bool:
     except Damaged:
         return False
     return True
+
+
+def open_again(
+    member: Member, install: InstallId, entry: ClientEntry, keys: Sequence[Statement]
+) -> tuple[ReceiptedShare, ...]:
+    """Open this custodian's shares of keys objects again; return what an avowal says of them.
+
+    Each object must be signed by a pinned writer of the client, revoked since or not. Raises
+    Damaged for a share that does not open or does not fit its commitment.
+    """
+    held: list[ReceiptedShare] = []
+    for statement in keys:
+        dealing = _provable(member, install, entry.pin, statement)
+        for number in range(1, len(dealing.parts) + 1):
+            dealing.open_own(number, member.index, entry.seed, str(member))
+            held.append(ReceiptedShare.of(dealing, number, member.index))
+    return tuple(held)
+
+
+def _provable(member: Member, install: InstallId, pin: ClientPin, statement: Statement) -> Dealing:
+    dealing = Dealing.parse(statement)
+    label = dealing.label
+    what = f"{member} refuses to prove session {label.session[:8]}"
+    place = (label.install, label.client, label.vault, label.vault_class)
+    if place != (install, pin.client, pin.vault, pin.vault_class):
+        raise Refused(what, "its label is of another install, client, vault or class")
+    if member.index > label.members:
+        raise Refused(what, "it was dealt before this was a custodian")
+    if not any(_signed_by(statement, writer.key) for writer in pin.writers):
+        raise Damaged(what, f"no writer pinned for client {pin.client[:8]} signed its keys object")
+    return dealing

@@ -69,6 +69,11 @@ def _release(custodian: Custodian, data: bytes) -> bytes:
     return messages.envelope_answer("release", custodian.release(_release_request(data)))
 
 
+def _prove(custodian: Custodian, data: bytes) -> bytes:
+    asked = messages.read_prove_question(data)
+    return messages.envelope_answer("prove", custodian.prove(*asked))
+
+
 def _standing(custodian: Custodian, data: bytes) -> bytes:
     return messages.standing_answer(custodian.standing(messages.read_standing_question(data)))
 
@@ -132,6 +137,7 @@ _ANSWERS: Final[Mapping[str, Callable[[Custodian, bytes], bytes]]] = {
     "enrol": _enrol,
     "ingest": _ingest,
     "release": _release,
+    "prove": _prove,
     "standing": _standing,
     "journal": _journal,
     "kit-entries": _kit_entries,
@@ -211,6 +217,11 @@ class AskedCustodian:
         """Ask for this custodian's shares, sealed to the recipient."""
         asked = messages.question("release", request.encode())
         return messages.read_envelope_answer("release", self._ask("release", asked))
+
+    def prove(self, challenge: str, keys: Sequence[Statement]) -> Envelope:
+        """Have its shares of these keys objects opened again; return its signed avowal."""
+        asked = messages.prove_question(challenge, keys)
+        return messages.read_envelope_answer("prove", self._ask("prove", asked))
 
     @property
     def witness(self) -> Witness.Like:
