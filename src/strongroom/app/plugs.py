@@ -15,6 +15,7 @@ _PLUGS: Final[Mapping[str, str]] = {
     "lock": "strongroom.adapters.machine.lock:vault_lock",
     "files_holding": "strongroom.adapters.machine.home_files:files_holding",
     "remove_search_files": "strongroom.adapters.machine.home_files:remove_search_files",
+    "attended": "strongroom.adapters.machine.attended:start_attended",
     "companion": "strongroom.adapters.machine.companion:start_companion",
     "bind": "strongroom.transport.listener:bind",
     "listener": "strongroom.transport.listener:Listener",

@@ -41,7 +41,7 @@ class AttendedProcess:
         self._ready = ready
         self._end_seconds = end_seconds
         self._said: deque[str] = deque(maxlen=LINES_KEPT)
-        self._serves = threading.Event()
+        self._line = ""
         self._settled = threading.Event()
         self._process = subprocess.Popen(  # noqa: S603 - a list, no shell; our own program
             arguments,
@@ -79,19 +79,26 @@ class AttendedProcess:
         """Whether it has not ended."""
         return self._process.poll() is None
 
-    def wait_until_it_serves(self, seconds: float = READY_SECONDS_MAX) -> None:
-        """Return when it serves; raises with what it said last when it ended, or is not ready."""
+    def wait_until_it_serves(self, seconds: float = READY_SECONDS_MAX) -> str:
+        """Return the line by which it said that it serves.
+
+        Raises with what it said last when it has ended, or is not ready in time.
+        """
         self._settled.wait(seconds)
-        if self._serves.is_set():
-            return
+        if self._line:
+            return self._line
         why = "it has ended" if self._settled.is_set() else f"not ready in {seconds:.0f} s"
         said = "; ".join(line for line in self._said if line)
         raise StrongroomError(f"{self._name} does not serve", f"{why}: {said or 'without a word'}")
 
-    def end(self) -> None:
-        """Let go of it and wait until it has ended; one that hangs is killed."""
+    def let_go(self) -> None:
+        """Let it end, and wait for nothing."""
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+    def end(self) -> None:
+        """Let go of it and wait until it has ended; one that hangs is killed."""
+        self.let_go()
         try:
             self._process.wait(self._end_seconds)
         except subprocess.TimeoutExpired:
@@ -112,9 +119,10 @@ class AttendedProcess:
 
     def _listen(self) -> None:
         for line in self._process.stdout or ():
-            self._said.append(line.rstrip("\n"))
-            if line.startswith(self._ready) and not self._serves.is_set():
-                self._serves.set()
+            said = line.rstrip("\n")
+            self._said.append(said)
+            if said.startswith(self._ready) and not self._line:
+                self._line = said
                 self._settled.set()
         self._settled.set()
 
