@@ -17,6 +17,8 @@ _PLUGS: Final[Mapping[str, str]] = {
     "remove_search_files": "strongroom.adapters.machine.home_files:remove_search_files",
     "attended": "strongroom.adapters.machine.attended:start_attended",
     "companion": "strongroom.adapters.machine.companion:start_companion",
+    "custodian_links": "strongroom.adapters.custodians.links:CustodianLinks",
+    "new_authority": "strongroom.adapters.custodians.links:new_authority",
     "bind": "strongroom.transport.listener:bind",
     "listener": "strongroom.transport.listener:Listener",
     "join_listener": "strongroom.transport.joining:JoinListener",

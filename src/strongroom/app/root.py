@@ -10,12 +10,12 @@ from typing import Literal
 
 from strongroom import settings as settings_file
 from strongroom.app.homes import check_new_home, free_name
+from strongroom.app.members import open_members
 from strongroom.app.plugs import plug
 from strongroom.app.tools import make_tools, open_location
 from strongroom.clients import Registry
 from strongroom.clock import Clock, SystemClock
 from strongroom.crypto.envelope import decode_envelope
-from strongroom.database import Database
 from strongroom.errors import StrongroomError
 from strongroom.ids import InstallId, Token, new_id
 from strongroom.ledger import Disclosures, Log
@@ -40,7 +40,7 @@ from strongroom.operations.recover import (
 from strongroom.operations.recover_clients import Recovery, recover_clients
 from strongroom.operations.sealed_logs import Lookout, SealedLogs
 from strongroom.operations.witnessing import watched, what_was_seen
-from strongroom.quorum import Custodian, LocalCustodian, Roster
+from strongroom.quorum import Roster
 from strongroom.settings import Settings
 
 
@@ -152,47 +152,35 @@ class App:
         """Open what a registry names: custodians, locations, roster."""
         install = registry.install()
         roster = Roster.parse(decode_envelope(install.roster, "the roster"), install.operator_key)
-        custodians: dict[int, Custodian] = {}
-        absent_custodians: dict[int, StrongroomError] = {}
-        opened: list[Database] = []
-        for member in roster.members:
-            try:
-                custodian_database, kek = tools.custodian_home(member.index, False)
-                opened.append(custodian_database)
-                custodian = LocalCustodian.open(custodian_database, kek, self.clock, self.token)
-                custodians[member.index] = custodian
-            except StrongroomError as err:
-                absent_custodians[member.index] = err
-        missed_since = registry.note_missed(absent_custodians, self.clock.now())
-        author = Author(tools.privacy, registry, tools.privacy.operator(registry))
-        locations, absent_locations = self._locations(tools, registry)
         asking = Asking()
-        lookout = Lookout(
-            what_was_seen(custodians, asking),
-            lambda: SealedLogs.of(install.id, tools.secrets, self.token),
-            locations,
-        )
-        registry.log.watch(lookout.of(None))
-        try:
-            with Copies(locations) as copies:
-                yield Deployment(
-                    tools=replace(tools, history=watched(tools.history, lookout.of)),
-                    registry=registry,
-                    install=install.id,
-                    operator=author.operator,
-                    roster=roster,
-                    custodians=custodians,
-                    absent_custodians=absent_custodians,
-                    copies=copies,
-                    absent_locations=absent_locations,
-                    author=author,
-                    missed_since=missed_since,
-                    asking=asking,
-                )
-        finally:
-            tools.privacy.files.close()
-            for custodian_database in opened:
-                custodian_database.close()
+        author = Author(tools.privacy, registry, tools.privacy.operator(registry))
+        with open_members(tools, registry, roster, asking) as members:
+            missed_since = registry.note_missed(members.absent, self.clock.now())
+            locations, absent_locations = self._locations(tools, registry)
+            lookout = Lookout(
+                what_was_seen(members.custodians, asking),
+                lambda: SealedLogs.of(install.id, tools.secrets, self.token),
+                locations,
+            )
+            registry.log.watch(lookout.of(None))
+            try:
+                with Copies(locations) as copies:
+                    yield Deployment(
+                        tools=replace(tools, history=watched(tools.history, lookout.of)),
+                        registry=registry,
+                        install=install.id,
+                        operator=author.operator,
+                        roster=roster,
+                        custodians=members.custodians,
+                        absent_custodians=members.absent,
+                        copies=copies,
+                        absent_locations=absent_locations,
+                        author=author,
+                        missed_since=missed_since,
+                        asking=asking,
+                    )
+            finally:
+                tools.privacy.files.close()
 
     def recover(self, home: Path, plan: RecoveryPlan) -> Recovery:
         """Rebuild a lost home from locations and kits; writes nothing to any location.

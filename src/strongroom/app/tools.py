@@ -12,19 +12,23 @@ from strongroom.clients import ClientSource, History, parse_source_url
 from strongroom.clock import Clock, pause
 from strongroom.database import Database
 from strongroom.errors import Damaged, Refused
-from strongroom.ids import ClientId, Token, VaultId, new_id
+from strongroom.ids import ClientId, InstallId, Token, VaultId, new_id
 from strongroom.ledger import Disclosures
 from strongroom.locations import Location, parse_location_url
 from strongroom.operations.credentials import (
     Credential,
+    Secrets,
     needs_credential,
     secret_name,
     unseal_credential,
 )
-from strongroom.operations.deployment import Tools
+from strongroom.operations.deployment import CustodianLinks, Tools
 from strongroom.operations.disclosure_files import DisclosureFiles
 from strongroom.operations.privacy import Privacy
 from strongroom.settings import Settings, refuse_secrets
+
+AUTHORITY = "authority"
+"""The name of the secret that signs for every peer of an install."""
 
 
 def make_tools(
@@ -86,6 +90,7 @@ def make_tools(
         file_system=plug("file_system"),
         parity_code=lambda: _made("parity_code"),
         custodian_home=custodian_home,
+        links=_links(sealed, clock, token),
         privacy=privacy,
         forget_search=lambda: plug("remove_search_files")(home),
         holding=lambda words: _holding(home, words),
@@ -99,6 +104,20 @@ def open_location(url: str, credential: Credential | None, token: Token) -> Loca
         return directory
     store: Location = plug("object_store")(url, credential)
     return store
+
+
+def _links(
+    secrets: Secrets, clock: Clock, token: Token
+) -> Callable[[InstallId, bool], CustodianLinks]:
+    def opened(install: InstallId, create: bool) -> CustodianLinks:
+        if create and not secrets.has(AUTHORITY):
+            secrets.write(AUTHORITY, plug("new_authority")(install, clock, token))
+        made: CustodianLinks = plug("custodian_links")(
+            install, secrets.read(AUTHORITY), clock, token
+        )
+        return made
+
+    return opened
 
 
 def _holding(home: Path, words: Collection[str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from strongroom.clients import Client, ClientSource, History, Registry
 from strongroom.clock import Clock
+from strongroom.crypto.join_code import JoinCode
 from strongroom.database import Database
 from strongroom.errors import Refused, StrongroomError
 from strongroom.facts import Fact, FactValue, Session
@@ -40,6 +41,30 @@ class Companion(Protocol):
 
     def stop(self) -> None:
         """Interrupt what it does."""
+        ...
+
+
+Newcomer = tuple[int, str, tuple[str, int], JoinCode]
+"""A custodian to be joined: index and name it is to have, host and port, the code it has shown."""
+JoinedCustodian = tuple[Custodian, str, str, bytes]
+"""How it is asked; what tells its machine, and the run of it, from others; its certificate."""
+
+
+class CustodianLinks(Protocol):
+    """The server's end of every custodian that is elsewhere."""
+
+    def join(self, newcomers: Sequence[Newcomer]) -> Sequence[JoinedCustodian]:
+        """Join all of these, or none where one refuses or does not answer."""
+        ...
+
+    def open(
+        self, address: tuple[str, int], member: LocalCustodian.Wire.Member, certificate: bytes
+    ) -> tuple[Custodian, bytes]:
+        """Meet a member at this place; return how it is asked, and its newest certificate."""
+        ...
+
+    def close(self) -> None:
+        """End every link."""
         ...
 
 
@@ -127,6 +152,9 @@ class Tools:
     custodian_home: Callable[[int, bool], tuple[Database, bytes]]
     """Open (or, with True, make) an embedded custodian's database, with the key that seals it."""
 
+    links: Callable[[InstallId, bool], CustodianLinks]
+    """Reach custodians that are elsewhere, by the authority of this install; with True, made anew
+    where there is none."""
     privacy: Privacy
     """Who acts, and what no fact may say."""
     forget_search: Callable[[], None]

@@ -7,7 +7,7 @@ from strongroom.crypto.envelope import Envelope
 from strongroom.ids import InstallId
 from strongroom.locations import Copies
 from strongroom.operations.deployment import Listing
-from strongroom.quorum import LocalCustodian
+from strongroom.quorum import Custodian
 
 _NOTHING: Listing = MappingProxyType({})
 
@@ -51,7 +51,7 @@ def canary_path(install: InstallId, vault: str, writer: str) -> str:
 
 
 def place_kit_entries(
-    copies: Copies, custodian: LocalCustodian, of: str = "", listing: Listing = _NOTHING
+    copies: Copies, custodian: Custodian, of: str = "", listing: Listing = _NOTHING
 ) -> None:
     """Put a custodian's sealed key table, or entries whose names begin with `of`, everywhere.
 

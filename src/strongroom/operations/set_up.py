@@ -4,7 +4,7 @@ The kits' words are in the result once and nowhere else in clear. The install's 
 last, so an `init` that was interrupted leaves a home that says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -17,11 +17,17 @@ from strongroom.ids import InstallId, LocationId, new_id
 from strongroom.locations import Copies, Location, LocationUnavailable
 from strongroom.operations.credentials import Credentials, secret_name
 from strongroom.operations.deployment import Tools
+from strongroom.operations.join_custodians import (
+    Invited,
+    check_invited,
+    join_custodians,
+    note_joined,
+)
 from strongroom.operations.notice_settings import notice_settings
 from strongroom.operations.placing import place_kit_entries, policy_path, roster_path
 from strongroom.operations.policies import first_policy, keep_policy
 from strongroom.operations.privacy import Author
-from strongroom.quorum import LocalCustodian, Roster
+from strongroom.quorum import Custodian, LocalCustodian, Roster
 
 CUSTODIANS_MAX = 32
 KIT_BYTES = 32
@@ -38,6 +44,8 @@ class InstallPlan:
     locations: Mapping[str, str]
     passphrase: str | None = field(default=None, repr=False)
     credentials: Credentials = field(default_factory=Credentials)
+    elsewhere: tuple[Invited, ...] = ()
+    """Custodians that are processes of their own; where there are some, all are."""
 
     def under(self, passphrase: str | None) -> "InstallPlan":
         """Return the same plan with the operator's key under this passphrase."""
@@ -47,6 +55,12 @@ class InstallPlan:
         """Raise UsageError for numbers that cannot work."""
         if not 1 <= self.custodians <= CUSTODIANS_MAX:
             raise UsageError(f"{self.custodians} custodians cannot be", f"1 to {CUSTODIANS_MAX}")
+        if self.elsewhere and len(self.elsewhere) != self.custodians:
+            raise UsageError(
+                f"{len(self.elsewhere)} custodians are named, and {self.custodians} are wanted",
+                "either all custodians are processes of their own or none is",
+            )
+        check_invited(self.elsewhere)
         if not 1 <= self.threshold <= self.custodians:
             one = self.custodians == 1
             raise UsageError(
@@ -92,7 +106,7 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
     tools.secrets.write("operator", seal_operator_seed(tools, plan.passphrase, operator_seed))
     now = tools.clock.now()
     with ExitStack() as opened:
-        custodians, kits = _make_custodians(tools, plan, opened)
+        custodians, kits, joined = _members(tools, plan, opened)
         roster = _begin_roster(plan, operator_seed, custodians, now)
         policy = _begin_policy(tools, roster, operator_seed, custodians)
         _place(plan, places, (roster, policy), custodians)
@@ -108,6 +122,7 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
             Registry.Place(place, name, url, Registry.Site(), sealed, now),
             tools.privacy.disclose(fact, {"name": name, "url": url}),
         )
+    note_joined(registry, tools, session, custodians, joined)
     keep_policy(registry, session, policy)
     registry.begin(
         Registry.Install(
@@ -127,7 +142,7 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
 
 
 def _begin_roster(
-    plan: InstallPlan, seed: bytes, custodians: list[LocalCustodian], now: datetime
+    plan: InstallPlan, seed: bytes, custodians: Sequence[Custodian], now: datetime
 ) -> Envelope:
     roster = Roster.sign(
         seed,
@@ -143,7 +158,7 @@ def _begin_roster(
 
 
 def _begin_policy(
-    tools: Tools, roster: Envelope, seed: bytes, custodians: list[LocalCustodian]
+    tools: Tools, roster: Envelope, seed: bytes, custodians: Sequence[Custodian]
 ) -> Envelope:
     policy = first_policy(tools, Roster.parse(roster, signing.public_key(seed)), seed)
     for custodian in custodians:
@@ -177,6 +192,18 @@ def _open_place(tools: Tools, plan: InstallPlan, name: str) -> Location:
     return location
 
 
+def _members(
+    tools: Tools, plan: InstallPlan, opened: ExitStack
+) -> tuple[Sequence[Custodian], list[NewKit], list[Registry.CustodianPlace]]:
+    """Make the custodians in this home, or join those elsewhere, who have shown their kits."""
+    if not plan.elsewhere:
+        return *_make_custodians(tools, plan, opened), []
+    links = tools.links(plan.install, True)
+    opened.callback(links.close)
+    custodians, places = join_custodians(links, plan.elsewhere, tools)
+    return custodians, [], places
+
+
 def _make_custodians(
     tools: Tools, plan: InstallPlan, opened: ExitStack
 ) -> tuple[list[LocalCustodian], list[NewKit]]:
@@ -199,7 +226,7 @@ def _place(
     plan: InstallPlan,
     places: Mapping[str, Location],
     signed: tuple[Envelope, Envelope],
-    custodians: list[LocalCustodian],
+    custodians: Sequence[Custodian],
 ) -> None:
     roster, policy = signed
     with Copies(places) as copies:

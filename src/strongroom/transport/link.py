@@ -73,13 +73,18 @@ class Way:
         timeout_seconds: float,
     ) -> None:
         self.address = address
-        self.who = f"{who} at {_host_and_port(address)}"
+        self.who = ""
+        self.call(who)
         self._context = context
         self._check = check
         self._clock = clock
         self._timeout_seconds = timeout_seconds
         self._turn = threading.Lock()
         self._connection: _Connection | None = None
+
+    def call(self, who: str) -> None:
+        """Name who is at the other end otherwise in errors: as people call it."""
+        self.who = f"{who} at {_host_and_port(self.address)}"
 
     def connect(self, timeout_seconds: float | None = None) -> None:
         """Connect and check who is there, where that has not been done; raises as `ask` does."""

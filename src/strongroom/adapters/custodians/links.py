@@ -1,0 +1,138 @@
+"""The server's end of every custodian that is elsewhere: joined, met, given new certificates.
+
+The authority of the install lies sealed in the home. For each command the server makes itself a
+badge on a fresh key. A custodian's certificate is renewed when two thirds of its day are over, also
+when it has expired: then the custodian is known by its key, and brought a new one.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Final, NamedTuple
+
+from strongroom.adapters.custodians.remote import put, remote_custodian
+from strongroom.clock import Clock
+from strongroom.crypto import certificates
+from strongroom.crypto.join_code import JoinCode
+from strongroom.errors import Refused
+from strongroom.ids import InstallId, Token
+from strongroom.quorum import LocalCustodian
+from strongroom.transport import Authority, Joining, Link, Peer
+
+Wire = LocalCustodian.Wire
+Address = tuple[str, int]
+
+CONNECT_SECONDS: Final = 5.0
+"""Who does not take a connection is absent; every command waits so long for that."""
+
+ASK_SECONDS: Final = 30.0
+
+
+def new_authority(install: InstallId, clock: Clock, token: Token) -> bytes:
+    """Make the authority of an install; return the secret that `CustodianLinks` takes."""
+    authority = Authority.create(install, clock.now(), token)
+    return authority.seed + authority.certificate
+
+
+class Newcomer(NamedTuple):
+    """A custodian to be joined: who it is to be, where it waits, and which code it has shown."""
+
+    seat: int
+    name: str
+    address: Address
+    code: JoinCode
+
+
+class Joined(NamedTuple):
+    """A custodian that was joined: how it is asked, the marks of its machine, its certificate."""
+
+    custodian: Wire.Asked
+    machine: str
+    boot: str
+    certificate: bytes
+
+
+class CustodianLinks:
+    """Links to custodians, for one command; `close` ends them all."""
+
+    def __init__(self, install: InstallId, secret: bytes, clock: Clock, token: Token) -> None:
+        """Take the authority as `new_authority` returned it."""
+        seed, certificate = secret[: certificates.SEED_BYTES], secret[certificates.SEED_BYTES :]
+        self._authority = Authority(install, seed, certificate)
+        self._clock = clock
+        self._token = token
+        self._badge = self._authority.badge(Peer.server(install), clock.now(), token)
+        self._links: list[Link] = []
+
+    def join(self, newcomers: Sequence[tuple[int, str, Address, JoinCode]]) -> list[Joined]:
+        """Join custodians that wait; all have to prove their codes before the first is joined.
+
+        Raises WrongJoinCode, PeerRefused and PeerUnavailable; Refused where one became another.
+        """
+        with ExitStack() as begun:
+            met = []
+            for newcomer in map(Newcomer._make, newcomers):
+                joining = Joining(newcomer.address, newcomer.code, self._clock, ASK_SECONDS)
+                begun.enter_context(joining)
+                met.append((newcomer, joining, self._invite(newcomer, joining)))
+            return [self._join(*one) for one in met]
+
+    def _invite(self, newcomer: Newcomer, joining: Joining) -> Wire.Introduction:
+        invitation = Wire.Invitation(
+            self._authority.install, newcomer.seat, newcomer.name, self._authority.certificate
+        )
+        introduction = Wire.Introduction.parse(joining.invite(invitation.encode()))
+        member = introduction.member
+        if (member.index, member.name) != (newcomer.seat, newcomer.name):
+            raise Refused(
+                f"nobody is joined as custodian {newcomer.seat} ({newcomer.name})",
+                f"who was invited as that says it is {member}",
+            )
+        return introduction
+
+    def _join(
+        self, newcomer: Newcomer, joining: Joining, introduction: Wire.Introduction
+    ) -> Joined:
+        member, address = introduction.member, newcomer.address
+        certificate = self._authority.issue(
+            introduction.request,
+            Peer.custodian(member.id),
+            [address[0]],
+            self._clock.now(),
+            self._token,
+        )
+        joining.give(certificate)
+        custodian = remote_custodian(self._link(address, member), member)
+        return Joined(custodian, introduction.machine, introduction.boot, certificate)
+
+    def open(
+        self, address: Address, member: Wire.Member, certificate: bytes
+    ) -> tuple[Wire.Asked, bytes]:
+        """Meet a custodian of the roster; return how it is asked, and its certificate.
+
+        That is another one than was given where it was due and the custodian has taken it. Raises
+        PeerUnavailable where nobody answers, PeerRefused and Refused where somebody else does.
+        """
+        now = self._clock.now()
+        leaf = certificates.read_leaf(certificate, self._authority.certificate)
+        if leaf.is_due(now):
+            certificate = self._authority.renew(certificate, now, self._token)
+            with self._link(address, member, leaf.public) as link:
+                link.connect(CONNECT_SECONDS)
+                put(link, "badge", certificate, str(member))
+        link = self._link(address, member)
+        link.connect(CONNECT_SECONDS)
+        custodian = remote_custodian(link, member)
+        custodian.meet()
+        return custodian, certificate
+
+    def close(self) -> None:
+        """End every link."""
+        for link in self._links:
+            link.close()
+
+    def _link(self, address: Address, member: Wire.Member, key: bytes | None = None) -> Link:
+        expected = Peer.custodian(member.id)
+        link = Link(address, self._badge, expected, self._clock, ASK_SECONDS, key)
+        link.call(str(member))
+        self._links.append(link)
+        return link

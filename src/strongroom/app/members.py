@@ -1,0 +1,82 @@
+"""The custodians of a roster, opened: those of this home, and those that are elsewhere.
+
+One that is elsewhere is met before anything is asked of it, all of them side by side, so that what
+does not answer is absent from the beginning of a command, with its reason.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from strongroom.clients import Registry
+from strongroom.errors import StrongroomError
+from strongroom.operations.asking import Asking
+from strongroom.operations.custodian_url import parse_custodian_url
+from strongroom.operations.deployment import Tools
+from strongroom.quorum import Custodian, LocalCustodian, Roster
+
+
+@dataclass(slots=True)
+class Members:
+    """The custodians that are there, and those that are absent, by their index in the roster."""
+
+    custodians: dict[int, Custodian] = field(default_factory=dict)
+    absent: dict[int, StrongroomError] = field(default_factory=dict)
+
+
+@contextmanager
+def open_members(
+    tools: Tools, registry: Registry, roster: Roster, asking: Asking
+) -> Iterator[Members]:
+    """Open every custodian of a roster until the block ends."""
+    members = Members()
+    places = registry.custodian_places()
+    with ExitStack() as opened:
+        for member in roster.members:
+            if member.index in places:
+                continue
+            try:
+                database, kek = tools.custodian_home(member.index, False)
+                opened.callback(database.close)
+                members.custodians[member.index] = LocalCustodian.open(
+                    database, kek, tools.clock, tools.token
+                )
+            except StrongroomError as err:
+                members.absent[member.index] = err
+        if places:
+            _open_elsewhere(tools, registry, roster, asking, members, opened)
+        yield members
+
+
+def _open_elsewhere(
+    tools: Tools,
+    registry: Registry,
+    roster: Roster,
+    asking: Asking,
+    members: Members,
+    opened: ExitStack,
+) -> None:
+    places = registry.custodian_places()
+    try:
+        links = tools.links(roster.install, False)
+    except StrongroomError as err:
+        members.absent |= dict.fromkeys(places, err)
+        return
+    opened.callback(links.close)
+    questions = {
+        index: partial(
+            links.open, parse_custodian_url(place.url), roster.member(index), place.certificate
+        )
+        for index, place in places.items()
+    }
+    for index, outcome in asking.each(questions):
+        try:
+            custodian, certificate = outcome.result()
+        except StrongroomError as err:
+            members.absent[index] = err
+            continue
+        members.custodians[index] = custodian
+        if certificate != places[index].certificate:
+            registry.keep_certificate(index, certificate)
+    members.custodians = dict(sorted(members.custodians.items()))

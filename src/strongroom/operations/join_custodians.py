@@ -1,0 +1,66 @@
+"""Joining custodians that wait elsewhere: all of them, or none.
+
+Every one is invited before the first is given its certificate, so that a wrong code or a custodian
+that does not answer leaves the others waiting as they were.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from strongroom.clients import Registry
+from strongroom.crypto.join_code import JoinCode
+from strongroom.errors import UsageError
+from strongroom.facts import Session
+from strongroom.operations.custodian_url import parse_custodian_url
+from strongroom.operations.deployment import CustodianLinks, Tools
+from strongroom.quorum import Custodian
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """A custodian that waits elsewhere, as somebody named it, with the code that it showed."""
+
+    name: str
+    url: str
+    code: JoinCode = field(repr=False)
+
+
+def check_invited(invited: Sequence[Invited]) -> None:
+    """Raise UsageError for URLs that are none, and for names or places given twice."""
+    addresses = [parse_custodian_url(one.url) for one in invited]
+    for what, given in (("name", [one.name for one in invited]), ("place", addresses)):
+        if len(set(given)) < len(given):
+            raise UsageError(f"two custodians have the same {what}", f"given: {given!r:.200}")
+
+
+def join_custodians(
+    links: CustodianLinks, invited: Sequence[Invited], tools: Tools
+) -> tuple[list[Custodian], list[Registry.CustodianPlace]]:
+    """Join custodians as members 1 to n; return how each is asked, and where it is."""
+    newcomers = [
+        (index, one.name, parse_custodian_url(one.url), one.code)
+        for index, one in enumerate(invited, start=1)
+    ]
+    now = tools.clock.now()
+    custodians = []
+    places = []
+    for one, joined in zip(invited, links.join(newcomers), strict=True):
+        custodian, machine, boot, certificate = joined
+        index = custodian.card().index
+        custodians.append(custodian)
+        places.append(Registry.CustodianPlace(index, one.url, certificate, machine, boot, now))
+    return custodians, places
+
+
+def note_joined(
+    registry: Registry,
+    tools: Tools,
+    session: Session,
+    custodians: Sequence[Custodian],
+    places: Sequence[Registry.CustodianPlace],
+) -> None:
+    """Keep where custodians are that were joined, each with its fact."""
+    ids = {card.index: card.id for card in (custodian.card() for custodian in custodians)}
+    for place in places:
+        fact = session.fact("custodian.joined", ids[place.custodian], index=place.custodian)
+        registry.add_custodian_place(place, tools.privacy.disclose(fact, {"url": place.url}))

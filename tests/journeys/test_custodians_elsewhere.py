@@ -1,0 +1,193 @@
+"""A home whose custodians are elsewhere: joined by `init`, met by every command, absent if gone."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from strongroom.app import App
+from strongroom.clock import Clock, SystemClock
+from strongroom.crypto.certificates import read_leaf
+from strongroom.crypto.join_code import JoinCode
+from strongroom.errors import StrongroomError, UsageError
+from strongroom.operations.join_custodians import Invited
+from strongroom.operations.set_up import InstallPlan, set_up
+from tests.support import served_custodian
+from tests.support.first_home import make_database
+from tests.support.served_custodian import Told
+from tests.support.transcript import Done, at_home, strongroom
+
+NAMES = ("anna", "berta", "clara")
+
+
+class Earlier(SystemClock):
+    """The machine's clock, some time ago."""
+
+    def __init__(self, by: timedelta) -> None:
+        self._by = by
+
+    def now(self) -> datetime:
+        return super().now() - self._by
+
+
+@dataclass
+class Custodians:
+    """Three custodians in folders of their own, each served until it is stopped."""
+
+    folder: Path
+    codes: dict[str, str] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+    told: dict[str, Told] = field(default_factory=dict)
+    _running: dict[str, ExitStack] = field(default_factory=dict)
+
+    def make(self) -> None:
+        for name in NAMES:
+            self.codes[name] = served_custodian.make(self.folder / name).code
+            self.start(name)
+
+    def start(self, name: str) -> None:
+        running = ExitStack()
+        port, told = running.enter_context(served_custodian.served(self.folder / name))
+        assert self.ports.setdefault(name, port) == port
+        self.told[name] = told
+        self._running[name] = running
+
+    def stop(self, name: str) -> None:
+        self._running.pop(name).close()
+
+    def close(self) -> None:
+        for name in list(self._running):
+            self.stop(name)
+
+    def invited(self, **codes: str) -> tuple[Invited, ...]:
+        return tuple(
+            Invited(
+                name,
+                f"https://127.0.0.1:{self.ports[name]}",
+                JoinCode.parse(codes.get(name) or self.codes[name]),
+            )
+            for name in NAMES
+        )
+
+
+@contextmanager
+def custodians(folder: Path) -> Iterator[Custodians]:
+    made = Custodians(folder)
+    try:
+        made.make()
+        yield made
+    finally:
+        made.close()
+
+
+def begin(folder: Path, invited: tuple[Invited, ...], clock: Clock | None = None) -> None:
+    """Make a home as `init` does, with these custodians."""
+    app = App() if clock is None else App(clock)
+    install = app.new_install()
+    places = {name: (folder / name).as_uri() for name in ("one", "two")}
+    plan = InstallPlan(install, "ann", 3, 2, places, elsewhere=invited)
+    tools, registry = app.make_home(folder / "home", install)
+    try:
+        set_up(tools, registry, plan)
+    except BaseException:
+        app.remove_home(folder / "home", tools.key_file)
+        raise
+    finally:
+        registry.close()
+
+
+def done(code: int, *arguments: str) -> Done:
+    ended = strongroom(*arguments)
+    assert ended.code == code, (arguments, ended)
+    return ended
+
+
+def test_backups_and_restores_go_on_without_one_of_three(tmp_path: Path) -> None:
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        make_database(tmp_path / "app.db")
+        begin(tmp_path, three.invited())
+        done(0, "client", "add", "acme", "--source", "app.db")
+        done(0, "backup", "acme")
+        done(0, "restore", "acme", "--to", "back")
+        listed = done(0, "custodian", "list")
+        assert all(name in listed.out for name in NAMES)
+        three.stop("berta")
+        done(0, "backup", "acme")
+        done(0, "restore", "acme", "--to", "back-of-two")
+        listed = done(3, "custodian", "list")
+        assert f"custodian 2 (berta) at 127.0.0.1:{three.ports['berta']}" in listed.out
+        three.stop("clara")
+        done(3, "backup", "acme")
+        assert "pending" in done(0, "snapshots", "acme").out
+        refused = done(4, "restore", "acme", "--to", "back-of-one")
+        assert f"custodian 2 (berta) at 127.0.0.1:{three.ports['berta']}" in refused.err
+        assert not (tmp_path / "back-of-one").exists()
+        three.start("berta")
+        three.start("clara")
+        done(0, "backup", "acme")
+        assert "pending" not in done(0, "snapshots", "acme").out
+        done(0, "restore", "acme", "--to", "back-again")
+        done(0, "custodian", "list")
+        done(0, "ledger", "verify")
+
+
+def test_a_wrong_code_joins_nobody(tmp_path: Path) -> None:
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        make_database(tmp_path / "app.db")
+        with pytest.raises(StrongroomError, match="refuses us") as caught:
+            begin(tmp_path, three.invited(clara=three.codes["anna"]))
+        assert "has not proved the code" in str(caught.value)
+        assert not (tmp_path / "home").exists()
+        # The two whose codes were right wait as they did.
+        begin(tmp_path, three.invited())
+        done(0, "client", "add", "acme", "--source", "app.db")
+        done(0, "backup", "acme")
+
+
+def test_names_and_places_are_given_once(tmp_path: Path) -> None:
+    invited = Invited("anna", "https://127.0.0.1:1", JoinCode(bytes(16)))
+    install = App().new_install()
+    plan = InstallPlan(install, "ann", 2, 2, {"one": "file:///one"})
+    for other, said in (
+        (replace(invited, url="https://127.0.0.1:2"), "the same name"),
+        (replace(invited, name="berta"), "the same place"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            replace(plan, elsewhere=(invited, other)).check()
+    with pytest.raises(UsageError, match="either all custodians"):
+        replace(plan, elsewhere=(invited,)).check()
+
+
+def test_certificates_are_renewed_by_any_command_when_they_are_due(tmp_path: Path) -> None:
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        begin(tmp_path, three.invited(), Earlier(timedelta(hours=17)))
+        made = places(tmp_path / "home")
+        done(0, "custodian", "list")
+        renewed = places(tmp_path / "home")
+        for index, certificate in renewed.items():
+            before, after = read_leaf(made[index]), read_leaf(certificate)
+            assert before.public == after.public
+            assert after.not_after - before.not_after > timedelta(hours=16)
+        done(0, "custodian", "list")
+        assert places(tmp_path / "home") == renewed
+
+
+def places(home: Path) -> dict[int, bytes]:
+    """Return the certificates that a home knows, without opening it, which would renew them."""
+    with closing(sqlite3.connect(home / "server.db")) as database:
+        return dict(database.execute("SELECT custodian, certificate FROM custodian_place"))
+
+
+def test_the_authority_is_a_sealed_secret(tmp_path: Path) -> None:
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        begin(tmp_path, three.invited())
+        with App().open(tmp_path / "home") as deployment:
+            seed = deployment.tools.secrets.read("authority")[:48]
+        found = [
+            path for path in tmp_path.rglob("*") if path.is_file() and seed in path.read_bytes()
+        ]
+        assert found == []
