@@ -185,7 +185,7 @@ class History(Tombs):
             self.log.append(transaction, fact)
 
     def adopt_client_keys(self, client_keys: Mapping[int, bytes]) -> None:
-        """Write certificates that were found at the locations."""
+        """Write certificates that were found at the locations, or are about to be placed there."""
         with self._database.transaction() as transaction:
             _write_client_keys(transaction, client_keys)
 

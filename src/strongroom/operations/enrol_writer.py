@@ -48,7 +48,7 @@ def enrol_writer(
                 "its kit does not know the client, and no location has its certificate",
                 hint="Recover again, with other kits or from other locations.",
             )
-        certificates[index] = _enrol_at(deployment, client, custodian, keys, revoked)
+        certificates[index] = _enrol_at(deployment, client, history, custodian, keys, revoked)
     place_config(deployment, client, keys, DELETION if history.buried() else None)
     history.begin_writer(
         keys.writer_public,
@@ -60,6 +60,7 @@ def enrol_writer(
 def _enrol_at(
     deployment: Deployment,
     client: Client,
+    history: History,
     custodian: Custodian,
     keys: WorkerKeys,
     revoked: Mapping[str, int],
@@ -71,6 +72,9 @@ def _enrol_at(
     # recovery that the kits' tables were rolled back.
     if isinstance(custodian, LocalCustodian):
         place_kit_entries(deployment.copies, custodian, f"{client.id}-{serial:08d}")
+    # Then the home: of a certificate that it does not know it would say that another home has it,
+    # should the run be killed here and the custodian go away.
+    history.adopt_client_keys({custodian.card().index: certificate.encode()})
     place = client_key_path(deployment.install, client.id, custodian.card().id, serial)
     deployment.copies.put(place, certificate.encode())
     return certificate.encode()
@@ -81,7 +85,8 @@ def _enrol_at_late_custodians(
 ) -> None:
     """Enrol the writer also where a custodian was down when a recovery's first backup began.
 
-    It is late until its certificate has been noted here, so a run that was killed is completed.
+    It is late until its certificate has been noted here, so a run that was killed is completed; a
+    certificate that was noted and not placed is among what every backup puts where it lacks.
     """
     certificates = history.client_keys()
     revoked = {str(SnapshotHeader.writer_id(key)): after or 0 for key, after in history.writers()}
@@ -93,8 +98,7 @@ def _enrol_at_late_custodians(
             decode_envelope(certificates[index], f"the certificate of custodian {index}")
         ).serial
         if noted < pin.serial or all(one.key != keys.writer_public for one in pin.writers):
-            certificate = _enrol_at(deployment, client, custodian, keys, revoked)
-            history.adopt_client_keys({index: certificate})
+            _enrol_at(deployment, client, history, custodian, keys, revoked)
 
 
 def _knows(custodian: Custodian, client: Client) -> bool:
