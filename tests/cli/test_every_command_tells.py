@@ -61,6 +61,7 @@ STEPS: tuple[tuple[str, frozenset[str]], ...] = (
     ("kit show", NOTHING),
     ("kit confirm custodian-1 --words-file kit-1", frozenset({"kit.confirmed"})),
     ("custodian list", NOTHING),
+    ("network probe", NOTHING),
     ("client add acme --source app.db", ADDED | {"source.added"}),
     ("client add empty", ADDED),
     ("client set acme --keep 3d", frozenset({"client.keep_set"})),

@@ -1,5 +1,6 @@
 """A home whose custodians are elsewhere: joined by `init`, met by every command, absent if gone."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -133,6 +134,28 @@ def test_backups_and_restores_go_on_without_one_of_three(tmp_path: Path) -> None
         done(0, "restore", "acme", "--to", "back-again")
         done(0, "custodian", "list")
         done(0, "ledger", "verify")
+
+
+def test_the_probe_finds_every_listener_closed(tmp_path: Path) -> None:
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        begin(tmp_path, three.invited())
+        probed = done(0, "network", "probe")
+        assert "27 attempts at 3 listeners: 0 wrong, 0 unknown." in probed.out
+        three.stop("berta")
+        found = json.loads(done(3, "network", "probe", "--json").out)
+        got = {one["listener"]: one["got"] for one in found if one["attempt"] == "no certificate"}
+        assert got == {"anna": "refused", "berta": "unknown", "clara": "refused"}
+        assert not any(one["wrong"] for one in found)
+        with App().open(tmp_path / "home") as deployment:
+            facts = [fact for fact in deployment.registry.facts() if fact.op == "network.probed"]
+    assert [fact.body["unknown"] for fact in facts] == [0, 9]
+    assert facts[0].body == {
+        "listeners": 3,
+        "attempts": 27,
+        "wrong": 0,
+        "unknown": 0,
+        "wrong_at": [],
+    }
 
 
 def test_a_wrong_code_joins_nobody(tmp_path: Path) -> None:

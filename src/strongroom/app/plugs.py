@@ -18,7 +18,7 @@ _PLUGS: Final[Mapping[str, str]] = {
     "attended": "strongroom.adapters.machine.attended:start_attended",
     "companion": "strongroom.adapters.machine.companion:start_companion",
     "custodian_links": "strongroom.adapters.custodians.links:CustodianLinks",
-    "new_authority": "strongroom.adapters.custodians.links:new_authority",
+    "authority": "strongroom.transport:Authority",
     "bind": "strongroom.transport.listener:bind",
     "listener": "strongroom.transport.listener:Listener",
     "join_listener": "strongroom.transport.joining:JoinListener",

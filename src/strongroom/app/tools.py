@@ -22,7 +22,7 @@ from strongroom.operations.credentials import (
     secret_name,
     unseal_credential,
 )
-from strongroom.operations.deployment import CustodianLinks, Tools
+from strongroom.operations.deployment import CustodianLinks, Probe, Tools
 from strongroom.operations.disclosure_files import DisclosureFiles
 from strongroom.operations.privacy import Privacy
 from strongroom.settings import Settings, refuse_secrets
@@ -91,6 +91,7 @@ def make_tools(
         parity_code=lambda: _made("parity_code"),
         custodian_home=custodian_home,
         links=_links(sealed, clock, token),
+        probe=_probe(sealed, clock, token),
         privacy=privacy,
         forget_search=lambda: plug("remove_search_files")(home),
         holding=lambda words: _holding(home, words),
@@ -111,13 +112,22 @@ def _links(
 ) -> Callable[[InstallId, bool], CustodianLinks]:
     def opened(install: InstallId, create: bool) -> CustodianLinks:
         if create and not secrets.has(AUTHORITY):
-            secrets.write(AUTHORITY, plug("new_authority")(install, clock, token))
+            secrets.write(AUTHORITY, plug("authority").create(install, clock.now(), token).secret)
         made: CustodianLinks = plug("custodian_links")(
             install, secrets.read(AUTHORITY), clock, token
         )
         return made
 
     return opened
+
+
+def _probe(secrets: Secrets, clock: Clock, token: Token) -> Callable[[InstallId], Probe]:
+    def made(install: InstallId) -> Probe:
+        authority = plug("authority").open(install, secrets.read(AUTHORITY))
+        probe: Probe = plug("probe")(authority, clock, token).custodian
+        return probe
+
+    return made
 
 
 def _holding(home: Path, words: Collection[str]) -> list[str]:

@@ -50,6 +50,13 @@ JoinedCustodian = tuple[Custodian, str, str, bytes]
 """How it is asked; what tells its machine, and the run of it, from others; its certificate."""
 
 
+Probe = Callable[[tuple[str, int], str], Sequence[tuple[str, str, str, str]]]
+"""Try every way into the listener at this host and port, where the custodian of this id is to be.
+
+Each attempt: its name, how it has to end, how it ended (refused, accepted, unknown), what was seen.
+"""
+
+
 class CustodianLinks(Protocol):
     """The server's end of every custodian that is elsewhere."""
 
@@ -155,6 +162,8 @@ class Tools:
     links: Callable[[InstallId, bool], CustodianLinks]
     """Reach custodians that are elsewhere, by the authority of this install; with True, made anew
     where there is none."""
+    probe: Callable[[InstallId], Probe]
+    """What tries listeners with badges that no peer has, made by the authority of this install."""
     privacy: Privacy
     """Who acts, and what no fact may say."""
     forget_search: Callable[[], None]

@@ -46,6 +46,17 @@ class Authority:
         )
         return cls(install, seed, certificate)
 
+    @classmethod
+    def open(cls, install: InstallId, secret: bytes) -> "Authority":
+        """Return the authority of which this is the secret."""
+        at = certificates.SEED_BYTES
+        return cls(install, secret[:at], secret[at:])
+
+    @property
+    def secret(self) -> bytes:
+        """The seed, and the certificate behind it: what is kept sealed."""
+        return self.seed + self.certificate
+
     def issue(
         self, request: bytes, peer: Peer, hosts: Sequence[str], now: datetime, token: Token
     ) -> bytes:

@@ -10,10 +10,10 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from strongroom.clock import Clock
 from strongroom.crypto import certificates
@@ -44,8 +44,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One way in that was tried, what has to happen, what did, and what was seen of it."""
 
     name: str
@@ -98,6 +97,10 @@ class Probe:
             self._try("a role that may not ask this", lambda: self._asks(address, good, CLOSED)),
             self._good(address, expected, good),
         ]
+
+    def custodian(self, address: tuple[str, int], custodian: str) -> list[Attempt]:
+        """Return every attempt at the listener of the custodian of this id."""
+        return self(address, Peer.custodian(custodian))
 
     def _try(self, name: str, attempt: Callable[[], str]) -> Attempt:
         """Make an attempt that has to be refused; it returns what it got when it was let in."""

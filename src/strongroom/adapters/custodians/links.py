@@ -27,12 +27,6 @@ CONNECT_SECONDS: Final = 5.0
 ASK_SECONDS: Final = 30.0
 
 
-def new_authority(install: InstallId, clock: Clock, token: Token) -> bytes:
-    """Make the authority of an install; return the secret that `CustodianLinks` takes."""
-    authority = Authority.create(install, clock.now(), token)
-    return authority.seed + authority.certificate
-
-
 class Newcomer(NamedTuple):
     """A custodian to be joined: who it is to be, where it waits, and which code it has shown."""
 
@@ -55,9 +49,8 @@ class CustodianLinks:
     """Links to custodians, for one command; `close` ends them all."""
 
     def __init__(self, install: InstallId, secret: bytes, clock: Clock, token: Token) -> None:
-        """Take the authority as `new_authority` returned it."""
-        seed, certificate = secret[: certificates.SEED_BYTES], secret[certificates.SEED_BYTES :]
-        self._authority = Authority(install, seed, certificate)
+        """Take the secret of the install's authority."""
+        self._authority = Authority.open(install, secret)
         self._clock = clock
         self._token = token
         self._badge = self._authority.badge(Peer.server(install), clock.now(), token)
