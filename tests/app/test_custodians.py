@@ -71,6 +71,22 @@ def test_what_was_secret_before_it_was_joined_is_gone_after(tmp_path: Path) -> N
             opened.answer(invitation)
 
 
+def test_to_be_joined_while_its_code_is_looked_at_is_no_error(tmp_path: Path) -> None:
+    """A process that waits looks for another code twice a second, also in the very moment."""
+    folder = tmp_path / "anna"
+    made = make(folder)
+    with CUSTODIANS.open(CUSTODIANS.settings(folder), None) as opened:
+        first = opened.code()
+        assert not opened.has_other_code(first)
+        CUSTODIANS.new_code(opened)
+        assert opened.has_other_code(first)
+        opened.set_code(first.secret)
+        with served(folder) as (port, told):
+            join(port, made.code, AUTHORITY)
+            told.until("serves")
+        assert not opened.has_other_code(first)
+
+
 def test_its_kit_brings_it_back(tmp_path: Path) -> None:
     folder = tmp_path / "anna"
     made = make(folder)

@@ -142,7 +142,7 @@ class Custodians:
                     tell("takes another join code from now on")
                 before = code
                 while not (listener.wait(LOOK_SECONDS) or stop.is_set()):
-                    if opened.code() != code:
+                    if opened.has_other_code(code):
                         break
 
     def _planned(self, plan: CustodianPlan) -> CustodianSettings:

@@ -107,6 +107,15 @@ class CustodianHome:
             sealed, until = self._row(reading, "code_sealed, code_until")
         return Code(self._open("code", sealed), parse_instant(until))
 
+    def has_other_code(self, code: Code) -> bool:
+        """Say whether another code was given since this one; none is once it has been joined.
+
+        Asked while somebody may be joining it: that is no error, and no reason to begin anew.
+        """
+        with self._service.reading() as reading:
+            certificate, sealed = self._row(reading, "certificate, code_sealed")
+        return certificate is None and self._open("code", sealed) != code.secret
+
     def count_try(self) -> int:
         """Note one more try of the code, durably; return how many there were."""
         with self._service.transaction() as transaction:
