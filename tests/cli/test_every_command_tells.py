@@ -31,6 +31,8 @@ BEGUN = frozenset(
         "location.added",
         "person.named",
         "person.stationed",
+        "policy.adopted",
+        "policy.signed",
         "roster.adopted",
         "settings.changed",
     }
@@ -48,6 +50,8 @@ RECOVERED = frozenset(
         "location.added",
         "person.named",
         "person.stationed",
+        "policy.adopted",
+        "policy.signed",
         "roster.adopted",
         "settings.changed",
         "source.recovered",

@@ -9,10 +9,13 @@ from collections.abc import Callable
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.crypto.hashing import content_hash
+from strongroom.procedures.device import Device
+from strongroom.procedures.parcel import Parcel
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.team_policy import TeamPolicy
+from tests.vectors import build_device_v1, build_request_file_v1
 from tests.vectors import build_procedure_v1 as vector
 
 SEED = b"\x09" * 32
@@ -24,8 +27,16 @@ POLICY = {**FIRST.statement.fields("policy"), "signer": PUBLIC.hex(), "type": "p
 
 def act_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object], bool]]:
     """Return valid bytes, what reads them, and whether they are JSON, by `module:name`."""
+    parcel = bytes.fromhex(build_request_file_v1.build()["file"])
+    device = build_device_v1.build()["file"].encode()
     given = Approval.sign(SEED, ASKED, "approve", vector.AT)
     return {
+        "procedures.parcel:Parcel.parse": (parcel, Parcel.parse, True),
+        "procedures.device:Device.parse": (
+            device,
+            lambda data: Device.parse(data.decode("utf-8", "replace")),
+            False,
+        ),
         "quorum.procedure:Procedure.parse": (
             b'{"target":"folder"}',
             lambda data: Procedure.RESTORE.parse(_value(data)),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from strongroom.crypto import certificates
 from strongroom.crypto.join_code import JoinCode
 from strongroom.ids import InstallId
+from strongroom.operations.custodian_url import parse_custodian_url
 from strongroom.transport.peer import Peer
 from tests.vectors import build_transport_v1 as vector
 
@@ -34,6 +35,10 @@ def transport_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
         "crypto.certificates:read_deny_list": (
             denied,
             lambda data: certificates.read_deny_list(data, authority),
+        ),
+        "operations.custodian_url:parse_custodian_url": (
+            b"https://[::1]:8470",
+            lambda data: parse_custodian_url(data.decode("utf-8", "replace")),
         ),
         "crypto.join_code:JoinCode.parse": (
             made["join"]["code"].encode(),
