@@ -9,6 +9,7 @@ from strongroom.cli import output
 from strongroom.cli.custodian_process import confirm_kit, init, join_code, serve
 from strongroom.cli.face import With
 from strongroom.errors import PartlyDone
+from strongroom.operations.prove_shares import longest_ago
 
 EMBEDDED = "on this machine"
 
@@ -25,16 +26,20 @@ class _Row:
     state: str
     runs: str
     missed_since: datetime | None
+    last_proved_at: datetime | None
+    """Of the client where it is longest ago; nothing before the first month is over."""
 
     def cells(self) -> tuple[str, ...]:
         since = output.moment(self.missed_since) if self.missed_since else ""
-        return self.name, self.runs, self.id, since, self.state
+        proved = output.moment(self.last_proved_at) if self.last_proved_at else "not yet"
+        return self.name, self.runs, self.id, proved, since, self.state
 
 
 @commands.command(name="list")
 def list_(*, face: With) -> int:
     """List the custodians, where they run and whether they answer. Exits 3 when one does not."""
     with face.deployment() as deployment:
+        proved = longest_ago(deployment)
         rows = [
             _Row(
                 member.index,
@@ -43,12 +48,13 @@ def list_(*, face: With) -> int:
                 str(deployment.absent_custodians.get(member.index, "answers")),
                 EMBEDDED,
                 deployment.missed_since.get(member.index),
+                proved.get(member.index),
             )
             for member in deployment.roster.members
         ]
         threshold = deployment.roster.threshold
         absent = len(deployment.absent_custodians)
-    titles = ("custodian", "runs", "id", "missed since", "state")
+    titles = ("custodian", "runs", "id", "last proved", "missed since", "state")
     face.table(titles, [row.cells() for row in rows], rows)
     face.tell(
         f"Any {threshold} of {len(rows)} open a key.",

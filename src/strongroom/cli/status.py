@@ -34,6 +34,7 @@ def status(*, face: With) -> None:
         f"locations   {_together(found.locations)}",
         *(f"            {sentence}" for sentence in found.shared),
         f"custodians  {_together(found.custodians)}",
+        f"shares      {_shares(found)}",
         f"kits        {found.kits_confirmed} confirmed, {found.kits_needed} needed",
         f"ledger      {_ledger(found)}",
         f"            {found.witnesses_needed} of {len(found.custodians)} custodians must witness: "
@@ -44,6 +45,15 @@ def status(*, face: With) -> None:
     )
     for warning in found.warnings:
         face.say(*output.wrapped(warning, "  "))
+
+
+def _shares(found: Status) -> str:
+    proved = [one.shares_proved_at for one in found.clients if one.shares_proved_at]
+    if not proved:
+        return "none proved again yet: custodians are asked once a month"
+    clients = output.count(len(found.clients), "client")
+    since = output.moment(min(proved))
+    return f"proved again for {len(proved)} of {clients}, the longest ago on {since}"
 
 
 def _ledger(found: Status) -> str:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from strongroom.clients import copy_notes
+from strongroom.clients.avowals import AVOWAL_TABLE, Avowals
 from strongroom.clients.source_url import split_source_name
 from strongroom.clients.tombs import RESCUED, TOMB_SCHEMA, Tombs
 from strongroom.clock import format_instant, parse_instant
@@ -66,6 +67,7 @@ SCHEMA = (
     copy_notes.LOST_TABLE,
     *Log.SCHEMA,
     RESCUED,
+    AVOWAL_TABLE,
 )
 
 Tally = dict[str, tuple[int, int]]
@@ -128,6 +130,8 @@ class History(Tombs):
         self.log.take_over_plain_facts()
         self.copies = copy_notes.CopyNotes(database, self.log)
         """What was seen of each copy of this client's objects."""
+        self.avowals = Avowals(database, self.log)
+        """What custodians said of their old shares when they were asked last."""
 
     # -- sources
 

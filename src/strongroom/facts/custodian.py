@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from strongroom.facts.kinds import COUNT, HASH, ID, PUBLIC_KEY, one_of
+from strongroom.facts.kinds import COUNT, HASH, ID, PUBLIC_KEY, many, one_of
 from strongroom.facts.op import Op
 
 _CLIENT: Final = ("client", ID)
@@ -63,6 +63,16 @@ OPS: Final = (
         "A custodian has journalled its answer to a request; then it left.",
         ("request", ID),
         must={"snapshot": HASH, "sessions": COUNT},
+    ),
+    Op(
+        "shares.proved",
+        "C",
+        "read",
+        "Custodians were asked to open their shares of so many `sessions` again, drawn at random "
+        "of those that a snapshot needs. Some `proved` it, by their index; some `failed`. Whoever "
+        "did not answer is in neither list.",
+        _CLIENT,
+        must={"snapshot": HASH, "sessions": COUNT, "proved": many(COUNT), "failed": many(COUNT)},
     ),
     Op(
         "log.registered",

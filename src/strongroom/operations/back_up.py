@@ -24,6 +24,7 @@ from strongroom.operations.fill_locations import (
     put_install_objects,
 )
 from strongroom.operations.placing import session_path
+from strongroom.operations.prove_shares import prove_due
 from strongroom.operations.receipts import complete, guard_against_rollback
 from strongroom.operations.tombs import retire_gone
 from strongroom.operations.vault_config import check_config
@@ -155,6 +156,7 @@ def back_up_prepared(
         )
         if snapshot.state != "good":
             run.problems.extend(unsigned)
+        run.problems.extend(prove_due(deployment, client, history))
         run.problems.extend(
             f"location {name}: {err}"
             for name, err in {**deployment.absent_locations, **deployment.copies.failures}.items()

@@ -11,6 +11,7 @@ from strongroom.operations.deployment import Deployment
 from strongroom.operations.failure_domains import look_at_domains
 from strongroom.operations.look_at_logs import LogStatus, look_at_log
 from strongroom.operations.place_ledger import sealed_logs
+from strongroom.operations.prove_shares import look_at_shares
 from strongroom.operations.sealed_logs import Lookout
 from strongroom.operations.witnessing import OpenLog, Witnesses, what_was_seen
 
@@ -28,6 +29,8 @@ class ClientStatus:
     pending: int
     newest_good_at: datetime | None
     state: str
+    shares_proved_at: datetime | None
+    """When the custodian that did it longest ago has proved that its old shares open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,12 @@ def tell_status(deployment: Deployment) -> Status:
     lookout = Lookout(seen, partial(sealed_logs, deployment), deployment.copies.locations)
     logs = [look_at_log(OpenLog.of_server(deployment), lookout.of(None))]
     clients: list[ClientStatus] = []
+    unproved: list[str] = []
     for client in deployment.registry.clients():
         with deployment.tools.history(client.id) as history:
-            clients.append(_client_status(client, history, now))
+            shares = look_at_shares(deployment, client, history)
+            unproved += shares.warnings
+            clients.append(_client_status(client, history, now, shares.proved_at))
             logs.append(look_at_log(OpenLog.of_client(client, history), seen))
         if logs[-1].behind_since is not None:
             # No other command comes by a client that it does not work on.
@@ -99,13 +105,16 @@ def tell_status(deployment: Deployment) -> Status:
         malicious_tolerated=max(0, Policy.tolerated(members, threshold, needed)),
         warnings=[
             *(warning for log in logs if log.problem for warning in log.warnings),
+            *unproved,
             *_warnings(deployment, confirmed, locations, clients),
             *(warning for log in logs if not log.problem for warning in log.warnings),
         ],
     )
 
 
-def _client_status(client: Client, history: History, now: datetime) -> ClientStatus:
+def _client_status(
+    client: Client, history: History, now: datetime, shares_proved_at: datetime | None
+) -> ClientStatus:
     counts = history.counts()
     found = history.newest_good()
     sources = history.sources()
@@ -127,6 +136,7 @@ def _client_status(client: Client, history: History, now: datetime) -> ClientSta
         sum(counts.values()) - counts.get("good", 0),
         newest,
         state,
+        shares_proved_at,
     )
 
 
