@@ -23,6 +23,7 @@ from tests.journeys.world import (
     make_world,
     silent,
 )
+from tests.support.apart_custodians import apart
 from tests.support.stand_in import StandIn
 from tests.support.stepping_clock import SteppingClock
 
@@ -158,6 +159,14 @@ def test_shares_not_proved_for_two_months_are_told(world: World, clock: Stepping
     with world.open() as deployment:
         told = [one for one in tell_status(deployment).warnings if "has not proved since" in one]
     assert len(told) == 3
+
+
+def test_custodians_elsewhere_prove_theirs(world: World, clock: SteppingClock) -> None:
+    clock.step(days=PERIOD.days)
+    with apart(world) as three:
+        assert three.back_up(NORMAL).problems == []
+    (told,) = facts(world)
+    assert (told["proved"], told["failed"]) == ([1, 2, 3], [])
 
 
 # -- named attacks

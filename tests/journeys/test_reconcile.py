@@ -11,6 +11,7 @@ import pytest
 from strongroom.facts import Fact, read_facts, record
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.reconcile import Reconciliation, reconcile
+from tests.faults.proxy import Parted
 from tests.journeys.world import (
     HIGH,
     NORMAL,
@@ -20,6 +21,7 @@ from tests.journeys.world import (
     keep_template,
     make_world,
 )
+from tests.support.apart_custodians import apart
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +218,20 @@ def test_a_journal_that_cannot_be_read_is_told(world: World) -> None:
     assert done.returncode == 3
     assert done.stdout.startswith("UNKNOWN: no custodian's journal could be read: 0 of 3 journals")
     assert "The journal of custodian-1 was not read" in done.stdout
+
+
+def test_custodians_elsewhere_are_asked_for_their_journals(world: World) -> None:
+    with apart(world) as three:
+        with three.open() as deployment:
+            outcome = reconcile(deployment)
+        assert outcome.findings == []
+        assert [len(one.releases) for one in outcome.journals] == [1, 1, 0]
+        assert sum(len(one.receipts) for one in outcome.journals) == 9
+        three.make(Parted(), 2)
+        with three.open() as deployment:
+            outcome = reconcile(deployment)
+    assert outcome.findings == []
+    assert [bool(one.problem) for one in outcome.journals] == [False, True, False]
 
 
 @pytest.fixture
