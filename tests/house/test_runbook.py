@@ -131,10 +131,11 @@ def put_back(user: Machine, *names: str) -> None:
         shutil.copytree(user.folder / "before" / name, user.folder / name)
 
 
-def put_back_what_recorded_nothing_but_a_setting(user: Machine) -> None:
+def put_back_what_recorded_no_backup(user: Machine) -> None:
     aside = user.folder / "aside"
     shutil.copytree(user.home, aside)
     assert user.run("strongroom client set mine --keep 9d").returncode == 0
+    assert user.run("strongroom vault check mine").returncode == 0
     shutil.rmtree(user.home)
     aside.rename(user.home)
 
@@ -212,7 +213,7 @@ DAMAGES: dict[str, Callable[[Machine], None]] = {
     "The key file is lost": lose_the_key_file,
     "The home is lost": lose_the_home,
     "The home was put back by hand": lambda user: put_back(user, "home"),
-    "The ledger only reads": put_back_what_recorded_nothing_but_a_setting,
+    "The ledger only reads": put_back_what_recorded_no_backup,
     "Somebody has put objects there": plant_an_object,
     "Something was interrupted": interrupt_a_backup,
 }
