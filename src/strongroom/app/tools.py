@@ -92,6 +92,7 @@ def make_tools(
         custodian_home=custodian_home,
         links=_links(sealed, clock, token),
         probe=_probe(sealed, clock, token),
+        machine_marks=plug("machine_marks"),
         privacy=privacy,
         forget_search=lambda: plug("remove_search_files")(home),
         holding=lambda words: _holding(home, words),

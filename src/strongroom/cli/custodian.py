@@ -9,9 +9,8 @@ from strongroom.cli import output
 from strongroom.cli.custodian_process import confirm_kit, init, join_code, serve
 from strongroom.cli.face import With
 from strongroom.errors import PartlyDone
+from strongroom.operations.look_at_custodians import look_at_distribution
 from strongroom.operations.prove_shares import longest_ago
-
-EMBEDDED = "on this machine"
 
 commands = Commands(name="custodian")
 for command in (init, serve, join_code, confirm_kit):
@@ -25,6 +24,7 @@ class _Row:
     id: str
     state: str
     runs: str
+    parted: str
     missed_since: datetime | None
     last_proved_at: datetime | None
     """Of the client where it is longest ago; nothing before the first month is over."""
@@ -32,7 +32,7 @@ class _Row:
     def cells(self) -> tuple[str, ...]:
         since = output.moment(self.missed_since) if self.missed_since else ""
         proved = output.moment(self.last_proved_at) if self.last_proved_at else "not yet"
-        return self.name, self.runs, self.id, proved, since, self.state
+        return self.name, self.runs, self.parted, self.id, proved, since, self.state
 
 
 @commands.command(name="list")
@@ -40,13 +40,15 @@ def list_(*, face: With) -> int:
     """List the custodians, where they run and whether they answer. Exits 3 when one does not."""
     with face.deployment() as deployment:
         proved = longest_ago(deployment)
+        distribution = look_at_distribution(deployment)
         rows = [
             _Row(
                 member.index,
                 member.name,
                 member.id,
                 str(deployment.absent_custodians.get(member.index, "answers")),
-                EMBEDDED,
+                distribution.runs[member.index],
+                distribution.parted[member.index],
                 deployment.missed_since.get(member.index),
                 proved.get(member.index),
             )
@@ -54,10 +56,10 @@ def list_(*, face: With) -> int:
         ]
         threshold = deployment.roster.threshold
         absent = len(deployment.absent_custodians)
-    titles = ("custodian", "runs", "id", "last proved", "missed since", "state")
+    titles = ("custodian", "runs", "machines", "id", "last proved", "missed since", "state")
     face.table(titles, [row.cells() for row in rows], rows)
     face.tell(
         f"Any {threshold} of {len(rows)} open a key.",
-        "DEGRADED: they run on this machine; pieces on one machine are together",
+        *distribution.degraded,
     )
     return PartlyDone.exit_code if absent else 0

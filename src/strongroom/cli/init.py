@@ -11,7 +11,10 @@ from cyclopts import Parameter
 from strongroom.cli.credential_files import NONE_GIVEN, CredentialFiles
 from strongroom.cli.face import Face, SecretFile, With, read_secret_file
 from strongroom.cli.naming import name_locations
+from strongroom.crypto.join_code import JoinCode
 from strongroom.errors import UsageError
+from strongroom.operations.join_custodians import Invited
+from strongroom.operations.look_at_custodians import look_at_distribution
 from strongroom.operations.set_up import InstallPlan, SetUp, set_up
 
 PASSPHRASE_LENGTH_MIN = 12
@@ -28,6 +31,12 @@ class InitOptions:
     """How many custodians hold a piece of every key; 3 unless you say."""
     threshold: int = 2
     """How many of them open a key together; 2 unless you say."""
+    custodian: Annotated[tuple[str, ...], Parameter(metavar="NAME=URL")] = ()
+    """A custodian that is a process of its own: NAME=https://HOST:PORT; once for each. It waits
+    there (`custodian init`, `custodian serve`). Without any, all run in this home."""
+    join_codes: SecretFile | None = None
+    """A file with the join codes of the custodians named, one a line in their order, or - for
+    stdin; else they are asked for."""
     operator: str = "operator"
     """Who operates this: a name or an e-mail address, kept with what is done."""
     passphrase_file: SecretFile | None = None
@@ -55,12 +64,19 @@ def make(face: Face, how: InitOptions, secrets: CredentialFiles = NONE_GIVEN) ->
             "backups need at least one place to go",
             hint="Name each: `strongroom init --location PATH --location s3://...`.",
         )
-    secrets.check_stdin(how.passphrase_file)
+    secrets.check_stdin(how.passphrase_file, how.join_codes)
     named = name_locations(how.location)
     credentials = secrets.read()
     install = face.app.new_install()
+    elsewhere = _invited(face, how)
     plan = InstallPlan(
-        install, how.operator, how.custodians, how.threshold, named, credentials=credentials
+        install,
+        how.operator,
+        len(elsewhere) or how.custodians,
+        how.threshold,
+        named,
+        credentials=credentials,
+        elsewhere=elsewhere,
     )
     plan.check()
     face.app.check_new_home(face.home)
@@ -74,10 +90,10 @@ def make(face: Face, how: InitOptions, secrets: CredentialFiles = NONE_GIVEN) ->
         raise
     finally:
         registry.close()
-    with face.deployment():
+    with face.deployment() as deployment:
         # Nothing more to do: what was recorded is witnessed at the end of this block.
-        pass
-    _tell(face, made, plan, str(tools.key_file))
+        degraded = look_at_distribution(deployment).degraded + degradations(plan)
+    _tell(face, made, plan, str(tools.key_file), degraded)
     return {
         "install": made.install,
         "roster": made.roster_id,
@@ -85,14 +101,45 @@ def make(face: Face, how: InitOptions, secrets: CredentialFiles = NONE_GIVEN) ->
         "key_file": tools.key_file,
         "locations": [{"name": name, "url": url} for name, url in made.locations.items()],
         "kits": [{"custodian": kit.custodian, "words": kit.words} for kit in made.kits],
-        "degraded": degradations(plan),
+        "degraded": degraded,
     }
+
+
+def _invited(face: Face, how: InitOptions) -> tuple[Invited, ...]:
+    """Return the custodians that wait elsewhere, each with the join code that it showed."""
+    named = [one.partition("=") for one in how.custodian]
+    for name, _, url in named:
+        if not name or not url:
+            raise UsageError(
+                f"{name!r:.60} is no custodian that is elsewhere",
+                "wanted NAME=https://HOST:PORT",
+                hint="Its `serve` says where it listens.",
+            )
+    if not named:
+        return ()
+    if how.join_codes is not None:
+        codes = read_secret_file(how.join_codes, "the join codes").split("\n")
+        codes = [code for code in map(str.strip, codes) if code]
+    elif sys.stdin.isatty() and not face.json:
+        codes = [face.ask_secret(f"Join code of {name}") for name, _, _ in named]
+    else:
+        codes = []
+    if len(codes) != len(named):
+        raise UsageError(
+            f"{len(named)} custodians are named, and {len(codes)} join codes are given",
+            "each custodian shows one where it runs, good for ten minutes",
+            hint="Pass them with --join-codes FILE, one a line, or - for stdin.",
+        )
+    return tuple(
+        Invited(name, url, JoinCode.parse(code))
+        for (name, _, url), code in zip(named, codes, strict=True)
+    )
 
 
 def degradations(plan: InstallPlan) -> list[str]:
     """Return what is weaker than it should be, one sentence each."""
-    found = ["DEGRADED: the custodians run on this machine; pieces on one machine are together"]
-    found.append("DEGRADED: a key file opens the worker's and the custodians' secrets")
+    whose = "worker's" if plan.elsewhere else "worker's and the custodians'"
+    found = [f"DEGRADED: a key file opens the {whose} secrets"]
     if plan.passphrase is None:
         found.append("DEGRADED: the operator's key has no passphrase, the key file opens it")
     if len(plan.locations) == 1:
@@ -124,7 +171,9 @@ def _check_length(passphrase: str) -> None:
         )
 
 
-def _tell(face: Face, made: SetUp, plan: InstallPlan, key_file: str) -> None:
+def _tell(
+    face: Face, made: SetUp, plan: InstallPlan, key_file: str, degraded: Sequence[str]
+) -> None:
     # The kits are the result, so --quiet does not hide them.
     face.say(
         f"Made the home {face.home}",
@@ -133,9 +182,7 @@ def _tell(face: Face, made: SetUp, plan: InstallPlan, key_file: str) -> None:
         "  key file, outside the home on purpose:",
         f"    {key_file}",
         "",
-        "RECOVERY KITS. They are shown now and never again. Write each on its own sheet and",
-        f"give each to another person. Any {plan.threshold} of them and a location rebuild "
-        "everything.",
+        *_about_kits(plan),
     )
     for kit in made.kits:
         face.say("", f"  Kit of {kit.custodian}", *kit_rows(kit.words.split(" ")))
@@ -146,17 +193,35 @@ def _tell(face: Face, made: SetUp, plan: InstallPlan, key_file: str) -> None:
         f"  roster   {made.roster_id}",
         *(f"  location {url}" for url in made.locations.values()),
         "",
-        *degradations(plan),
+        *degraded,
     )
     face.tell(
         "",
         "Next:",
-        f"  {face.command('kit confirm custodian-1')}    (each kit, by two of its words)",
+        *(
+            []
+            if plan.elsewhere
+            else [f"  {face.command('kit confirm custodian-1')}    (each kit, by two of its words)"]
+        ),
         f"  {face.command('client add NAME --source PATH')}",
         f"  {face.command('backup NAME')}",
         "",
         *_every_night(face),
     )
+
+
+def _about_kits(plan: InstallPlan) -> list[str]:
+    rebuild = f"Any {plan.threshold} of them and a location rebuild everything."
+    if plan.elsewhere:
+        return [
+            "RECOVERY KITS. Each was shown where its custodian was made, and is confirmed there:",
+            "  strongroom --home DIR custodian confirm-kit",
+            f"Each belongs to another person. {rebuild}",
+        ]
+    return [
+        "RECOVERY KITS. They are shown now and never again. Write each on its own sheet and",
+        f"give each to another person. {rebuild}",
+    ]
 
 
 def kit_rows(words: Sequence[str]) -> list[str]:

@@ -9,9 +9,14 @@ from strongroom.cli import output
 from strongroom.cli.face import SecretFile, With, read_secret_file
 from strongroom.errors import UsageError
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.look_at_custodians import confirmed_kits
 from strongroom.quorum import LocalCustodian
 
 WORDS = 24
+_THERE = (
+    "Its kit is confirmed where it runs: `strongroom --home DIR custodian confirm-kit`. If it is "
+    "one of this home, bring it back."
+)
 
 commands = Commands(name="kit")
 
@@ -20,10 +25,11 @@ commands = Commands(name="kit")
 def show(*, face: With) -> None:
     """Show which kits are confirmed, and the recovery sheet; never the words."""
     with face.deployment() as deployment:
+        confirmed = confirmed_kits(deployment)
         rows = [
             {
                 "custodian": member.name,
-                "confirmed": _confirmed(deployment, member.index),
+                "confirmed": confirmed.get(member.index),
             }
             for member in deployment.roster.members
         ]
@@ -61,7 +67,7 @@ def confirm(custodian: str, /, *, words_file: SecretFile | None = None, face: Wi
             _confirm(deployment, found, dict(enumerate(typed, start=1)))
         elif not found.kit_confirmed:
             _confirm(deployment, found, ask_words(custodian))
-        confirmed = sum(one.kit_confirmed for one in deployment.embedded())
+        confirmed = sum(confirmed_kits(deployment).values())
         needed = deployment.roster.threshold
     face.show(
         {
@@ -104,14 +110,10 @@ def _embedded(deployment: Deployment, name: str) -> LocalCustodian:
         if custodian.card().name == name:
             return custodian
     known = ", ".join(member.name for member in deployment.roster.members)
-    raise UsageError(f"there is no custodian {name!r:.60} here", f"known: {known}")
-
-
-def _confirmed(deployment: Deployment, index: int) -> bool | None:
-    for custodian in deployment.embedded():
-        if custodian.card().index == index:
-            return custodian.kit_confirmed
-    return None
+    what = f"there is no custodian {name!r:.60} here"
+    if name in {member.name for member in deployment.roster.members}:
+        raise UsageError(what, "it does not run in this home", hint=_THERE)
+    raise UsageError(what, f"known: {known}")
 
 
 def _state(confirmed: object) -> str:

@@ -83,7 +83,7 @@ class Acceptance:
                 logs |= keys_of_logs(history.log)
         entries = {
             path: data
-            for custodian in deployment.embedded()
+            for custodian in deployment.custodians.values()
             for path, data in custodian.kit_entries()
         }
         roster = deployment.registry.install().roster

@@ -164,6 +164,8 @@ class Tools:
     where there is none."""
     probe: Callable[[InstallId], Probe]
     """What tries listeners with badges that no peer has, made by the authority of this install."""
+    machine_marks: Callable[[InstallId], tuple[str, str]]
+    """Return what tells this machine, and this run of it, from others; empty where unknown."""
     privacy: Privacy
     """Who acts, and what no fact may say."""
     forget_search: Callable[[], None]

@@ -70,8 +70,7 @@ def _enrol_at(
     serial = deployment.roster.check_client_key(certificate).serial
     # The kit comes first: a certificate whose kit entry is nowhere would tell every later
     # recovery that the kits' tables were rolled back.
-    if isinstance(custodian, LocalCustodian):
-        place_kit_entries(deployment.copies, custodian, f"{client.id}-{serial:08d}")
+    place_kit_entries(deployment.copies, custodian, f"{client.id}-{serial:08d}")
     # Then the home: of a certificate that it does not know it would say that another home has it,
     # should the run be killed here and the custodian go away.
     history.adopt_client_keys({custodian.card().index: certificate.encode()})

@@ -270,7 +270,7 @@ def put_client_objects(deployment: Deployment, client: Client, history: History)
 def _kit_entries(deployment: Deployment, of: str) -> dict[str, bytes]:
     return {
         path: data
-        for custodian in deployment.embedded()
+        for custodian in deployment.custodians.values()
         for path, data in custodian.kit_entries(of)
     }
 

@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from strongroom.clients import Client, ClientSource, History, Snapshot
+from strongroom.errors import StrongroomError
 from strongroom.ledger import Policy
 from strongroom.operations.add_location import describe_locations
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.failure_domains import look_at_domains
+from strongroom.operations.look_at_custodians import confirmed_kits, look_at_distribution
 from strongroom.operations.look_at_logs import LogStatus, look_at_log
 from strongroom.operations.place_ledger import sealed_logs
 from strongroom.operations.prove_shares import look_at_shares
@@ -82,7 +84,7 @@ def tell_status(deployment: Deployment) -> Status:
         member.name: str(deployment.absent_custodians.get(member.index, "answers"))
         for member in deployment.roster.members
     }
-    confirmed = sum(custodian.kit_confirmed for custodian in deployment.embedded())
+    confirmed = sum(confirmed_kits(deployment).values())
     threshold = deployment.roster.threshold
     embedded = len(deployment.embedded())
     needed = Witnesses.known(deployment).needed
@@ -161,6 +163,11 @@ def _who_can_read(deployment: Deployment, embedded: int) -> str:
             f"Whoever has this home and its key file can read every backup: {run} here and "
             f"{enough} enough. The home alone, or a location alone, opens nothing."
         )
+    if deployment.registry.custodian_places():
+        return (
+            "Whoever has this home and its key file holds no piece of a key, and can ask the "
+            "custodians for theirs: each opening stays in their journals."
+        )
     return (
         f"Whoever has this home and its key file has {embedded} of the {threshold} pieces needed."
     )
@@ -171,6 +178,11 @@ def _since(deployment: Deployment, index: int) -> str:
     return "" if since is None else f"missed since {since:%Y-%m-%d %H:%M:%S Z}, "
 
 
+def _plain(err: StrongroomError, index: int) -> str:
+    """Return an error without the custodian's number, where it begins with that."""
+    return str(err).removeprefix(f"custodian {index} ")
+
+
 def _warnings(
     deployment: Deployment,
     confirmed: int,
@@ -179,16 +191,18 @@ def _warnings(
 ) -> list[str]:
     threshold = deployment.roster.threshold
     found: list[str] = []
+    elsewhere = bool(deployment.registry.custodian_places())
+    confirm = "custodian confirm-kit` where each runs" if elsewhere else "kit confirm CUSTODIAN`"
     if confirmed < threshold:
         found.append(
             f"NOT RECOVERABLE IF THIS MACHINE IS LOST: {confirmed} of {threshold} kits are "
-            "confirmed. Run `strongroom kit confirm CUSTODIAN`."
+            f"confirmed. Run `strongroom {confirm}."
         )
     found += [
         f"location {name}: {state}" for name, state in locations.items() if state != "answers"
     ]
     found += [
-        f"custodian {index}: {_since(deployment, index)}{err}"
+        f"custodian {index}: {_since(deployment, index)}{_plain(err, index)}"
         for index, err in deployment.absent_custodians.items()
     ]
     found += [
@@ -205,8 +219,9 @@ def _warnings(
     ]
     if len(locations) == 1:
         found.append("DEGRADED: one location; when it is gone, every backup is gone")
-    found.append("DEGRADED: the custodians run on this machine; pieces on one machine are together")
-    found.append("DEGRADED: a key file opens the worker's and the custodians' secrets")
+    found += look_at_distribution(deployment).degraded
+    whose = "worker's and the custodians'" if deployment.embedded() else "worker's"
+    found.append(f"DEGRADED: a key file opens the {whose} secrets")
     if not deployment.tools.secrets.has("operator"):
         found.append("DEGRADED: the operator's key was lost with the old home; the roster is fixed")
     elif deployment.tools.secrets.read("operator")[:1] == b"K":
