@@ -20,6 +20,7 @@ from strongroom.errors import Damaged, StrongroomError
 from strongroom.operations.add_client import NewClient, add_client, add_source
 from strongroom.operations.back_up import BackupReport, back_up
 from strongroom.operations.deployment import Deployment, TargetOptions
+from strongroom.operations.reconcile import reconcile
 from strongroom.operations.recover import Kit
 from strongroom.operations.restore import RestoreRequest, restore
 
@@ -109,6 +110,7 @@ class Demo:
             self._restore(deployment, first, "before", "restored the first state, equal")
         self._lose_location_and_custodian()
         self._refuse_with_one_custodian()
+        self._reconcile()
         shutil.rmtree(self._home)
         self._prove("deleted the whole home")
         self._refuse_with_one_kit(kits)
@@ -230,6 +232,16 @@ class Demo:
         for place, aside in away:
             aside.rename(place)
         self._prove(f"one custodian alone opens nothing ({refusal})")
+
+    def _reconcile(self) -> None:
+        with self._workshop.open(self._home) as deployment:
+            found = reconcile(deployment)
+        if found.findings:
+            raise Damaged(
+                "the custodians tell another story than the ledger", found.findings[0].text
+            )
+        releases = sum(len(one.releases) for one in found.journals)
+        self._prove(f"asked the custodians what they released: {releases} pieces, all announced")
 
     def _refuse_with_one_kit(self, kits: Sequence[Kit]) -> None:
         try:
