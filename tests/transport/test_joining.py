@@ -117,13 +117,20 @@ def test_the_same_port_serves_who_has_been_joined() -> None:
             request = joining.invite(authority.certificate)
             issued = authority.issue(request, peer, ["127.0.0.1"], CLOCK.now(), secrets.token_bytes)
             joining.give(issued)
+            # At once, while the first listener is still there: it takes nobody any more.
+            server = badge_of(authority, somebody(Role.SERVER))
+            answered: list[Response] = []
+
+            def ask() -> None:
+                with Link(address, server, peer, CLOCK, PATIENCE_SECONDS) as link:
+                    answered.append(link.ask("GET", "/"))
+
+            asking = threading.Thread(target=ask)
+            asking.start()
             assert waits.wait(PATIENCE_SECONDS)
-        server = badge_of(authority, somebody(Role.SERVER))
-        with (
-            Listener(listening, badges[0], echo, CLOCK),
-            Link(address, server, peer, CLOCK, PATIENCE_SECONDS) as link,
-        ):
-            assert link.ask("GET", "/").status == 200
+        with Listener(listening, badges[0], echo, CLOCK):
+            asking.join(PATIENCE_SECONDS)
+        assert [response.status for response in answered] == [200]
 
 
 def test_a_wrong_code_is_refused_and_tries_run_out() -> None:
@@ -153,13 +160,14 @@ def test_an_expired_code_is_refused() -> None:
 
 
 def test_attack_replayed_join_code() -> None:
-    """Who learns the code after it was used gets nothing for it."""
-    with waiting() as custodian:
+    """Who has the code too, and comes later, gets nothing for it."""
+    with waiting() as custodian, custodian.joining() as late:
+        late._way.connect()
         with custodian.joining() as joining:
             joining.invite(b"an authority")
             joining.give(b"a certificate")
-        with custodian.joining() as joining, pytest.raises(PeerRefused) as caught:
-            joining.invite(b"another authority")
+        with pytest.raises(PeerRefused) as caught:
+            late.invite(b"another authority")
         assert "the code has been used" in caught.value.why
         assert custodian.invited == [b"an authority"]
 

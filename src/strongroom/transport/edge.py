@@ -75,10 +75,27 @@ class Edge:
         self._failed: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._server: asyncio.Server | None = None
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
         self._thread.start()
         self._ready.wait()
         self._check()
+
+    def accept_no_more(self) -> None:
+        """Leave whoever connects from now on to the next listener of this socket; return then.
+
+        Not from the loop's own thread. Connections that are there go on.
+        """
+        done = threading.Event()
+
+        def stop() -> None:
+            if self._server is not None:
+                self._server.close()
+            done.set()
+
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(stop)
+            done.wait()
 
     def close(self) -> None:
         """Take no more connections, let running answers end, and return when all is closed."""
@@ -113,7 +130,7 @@ class Edge:
         limits = self._limits
         pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="answer")
         config = _config(_Answering(self._handle, limits, pool, self._tell), limits)
-        server = await self._loop.create_server(
+        self._server = server = await self._loop.create_server(
             lambda: _Protocol(config, state, limits),
             sock=self._socket,
             ssl=self._context,

@@ -84,7 +84,9 @@ class JoinListener(AbstractContextManager["JoinListener"]):
         stranger = certificates.make_stranger(
             seed, token(certificates.SERIAL_BYTES), now - VALID, now + timedelta(days=1)
         )
-        self._edge = Edge(listening, stranger_context(stranger, seed), self._handle, _LIMITS, tell)
+        context = stranger_context(stranger, seed)
+        with self._turn:  # Nothing is answered before there is an edge to close.
+            self._edge = Edge(listening, context, self._handle, _LIMITS, tell)
 
     def wait(self, seconds: float) -> bool:
         """Return whether it was joined within so many seconds."""
@@ -118,6 +120,8 @@ class JoinListener(AbstractContextManager["JoinListener"]):
             return self._join(request.body)
         if (request.method, request.path) == ("PUT", BADGE) and self._proved:
             self._waiting.finish(request.body)
+            # Before the server hears of it: its next connection is for the listener that follows.
+            self._edge.accept_no_more()
             self._joined.set()
             return Response(204)
         return refusal(404, "a custodian that waits answers nothing but a joining")
