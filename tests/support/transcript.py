@@ -32,12 +32,15 @@ _MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"process \d+"), "process <pid>"),
     # A URL that is cut short no longer holds the folder by which it would be known.
     (re.compile(r"file:///\S+\.\.\."), "file://<place>..."),
+    (re.compile(r"\b(request|Request|approver|run|show) [0-9a-f]{8}\b"), r"\1 <id>"),
+    (re.compile(r"\b[0-9a-f]{32}\.ledger\.invalid/"), "<id>.ledger.invalid/"),
     # What a command records is another test's business.
     (re.compile(r"\b\d+ facts in"), "<number> facts in"),
     (re.compile(r'("(facts|witnessed)": )\d+'), r"\1<number>"),
     (re.compile(r"\bpacks/[0-9a-f]{2}/"), "packs/<aa>/"),
 )
 _KIT_ROW = re.compile(r"^( +\d+ [a-z]+){6}$", re.MULTILINE)
+_CHECK_WORDS = re.compile(r"(check words:|Check words, .*:\n) +[a-z]+( [a-z]+){5}")
 _WORDS_JSON = re.compile(r'("words": )"[a-z ]+"')
 
 
@@ -57,6 +60,7 @@ def mask(text: str, folder: Path) -> str:
     text = text.replace(str(folder), "<dir>")
     text = _KIT_ROW.sub("    <six words>", text)
     text = _WORDS_JSON.sub(r'\1"<24 words>"', text)
+    text = _CHECK_WORDS.sub(r"\1  <six words>", text)
     for pattern, name in _MASKS:
         text = pattern.sub(name, text)
     text = _INSTALL.sub("<id>", text)

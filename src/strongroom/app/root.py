@@ -40,6 +40,7 @@ from strongroom.operations.recover import (
 from strongroom.operations.recover_clients import Recovery, recover_clients
 from strongroom.operations.sealed_logs import Lookout, SealedLogs
 from strongroom.operations.witnessing import watched, what_was_seen
+from strongroom.procedures import Desk
 from strongroom.quorum import Roster
 from strongroom.settings import Settings
 
@@ -168,6 +169,7 @@ class App:
                     yield Deployment(
                         tools=replace(tools, history=watched(tools.history, lookout.of)),
                         registry=registry,
+                        desk=Desk(registry.database, registry.log),
                         install=install.id,
                         operator=author.operator,
                         roster=roster,

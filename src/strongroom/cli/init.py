@@ -1,24 +1,31 @@
 """`strongroom init`: make a home and show its recovery kits, once."""
 
+import re
 import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from strongroom.cli import output
 from strongroom.cli.credential_files import NONE_GIVEN, CredentialFiles
 from strongroom.cli.face import Face, SecretFile, With, read_secret_file
 from strongroom.cli.naming import name_locations
+from strongroom.cli.small_files import read_small_file
 from strongroom.crypto.join_code import JoinCode
 from strongroom.errors import UsageError
 from strongroom.operations.join_custodians import Invited
 from strongroom.operations.look_at_custodians import look_at_distribution
+from strongroom.operations.policies import Team
 from strongroom.operations.set_up import InstallPlan, SetUp, set_up
 
 PASSPHRASE_LENGTH_MIN = 12
 WORDS_IN_A_ROW = 6
+PUBLIC_BYTES_MAX = 256
+_KEY = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,18 @@ class InitOptions:
     """Who operates this: a name or an e-mail address, kept with what is done."""
     passphrase_file: SecretFile | None = None
     """A file with the passphrase of the operator's key, or - for stdin; else it is asked for."""
+    approver: Annotated[tuple[Path, ...], Parameter(metavar="FILE.pub")] = ()
+    """Make a team: the public key of somebody who approves what opens keys, in the file that
+    `procedure device` wrote beside the device; once for each. Name others than the operator, who
+    asks and does not approve."""
+    approvals: int = 2
+    """How many approvers must approve, where there is a team; 2 unless you say."""
+
+    def team(self) -> Team | None:
+        """Return the team that is named, or None."""
+        if not self.approver:
+            return None
+        return Team(tuple(map(_public_key, self.approver)), self.approvals)
 
 
 DEFAULT = InitOptions()
@@ -77,6 +96,7 @@ def make(face: Face, how: InitOptions, secrets: CredentialFiles = NONE_GIVEN) ->
         named,
         credentials=credentials,
         elsewhere=elsewhere,
+        team=how.team(),
     )
     plan.check()
     face.app.check_new_home(face.home)
@@ -147,6 +167,17 @@ def degradations(plan: InstallPlan) -> list[str]:
     return found
 
 
+def _public_key(path: Path) -> bytes:
+    text = read_small_file(path, PUBLIC_BYTES_MAX).decode("ascii", "replace").strip()
+    if _KEY.fullmatch(text) is None:
+        raise UsageError(
+            f"{path} holds no public key of a device",
+            "wanted 64 hexadecimal digits",
+            hint="Name the FILE.pub that `strongroom procedure device --to FILE` wrote.",
+        )
+    return bytes.fromhex(text)
+
+
 def new_passphrase(face: Face, name: str | None, of: str) -> str | None:
     """Return a new passphrase from a file, or typed twice; None where nobody can be asked."""
     if name is not None:
@@ -179,6 +210,7 @@ def _tell(
         f"Made the home {face.home}",
         f"  {plan.custodians} custodians, any {plan.threshold} of them open a key",
         *(f"  location {name}: {url}" for name, url in made.locations.items()),
+        *_team(plan),
         "  key file, outside the home on purpose:",
         f"    {key_file}",
         "",
@@ -222,6 +254,13 @@ def _about_kits(plan: InstallPlan) -> list[str]:
         "RECOVERY KITS. They are shown now and never again. Write each on its own sheet and",
         f"give each to another person. {rebuild}",
     ]
+
+
+def _team(plan: InstallPlan) -> list[str]:
+    if plan.team is None:
+        return []
+    people = output.count(len(plan.team.approvers), "approver")
+    return [f"  a team: {plan.team.approvals} of {people} must approve what opens keys"]
 
 
 def kit_rows(words: Sequence[str]) -> list[str]:

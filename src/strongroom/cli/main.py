@@ -103,6 +103,11 @@ for name, place, text in (
     ("location", "strongroom.cli.location:commands", "Locations: where backups are kept."),
     ("custodian", "strongroom.cli.custodian:commands", "Custodians: who holds pieces of keys."),
     ("network", "strongroom.cli.network:commands", "The network: try every way into listeners."),
+    (
+        "procedure",
+        "strongroom.cli.procedure:commands",
+        "Procedures: what is asked for, approved and run.",
+    ),
     ("up", "strongroom.cli.up:up", "Try it: a whole deployment on this machine."),
     ("--version", "strongroom.cli.version:version", "Show the version and exit."),
 ):

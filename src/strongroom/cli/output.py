@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from strongroom.clock import format_instant
-from strongroom.errors import StrongroomError
+from strongroom.errors import StrongroomError, Waiting
 
 REDRAW_SECONDS = 0.1
 _NUMBER = re.compile(r"\d{1,9}|\d+(\.\d+)? \w+")
@@ -75,7 +75,8 @@ def write_error(err: TextIO, error: StrongroomError, *, as_json: bool) -> None:
         fields = {"code": error.code, "what": error.what, "why": error.why, "hint": error.hint}
         write_json(err, {"error": fields})
         return
-    err.write(f"error: {error}\n")
+    # Whoever waits for others has made no mistake.
+    err.write(f"{'waiting' if isinstance(error, Waiting) else 'error'}: {error}\n")
     if error.hint:
         err.write(f"hint:  {error.hint}\n")
 

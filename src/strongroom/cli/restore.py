@@ -71,9 +71,14 @@ def restore(
     with face.deployment() as deployment, face.progress(client) as progress:
         found = deployment.registry.client(client)
         report = bring_back(deployment, found, request, progress)
+    return show_report(face, report)
+
+
+def show_report(face: Face, report: RestoreReport) -> int:
+    """Tell what a restore did; return the exit code."""
     face.show(report)
     face.tell(
-        f"Restored {_asked_for(report)}snapshot {report.snapshot[:12]} of {client} in "
+        f"Restored {_asked_for(report)}snapshot {report.snapshot[:12]} of {report.client} in "
         f"{output.duration(report.elapsed_seconds)}; {_compared(report)}.",
         *(
             f"  {one.name}: {output.entries(one.entries)}, "

@@ -135,6 +135,8 @@ class Registry:
     def __init__(self, database: Database) -> None:
         self._database = database
         database.migrate(SCHEMA)
+        self.database = database
+        """The file itself: the desk of procedures has tables of its own in it."""
         self.log = Log(database)
         """The server's log; every change of these tables is in it."""
         self.log.take_over_plain_facts()

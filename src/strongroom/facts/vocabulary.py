@@ -13,6 +13,7 @@ from strongroom.facts import (
     location,
     network,
     person,
+    procedure,
     prune,
     reading,
     settings,
@@ -35,6 +36,7 @@ AREAS: Final = (
     prune,
     ledger,
     person,
+    procedure,
 )
 OPS: Final = tuple(chain.from_iterable(area.OPS for area in AREAS))
 _NEWEST: Final[Mapping[str, Op]] = {op.name: op for op in sorted(OPS, key=lambda op: op.version)}

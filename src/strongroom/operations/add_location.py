@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from strongroom.clients import Client, Registry
+from strongroom.crypto import canonical
 from strongroom.errors import Refused, StrongroomError, UsageError
 from strongroom.ids import LocationId, new_id
 from strongroom.operations.credentials import (
@@ -22,7 +23,10 @@ from strongroom.operations.deployment import Deployment
 from strongroom.operations.failure_domains import look_at_domains
 from strongroom.operations.fill_locations import fill
 from strongroom.operations.intent import intend
+from strongroom.operations.requesting import Wish, permitted
 from strongroom.operations.witnessing import OpenLog
+from strongroom.procedures import Plan
+from strongroom.quorum import Acts
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,8 @@ def _make_again(deployment: Deployment, place: Registry.Place) -> AddedLocation:
 def remove_location(deployment: Deployment, name: str) -> str:
     """Forget a location and its credentials, and return its URL; nothing is deleted there.
 
-    Raises Refused for one without which no location would be left that answers.
+    Raises Refused for one without which no location would be left that answers, and Waiting in a
+    team, whose approval it needs.
     """
     places = {place.name: place for place in deployment.registry.locations()}
     if name not in places:
@@ -148,13 +153,24 @@ def remove_location(deployment: Deployment, name: str) -> str:
             hint="Add another first: `strongroom location add URL`.",
         )
     place = places[name]
-    private = {"name": name, "url": place.url}
-    intent = deployment.intent("location.removed", place.id, private=private)
-    intend(deployment, OpenLog.of_server(deployment), intent)
-    deployment.registry.remove_location(name, deployment.result(intent))
+    with permitted(deployment, None, _removal(place)):
+        private = {"name": name, "url": place.url}
+        intent = deployment.intent("location.removed", place.id, private=private)
+        intend(deployment, OpenLog.of_server(deployment), intent)
+        deployment.registry.remove_location(name, deployment.result(intent))
     for sealed in (secret_name(name), janitor_name(name)):
         forget_credential(deployment.tools.secrets, sealed)
     return place.url
+
+
+def _removal(place: Registry.Place) -> Wish:
+    """Return what an approver gets to see of a removal, and signs."""
+    plan = Plan.of(
+        f"forget location {place.name}: {place.url}",
+        "no backup goes there any more; what lies there stays",
+    )
+    order = canonical.dumps({"procedure": "location-removal", "location": place.id}).decode()
+    return Wish(Acts.Procedure.LOCATION_REMOVAL, {"location": place.id}, plan, order)
 
 
 def set_credentials(

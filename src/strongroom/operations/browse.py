@@ -8,8 +8,7 @@ from typing import Final
 from strongroom.clients import Client
 from strongroom.operations.choosing import as_path, check_table, sort_choices, table_for_people
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.open_keys import open_keys
-from strongroom.operations.read_snapshot import find_to_read
+from strongroom.operations.looking import find_to_look_at, opened_to_look
 from strongroom.vault import Entry, Vault
 
 ROWS_MAX: Final = 10_000
@@ -72,11 +71,13 @@ def browse(deployment: Deployment, client: Client, request: BrowseRequest) -> Li
     tools = deployment.tools
     with tools.history(client.id) as history, tools.index(client.id) as index:
         vault = deployment.vault(client, index)
-        found = find_to_read(deployment, client, history, vault, request.snapshot)
+        found = find_to_look_at(deployment, client, history, vault, request.snapshot)
         chosen = [] if request.path is None else [request.path]
         places = sort_choices(chosen, found.structure.sources, None)
-        keys = open_keys(deployment, client, history, found.statement)
-        with vault.read(found.structure, keys) as reader:
+        with (
+            opened_to_look(deployment, client, history, found, request.snapshot) as keys,
+            vault.read(found.structure, keys) as reader,
+        ):
             rows, left_out = _rows(reader, places, request)
         # Where somebody looked is nobody's business who reads the facts; how much is.
         history.record(

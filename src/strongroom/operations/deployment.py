@@ -25,6 +25,7 @@ from strongroom.operations.credentials import (
 )
 from strongroom.operations.privacy import Author, Privacy
 from strongroom.placement import FullCopies, ParityCode, Placement, Shards
+from strongroom.procedures import Desk
 from strongroom.quorum import Custodian, LocalCustodian, Roster
 from strongroom.vault import Source, Target, Vault, WorkerKeys
 
@@ -180,6 +181,7 @@ class Deployment:
 
     tools: Tools
     registry: Registry
+    desk: Desk
     install: InstallId
     operator: str
     roster: Roster

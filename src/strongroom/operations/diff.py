@@ -17,8 +17,8 @@ from strongroom.crypto.hashing import Digest
 from strongroom.errors import UsageError
 from strongroom.operations.choosing import table_for_people
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.open_keys import open_keys
-from strongroom.operations.read_snapshot import FoundSnapshot, find_to_read
+from strongroom.operations.looking import find_to_look_at, opened_to_look
+from strongroom.operations.read_snapshot import FoundSnapshot
 from strongroom.vault import Entry, Vault
 
 DIFFERENCES_MAX: Final = 10_000
@@ -92,17 +92,21 @@ def diff(deployment: Deployment, client: Client, request: DiffRequest) -> DiffRe
     tools = deployment.tools
     with tools.history(client.id) as history, tools.index(client.id) as index:
         vault = deployment.vault(client, index)
-        found = [
-            find_to_read(deployment, client, history, vault, wanted)
-            for wanted in (request.before, request.after)
-        ]
+        words = (request.before, request.after)
+        found = [find_to_look_at(deployment, client, history, vault, wanted) for wanted in words]
         _check_source(request, found)
         report = DiffReport(client.name, found[0].snapshot.hash, found[1].snapshot.hash)
         with ExitStack() as stack:
-            before, after = (
-                stack.enter_context(
-                    vault.read(one.structure, open_keys(deployment, client, history, one.statement))
+            # A snapshot that is compared with itself is opened, and approved, once.
+            by_hash = dict(zip((one.snapshot.hash for one in found), words, strict=True))
+            keys = {
+                one.snapshot.hash: stack.enter_context(
+                    opened_to_look(deployment, client, history, one, by_hash[one.snapshot.hash])
                 )
+                for one in {one.snapshot.hash: one for one in found}.values()
+            }
+            before, after = (
+                stack.enter_context(vault.read(one.structure, keys[one.snapshot.hash]))
                 for one in found
             )
             for difference in _differences(before, after, request, report):

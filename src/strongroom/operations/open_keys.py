@@ -14,6 +14,7 @@ from strongroom.operations.acceptance import check_signed_by_one_of
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.intent import announced
 from strongroom.operations.placing import session_path
+from strongroom.operations.requesting import OnlyByApproval, Permit, needs_team
 from strongroom.operations.witnessing import OpenLog
 from strongroom.quorum import Dealing, Opening, SnapshotHeader
 from strongroom.vault import SessionKeys
@@ -65,12 +66,22 @@ def fetch_keys(
 
 
 def open_keys(
-    deployment: Deployment, client: Client, history: History, statement: Statement
+    deployment: Deployment,
+    client: Client,
+    history: History,
+    statement: Statement,
+    permit: Permit | None = None,
 ) -> dict[str, SessionKeys]:
     """Ask the custodians for a snapshot's sessions; raises naming every culprit below t.
 
-    Raises Unwitnessed, and asks nobody, where the announcement is not cosigned by the quorum.
+    `permit` is what a team has approved. Raises Unwitnessed, and asks nobody, where the
+    announcement is not cosigned by the quorum; and OnlyByApproval for a team without a permit.
     """
+    if permit is None and needs_team(deployment):
+        raise OnlyByApproval(
+            f"the keys of {client.name} are opened by approval only",
+            "this command cannot ask for it",
+        )
     header, _ = verified_header(history, statement)
     fresh = dict(header.fresh)
     keys = [
@@ -78,7 +89,8 @@ def open_keys(
         for session in header.sessions
     ]
     tools = deployment.tools
-    opening = Opening.begin(statement, keys, tools.token, tools.clock.now())
+    drawn = None if permit is None else (permit.request.request, permit.seed)
+    opening = Opening.begin(statement, keys, tools.token, tools.clock.now(), drawn)
     snapshot, request = statement.hash.hex(), opening.request.request
     intent = deployment.intent("keys.opened", client.id, snapshot=snapshot, request=request)
     log = OpenLog.of_client(client, history)

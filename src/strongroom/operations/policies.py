@@ -4,11 +4,13 @@ A first policy is of one person, the operator: whoever restores own data waits f
 destroys or changes trust waits a day. docs/formats/procedure-v1.md.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 from strongroom.clients import Registry
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, decode_envelope
+from strongroom.errors import UsageError
 from strongroom.facts import Session
 from strongroom.ledger import Policy
 from strongroom.operations.deployment import Tools
@@ -18,10 +20,35 @@ RECOVERED_KEY: Final = "device"
 """The secret with the device key of who recovered, in the form of the secret `operator`."""
 
 
-def first_policy(tools: Tools, roster: Roster, operator_seed: bytes) -> Envelope:
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Who approves, by their device keys, and how many of them are needed."""
+
+    approvers: tuple[bytes, ...]
+    approvals: int
+
+    def check(self) -> None:
+        """Raise UsageError for a team that could approve nothing, or everything alone."""
+        if len(set(self.approvers)) < len(self.approvers):
+            raise UsageError("an approver is named twice", "each has a device key of their own")
+        if not 1 <= self.approvals <= len(self.approvers):
+            raise UsageError(
+                f"{self.approvals} approvals cannot be reached",
+                f"approvers named: {len(self.approvers)}",
+                hint="Name each with --approver FILE.pub, or ask for fewer with --approvals.",
+            )
+
+
+def first_policy(
+    tools: Tools, roster: Roster, operator_seed: bytes, team: Team | None = None
+) -> Envelope:
     """Return the policy that an install begins with, signed by the roster's operator."""
-    members, threshold = len(roster.members), roster.threshold
-    return _single(tools, roster, operator_seed, Policy.default_quorum(members, threshold))
+    quorum = Policy.default_quorum(len(roster.members), roster.threshold)
+    if team is None:
+        return _single(tools, roster, operator_seed, quorum)
+    rules = Acts.Policy.team_rules(team.approvals)
+    draft = Acts.Policy.Draft(roster.install, "team", quorum, team.approvers, rules)
+    return Acts.Policy.sign(operator_seed, draft, tools.clock.now())
 
 
 def recovered_policy(tools: Tools, roster: Roster, device_seed: bytes, custodians: int) -> Envelope:

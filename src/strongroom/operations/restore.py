@@ -6,9 +6,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from strongroom.clients import Client
+from strongroom.clock import format_instant
+from strongroom.crypto import canonical
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.ids import check_file_name
 from strongroom.operations.choosing import (
@@ -27,8 +29,11 @@ from strongroom.operations.deployment import (
 )
 from strongroom.operations.intent import announced
 from strongroom.operations.open_keys import open_keys
-from strongroom.operations.read_snapshot import find_to_read
+from strongroom.operations.read_snapshot import FoundSnapshot, find_to_read
+from strongroom.operations.requesting import Wish, asked_snapshot, permitted
 from strongroom.operations.witnessing import OpenLog
+from strongroom.procedures import Plan
+from strongroom.quorum import Acts, SnapshotHeader
 from strongroom.vault import Target, Vault
 
 SourceRecord: TypeAlias = Vault.SourceRecord
@@ -50,6 +55,61 @@ class RestoreRequest:
     options: TargetOptions = field(default_factory=TargetOptions)
     url: DatabasePlace | CommandPlace | None = None
     only: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Literal["folder", "file", "database", "command"]:
+        """Return what kind of place it goes to."""
+        if self.url is not None:
+            return "database" if isinstance(self.url, DatabasePlace) else "command"
+        return "folder" if self.file is None else "file"
+
+    def order(self, client: str) -> str:
+        """Return the command as one text, always the same for the same command.
+
+        A password is not part of it: whoever runs it gives it again.
+        """
+        to = self.url or self.file or self.folder
+        arguments = list(self.url.arguments) if isinstance(self.url, CommandPlace) else None
+        return canonical.dumps(
+            {
+                "procedure": "restore",
+                "client": client,
+                "snapshot": self.snapshot,
+                "kind": self.kind,
+                "to": str(to),
+                "arguments": arguments,
+                "source": self.source,
+                "only": list(self.only),
+                "overwrite": self.options.overwrite,
+                "privileged": self.options.privileged,
+            }
+        ).decode()
+
+    @classmethod
+    def of_order(cls, order: str, password: str | None = None) -> "tuple[str, RestoreRequest]":
+        """Return client and request of what `order` wrote; raises Damaged for anything else."""
+        try:
+            raw = canonical.loads(order.encode())
+            kind, to = raw["kind"], raw["to"]
+            url: DatabasePlace | CommandPlace | None = None
+            if kind == "database":
+                url = DatabasePlace(to, password)
+            elif kind == "command":
+                url = CommandPlace(tuple(raw["arguments"]), to)
+            request = cls(
+                raw["snapshot"],
+                Path(to) if kind == "folder" else None,
+                Path(to) if kind == "file" else None,
+                raw["source"],
+                TargetOptions(raw["overwrite"], raw["privileged"]),
+                url,
+                tuple(raw["only"]),
+            )
+            if request.order(raw["client"]) == order:
+                return raw["client"], request
+        except (KeyError, TypeError, ValueError, RecursionError):
+            pass
+        raise Damaged("what was asked for cannot be read", "its command is not one of ours")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +166,18 @@ def restore(
     """
     tools = deployment.tools
     started = tools.clock.monotonic()
+    order = request.order(client.name)
     with tools.history(client.id) as history, tools.index(client.id) as index:
         vault = deployment.vault(client, index)
-        found = find_to_read(deployment, client, history, vault, request.snapshot)
-        with _opened(deployment, request, found.structure) as wanted:
+        # What was approved is a snapshot, whatever `latest` means by now.
+        snapshot = asked_snapshot(deployment, order) or request.snapshot
+        found = find_to_read(deployment, client, history, vault, snapshot)
+        with (
+            _opened(deployment, request, found.structure) as wanted,
+            permitted(
+                deployment, (client, history), _wish(client, request, found, wanted)
+            ) as permit,
+        ):
             log = OpenLog.of_client(client, history)
             to = {"to": str(request.url or request.file or request.folder)}
             intent = deployment.intent(
@@ -117,7 +185,7 @@ def restore(
             )
             # What is written down here is witnessed together with the opening of the keys.
             with announced(deployment, log, intent, witnessed=False) as told:
-                keys = open_keys(deployment, client, history, found.statement)
+                keys = open_keys(deployment, client, history, found.statement, permit)
                 with vault.read(found.structure, keys) as reader:
                     restored = _restore_all(reader, wanted, progress)
                 told.update(
@@ -135,6 +203,36 @@ def restore(
         [one.name for one in found.structure.carried] if everything else [],
         # Nobody can collect the receipts of a writer that a recovery replaced.
         found.snapshot.state == "good",
+    )
+
+
+def _wish(
+    client: Client, request: RestoreRequest, found: FoundSnapshot, wanted: Sequence[_Wanted]
+) -> Wish:
+    """Return what an approver gets to see of a restore, and signs."""
+    header = SnapshotHeader.read(found.statement)
+    options = [
+        *(["overwrites what is there"] if request.options.overwrite else []),
+        *(["sets owners and setuid bits"] if request.options.privileged else []),
+    ]
+    plan = Plan.of(
+        f"restore {client.name}, snapshot {found.snapshot.hash[:12]} of "
+        f"{format_instant(header.created_at)}",
+        *options,
+        *(
+            f"{one.source.name} ({one.source.kind}, {one.source.entries} entries, "
+            f"{one.source.read_bytes} bytes"
+            + (f", only {', '.join(one.parts)}" if one.parts else "")
+            + f") -> {one.place}"
+            for one in wanted
+        ),
+    )
+    return Wish(
+        Acts.Procedure.RESTORE,
+        {"target": request.kind},
+        plan,
+        request.order(client.name),
+        (found.snapshot.hash, len(header.sessions)),
     )
 
 

@@ -25,7 +25,7 @@ from strongroom.operations.join_custodians import (
 )
 from strongroom.operations.notice_settings import notice_settings
 from strongroom.operations.placing import place_kit_entries, policy_path, roster_path
-from strongroom.operations.policies import first_policy, keep_policy
+from strongroom.operations.policies import Team, first_policy, keep_policy
 from strongroom.operations.privacy import Author
 from strongroom.quorum import Custodian, LocalCustodian, Roster
 
@@ -46,6 +46,8 @@ class InstallPlan:
     credentials: Credentials = field(default_factory=Credentials)
     elsewhere: tuple[Invited, ...] = ()
     """Custodians that are processes of their own; where there are some, all are."""
+    team: Team | None = None
+    """Who approves what is dangerous; None where one person decides."""
 
     def under(self, passphrase: str | None) -> "InstallPlan":
         """Return the same plan with the operator's key under this passphrase."""
@@ -76,6 +78,8 @@ class InstallPlan:
         if not self.locations:
             raise UsageError("no location is given", "backups need at least one place to go")
         self.credentials.check(self.locations.values())
+        if self.team is not None:
+            self.team.check()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
     with ExitStack() as opened:
         custodians, kits, joined = _members(tools, plan, opened)
         roster = _begin_roster(plan, operator_seed, custodians, now)
-        policy = _begin_policy(tools, roster, operator_seed, custodians)
+        policy = _begin_policy(tools, plan, roster, operator_seed, custodians)
         _place(plan, places, (roster, policy), custodians)
     operator = tools.privacy.pseudonym(plan.operator)
     author = Author(tools.privacy, registry, operator)
@@ -158,9 +162,14 @@ def _begin_roster(
 
 
 def _begin_policy(
-    tools: Tools, roster: Envelope, seed: bytes, custodians: Sequence[Custodian]
+    tools: Tools,
+    plan: InstallPlan,
+    roster: Envelope,
+    seed: bytes,
+    custodians: Sequence[Custodian],
 ) -> Envelope:
-    policy = first_policy(tools, Roster.parse(roster, signing.public_key(seed)), seed)
+    parsed = Roster.parse(roster, signing.public_key(seed))
+    policy = first_policy(tools, parsed, seed, plan.team)
     for custodian in custodians:
         custodian.adopt_policy(policy)
     return policy

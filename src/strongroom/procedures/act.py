@@ -65,6 +65,16 @@ LIFE: Final[Mapping[tuple[State, Event], State]] = {
     (State.FAILED, Event.WITHDRAW): State.WITHDRAWN,
 }
 """What may follow what; every pair that is not here is refused."""
+_VERBS: Final[Mapping[Event, str]] = {
+    Event.APPROVE: "approve",
+    Event.SUFFICE: "approve",
+    Event.REFUSE: "refuse",
+    Event.EXPIRE: "end",
+    Event.WITHDRAW: "withdraw",
+    Event.BEGIN: "run",
+    Event.FINISH: "end",
+    Event.FAIL: "end",
+}
 OPEN: Final = frozenset({State.ASKED, State.APPROVED, State.RUNNING, State.FAILED})
 """The states from which an act may still be done."""
 
@@ -117,10 +127,15 @@ Command = Take | Withdraw | Begin | Finish
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What was asked for, by which plan and policy, and what was said of it so far."""
+    """What was asked for, by which plan and policy, and what was said of it so far.
+
+    `order` is the command as it was given, for whoever runs it: the plan that is made of it anew
+    must be the one that was approved, so nothing rests on the order itself.
+    """
 
     parcel: Parcel
     asked_at: datetime
+    order: str
     state: State = State.ASKED
     given: tuple[Envelope, ...] = field(default=(), repr=False)
     """Approvals and refusals, one of each approver, sorted by approver."""
@@ -128,7 +143,7 @@ class Act:
     """The code of what went wrong in the last run."""
 
     @classmethod
-    def ask(cls, parcel: Parcel, now: datetime) -> "Act":
+    def ask(cls, parcel: Parcel, now: datetime, order: str = "") -> "Act":
         """Return a new act; refuse a request that no approval could make good."""
         request = parcel.request.check()
         delay = parcel.rules().rules[request.procedure].delay
@@ -137,7 +152,7 @@ class Act:
                 "the request leaves too little time to refuse it",
                 f"{request.procedure} waits {delay}",
             )
-        return cls(parcel, now)
+        return cls(parcel, now, order)
 
     @property
     def request(self) -> Acts.Request:
@@ -153,6 +168,11 @@ class Act:
     def policy(self) -> Acts.Policy:
         """Return the policy by which it is judged."""
         return self.parcel.rules()
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether it may still be done."""
+        return self.state in OPEN
 
     @property
     def needed(self) -> int:
@@ -230,6 +250,6 @@ class Act:
         following = LIFE.get((self.state, event))
         if following is None:
             raise OutOfOrder(
-                f"request {self.id[:8]} is {self.state}", f"{event} does not follow that"
+                f"request {self.id[:8]} is {self.state}", f"it is too late to {_VERBS[event]} it"
             )
         return replace(self, state=following)

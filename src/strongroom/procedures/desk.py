@@ -21,11 +21,12 @@ from strongroom.quorum import Acts
 
 ROOM: Final = "procedures"
 PREFIX_LENGTH_MIN: Final = 4
+LATEST: Final = "latest"
 SCHEMA: Final = (
     """
     CREATE TABLE act (
       request TEXT PRIMARY KEY, state TEXT NOT NULL, asked_at TEXT NOT NULL, why TEXT NOT NULL,
-      statement BLOB NOT NULL, plan TEXT NOT NULL, policy BLOB NOT NULL
+      statement BLOB NOT NULL, plan TEXT NOT NULL, policy BLOB NOT NULL, command TEXT NOT NULL
     ) STRICT
     """,
     """
@@ -35,7 +36,7 @@ SCHEMA: Final = (
     ) STRICT
     """,
 )
-_ACT: Final = "SELECT request, state, asked_at, why, statement, plan, policy FROM act"
+_ACT: Final = "SELECT request, state, asked_at, why, statement, plan, policy, command FROM act"
 
 
 class Overtaken(Refused):
@@ -67,7 +68,15 @@ class Desk:
             return [_act(reading, row) for row in rows]
 
     def find(self, prefix: str) -> Act:
-        """Return the act whose id begins so; raises UsageError for none and for more than one."""
+        """Return the act whose id begins so, or the one that was asked for last for `latest`.
+
+        Raises UsageError for none and for more than one.
+        """
+        if prefix == LATEST:
+            acts = self.acts()
+            if acts:
+                return acts[-1]
+            raise UsageError("nothing was asked for yet", "there is no latest request")
         if len(prefix) < PREFIX_LENGTH_MIN:
             raise UsageError(
                 f"{prefix!a:.40} names no request", f"wanted {PREFIX_LENGTH_MIN} digits or more"
@@ -90,8 +99,8 @@ class Desk:
         parcel = act.parcel
         with self._database.transaction() as transaction:
             transaction.run(
-                "INSERT INTO act (request, state, asked_at, why, statement, plan, policy) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO act (request, state, asked_at, why, statement, plan, policy, command) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     act.id,
                     str(act.state),
@@ -100,6 +109,7 @@ class Desk:
                     parcel.request.encode(),
                     json.dumps(parcel.plan.lines),
                     parcel.policy.encode(),
+                    act.order,
                 ),
             )
             self._log.append(transaction, fact)
@@ -125,7 +135,7 @@ class Desk:
 
 
 def _act(transaction: Transaction, row: Row) -> Act:
-    request, state, asked_at, why, statement, plan, policy = row
+    request, state, asked_at, why, statement, plan, policy, order = row
     given = transaction.rows(
         "SELECT envelope FROM act_approval WHERE request = ? ORDER BY approver", (request,)
     )
@@ -136,6 +146,7 @@ def _act(transaction: Transaction, row: Row) -> Act:
             decode_envelope(policy, "the policy of a request"),
         ),
         parse_instant(asked_at),
+        order,
         State(state),
         tuple(decode_envelope(one, "an approval") for (one,) in given),
         why,

@@ -6,7 +6,7 @@ The file says whose key it is before anything is opened. Format: docs/formats/de
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from strongroom.crypto import passphrase, sealing, signing
 from strongroom.errors import Damaged, Refused, UsageError
@@ -30,7 +30,9 @@ class WrongPassphrase(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A sealed device key; `public` is what a policy lists."""
+    """A sealed device key; `public` is what a policy lists, `id` how it names the approver."""
+
+    BYTES_MAX: ClassVar[int] = DEVICE_LENGTH_MAX
 
     public: bytes
     salt: bytes
@@ -62,6 +64,11 @@ class Device:
                 hint="Name the file that `strongroom procedure device --to FILE` wrote.",
             )
         return cls(*(bytes.fromhex(part) for part in found.groups()))
+
+    @property
+    def id(self) -> str:
+        """Return the id of the public key."""
+        return signing.key_id(self.public)
 
     def encode(self) -> str:
         """Return the one line of the file."""

@@ -8,7 +8,7 @@ docs/formats/request-file-v1.md.
 import base64
 import binascii
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from strongroom.crypto import canonical
 from strongroom.crypto.envelope import Envelope, decode_envelope
@@ -24,6 +24,8 @@ _HINT: Final = "Name the file that `strongroom procedure show ID --to FILE` wrot
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """What an approver gets to see, and signs the digest of."""
+
+    BYTES_MAX: ClassVar[int] = PARCEL_BYTES_MAX
 
     request: Acts.Request
     plan: Plan

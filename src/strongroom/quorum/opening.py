@@ -56,14 +56,23 @@ class Opening:
 
     @classmethod
     def begin(
-        cls, snapshot: Statement, keys: Sequence[Statement], token: Token, at: datetime
+        cls,
+        snapshot: Statement,
+        keys: Sequence[Statement],
+        token: Token,
+        at: datetime,
+        asked: tuple[str, bytes] | None = None,
     ) -> "Opening":
-        """Draw a fresh recipient key and make the request for exactly this snapshot's sessions."""
+        """Make the request for exactly this snapshot's sessions, to a fresh recipient key.
+
+        `asked` are the request's id and the recipient's seed, where they were drawn, and approved,
+        before.
+        """
         header = SnapshotHeader.read(snapshot)
         dealings = {session: dealing for session, (_, dealing) in match_keys(header, keys).items()}
-        seed = token(public_sealing.SEED_BYTES)
+        seed = token(public_sealing.SEED_BYTES) if asked is None else asked[1]
         request = ReleaseRequest(
-            request=new_id(token),
+            request=new_id(token) if asked is None else asked[0],
             snapshot=snapshot,
             keys=tuple(keys),
             recipient=public_sealing.public_key(seed),

@@ -1,0 +1,167 @@
+"""A team at its command line: what each step tells the ledger, and what no trick gets done."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from strongroom.app import App
+from tests.cli.test_every_command_tells import WITNESSED, told
+from tests.support.transcript import Done, at_home, strongroom
+
+PEOPLE = ("ann", "bob", "cem")
+OPENED = {"keys.opened", "share.released", "restore.done", "procedure.run"}
+
+
+@pytest.fixture(name="folder", scope="module")
+def _folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("team")
+    with at_home(folder):
+        for name in PEOPLE:
+            Path(f"{name}.pass").write_text(f"a passphrase of {name}", encoding="utf-8")
+            assert run("procedure device --to", name, "--passphrase-file", f"{name}.pass").code == 0
+        keys = [word for name in PEOPLE for word in ("--approver", f"{name}.pub")]
+        assert run("init --location one", *keys).code == 0
+        Path("notes").mkdir()
+        Path("notes/today.txt").write_text("Buy locks.", encoding="utf-8")
+        assert run("client add acme --source notes").code == 0
+        assert run("backup acme").code == 0
+        yield folder
+
+
+def run(line: str, *more: str) -> Done:
+    return strongroom(*line.split(), *more)
+
+
+def asked(to: str) -> dict[str, str]:
+    """Ask for a restore and return what `show` says of it; its request is in a file of its name."""
+    assert run("restore acme --to", to).code == 5
+    Path(f"{to}.request").unlink(missing_ok=True)
+    done = run("procedure show latest --json --to", f"{to}.request")
+    shown: dict[str, str] = json.loads(done.out)
+    return shown
+
+
+def signed(to: str, *names: str, word: str = "approve") -> list[str]:
+    """Have people sign a word about a request; return the files of their answers."""
+    answers = []
+    for name in names:
+        answer = f"{to}.{word}.{name}"
+        how = f"--device {name} --passphrase-file {name}.pass --yes --to {answer}"
+        done = run(f"procedure {word} {to}.request {how}")
+        assert done.code == 0, done.err
+        answers.append(answer)
+    return answers
+
+
+def test_each_step_tells_the_ledger_what_it_does(folder: Path) -> None:
+    known = told(folder / "home").keys()
+
+    def fresh() -> set[str]:
+        nonlocal known
+        after = told(folder / "home")
+        ops = {after[one].op for one in after.keys() - known} - WITNESSED
+        known = after.keys()
+        return ops
+
+    shown = asked("told")
+    assert fresh() == {"procedure.requested"}
+    assert run("restore acme --to told").code == 5
+    for line in ("procedure list", "procedure show latest", "procedure run latest"):
+        run(line)
+    assert fresh() == set()
+    for answer in signed("told", "ann", "bob"):
+        assert fresh() == set()
+        assert run("procedure take", answer).code == 0
+        assert fresh() == {"procedure.approved"}
+        assert run("procedure take", answer).code == 0
+        assert fresh() == set()
+    assert run("procedure run latest").code == 0
+    assert fresh() == OPENED
+    run_facts = [one for one in told(folder / "home").values() if one.op == "procedure.run"]
+    assert {one.phase for one in run_facts} == {"intent", "result"}
+    assert {one.subject for one in run_facts} == {shown["request"]}
+    asked("not-told")
+    fresh()
+    (answer,) = signed("not-told", "cem", word="refuse")
+    assert run("procedure take", answer).code == 0
+    assert fresh() == {"procedure.refused"}
+    asked("back-again")
+    fresh()
+    assert run("procedure withdraw latest --reason found").code == 0
+    assert fresh() == {"procedure.withdrawn"}
+
+
+def test_the_recipients_key_is_sealed_while_it_is_needed_and_then_gone(folder: Path) -> None:
+    shown = asked("sealed")
+    sealed = folder / "home" / "secrets" / f"recipient-{shown['request']}"
+    assert sealed.exists()
+    for answer in signed("sealed", "ann", "cem"):
+        run("procedure take", answer)
+    with App().open(folder / "home") as deployment:
+        seed = deployment.tools.secrets.read(sealed.name)
+    assert run("procedure run latest").code == 0
+    assert not sealed.exists()
+    for path in folder.rglob("*"):
+        assert not path.is_file() or seed not in path.read_bytes()
+
+
+def test_a_restore_of_another_place_is_another_request(folder: Path) -> None:
+    asked("this")
+    for answer in signed("this", "ann", "bob"):
+        run("procedure take", answer)
+    done = run("restore acme --to that")
+    assert done.code == 5
+    assert not (folder / "that").exists()
+    assert run("restore acme --to this").code == 0
+    assert (folder / "this" / "notes" / "today.txt").exists()
+
+
+def test_an_approval_of_one_request_is_none_of_the_next(folder: Path) -> None:
+    first = asked("once")
+    answers = signed("once", "ann", "bob")
+    run("procedure withdraw latest")
+    second = asked("once")
+    assert first["check_words"] != second["check_words"]
+    for answer in answers:
+        assert run("procedure take", answer).code == 4
+    assert run("procedure run latest").code == 5
+
+
+def test_what_is_approved_is_the_snapshot_whatever_is_the_latest_now(folder: Path) -> None:
+    shown = asked("older")
+    for answer in signed("older", "bob", "cem"):
+        run("procedure take", answer)
+    Path("notes/more.txt").write_text("And keys.", encoding="utf-8")
+    assert run("backup acme").code == 0
+    done = run("restore acme --to older --json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["snapshot"][:12] in "".join(shown["plan"])
+    assert not (folder / "older" / "notes" / "more.txt").exists()
+
+
+def test_a_run_that_failed_is_not_approved_twice(folder: Path) -> None:
+    asked("filled")
+    for answer in signed("filled", "ann", "bob"):
+        run("procedure take", answer)
+    Path("filled").mkdir()
+    Path("filled/mine").write_text("mine", encoding="utf-8")
+    assert run("procedure run latest").code == 4
+    Path("filled/mine").unlink()
+    assert run("procedure run latest").code == 0
+
+
+@pytest.mark.parametrize("wrong", ["", "zz", "\x00", "../x", "%", "*" * 100])
+def test_an_odd_id_is_a_usage_error(folder: Path, wrong: str) -> None:
+    done = strongroom("procedure", "show", wrong)
+    assert (done.code, "Traceback" in done.err) == (2, False)
+
+
+def test_a_request_file_that_was_altered_is_not_signed(folder: Path) -> None:
+    asked("altered")
+    data = Path("altered.request").read_bytes()
+    Path("bad.request").write_bytes(data.replace(b"altered/notes", b"another/notes"))
+    assert Path("bad.request").read_bytes() != data
+    done = run("procedure approve bad.request --device ann --passphrase-file ann.pass --yes")
+    assert (done.code, "plan is not the one" in done.err) == (40, True)

@@ -1,0 +1,147 @@
+"""What a team must approve waits for approvals and for its delay, and is then done once."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from strongroom.app import App
+from strongroom.crypto import signing
+from strongroom.errors import Refused, StrongroomError, UsageError, Waiting
+from strongroom.operations.add_location import remove_location
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.policies import Team
+from strongroom.operations.requesting import find_to_run, take, withdraw
+from strongroom.operations.set_up import InstallPlan, set_up
+from strongroom.procedures import Desk
+from strongroom.quorum import Acts
+from tests.support.stepping_clock import SteppingClock
+
+SEEDS = [secrets.token_bytes(32) for _ in range(3)]
+
+
+@dataclass
+class Home:
+    """The home of a team of three, of whom two approve; its clock is the test's."""
+
+    app: App
+    home: Path
+    clock: SteppingClock
+
+    @contextmanager
+    def open(self) -> Iterator[Deployment]:
+        with self.app.open(self.home) as deployment:
+            yield deployment
+
+    def remove(self) -> None:
+        with self.open() as deployment:
+            remove_location(deployment, "two")
+
+    def say(self, number: int, decision: str = "approve") -> Desk.State:
+        """Have an approver say a word about what was asked for last."""
+        with self.open() as deployment:
+            request = deployment.desk.find("latest").request
+            word = Acts.Approval.sign(
+                SEEDS[number],
+                request,
+                "approve" if decision == "approve" else "refuse",
+                self.clock.now(),
+            )
+            return take(deployment, word).state
+
+
+@pytest.fixture(name="home")
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    clock = SteppingClock()
+    app = App(clock=clock)
+    install = app.new_install()
+    places = {name: f"file://{tmp_path}/{name}" for name in ("one", "two")}
+    team = Team(tuple(signing.public_key(seed) for seed in SEEDS), 2)
+    plan = InstallPlan(install, "ann", 3, 2, places, team=team)
+    tools, registry = app.make_home(tmp_path / "home", install)
+    set_up(tools, registry, plan)
+    registry.close()
+    return Home(app, tmp_path / "home", clock)
+
+
+def names(home: Home) -> list[str]:
+    with home.open() as deployment:
+        return [place.name for place in deployment.registry.locations()]
+
+
+def waits(home: Home) -> str:
+    with pytest.raises(Waiting) as caught:
+        home.remove()
+    return caught.value.code
+
+
+def test_what_destroys_waits_for_approvals_and_then_for_its_delay(home: Home) -> None:
+    assert waits(home) == waits(home) == "waiting_for_approval"
+    assert home.say(0) is Desk.State.ASKED
+    assert waits(home) == "waiting_for_approval"
+    assert home.say(1) is Desk.State.APPROVED
+    assert waits(home) == "too_early"
+    home.clock.step(hours=23, minutes=59)
+    assert waits(home) == "too_early"
+    assert names(home) == ["one", "two"]
+    home.clock.step(minutes=1)
+    home.remove()
+    assert names(home) == ["one"]
+    with home.open() as deployment:
+        assert [one.state for one in deployment.desk.acts()] == [Desk.State.DONE]
+
+
+def test_a_veto_within_the_delay_stops_it(home: Home) -> None:
+    waits(home)
+    home.say(0)
+    home.say(1)
+    assert home.say(2, "refuse") is Desk.State.REFUSED
+    home.clock.step(days=2)
+    assert waits(home) == "waiting_for_approval", "it is asked for anew"
+    assert names(home) == ["one", "two"]
+
+
+def test_what_nobody_ran_expires_and_is_asked_for_anew(home: Home) -> None:
+    waits(home)
+    home.say(0)
+    home.say(1)
+    home.clock.step(days=8)
+    assert waits(home) == "waiting_for_approval"
+    with home.open() as deployment:
+        now = home.clock.now()
+        states = [one.at(now).state for one in deployment.desk.acts()]
+    assert states == [Desk.State.EXPIRED, Desk.State.ASKED]
+
+
+def test_what_would_be_done_now_must_be_what_was_approved(home: Home) -> None:
+    waits(home)
+    home.say(0)
+    home.say(1)
+    home.clock.step(days=1)
+    with home.open() as deployment, deployment.registry.database.transaction() as transaction:
+        transaction.run("UPDATE location SET url = 'file:///elsewhere' WHERE name = 'two'")
+    with pytest.raises(Refused, match="not what would be done now"):
+        home.remove()
+
+
+def test_words_about_nothing_that_was_asked_for_here_are_a_usage_error(home: Home) -> None:
+    waits(home)
+    with home.open() as deployment:
+        act = deployment.desk.find("latest")
+        withdraw(deployment, act, "")
+        with pytest.raises(UsageError, match="not run by its request"):
+            find_to_run(deployment, act.id)
+        with pytest.raises(StrongroomError) as caught:
+            withdraw(deployment, deployment.desk.find(act.id), "again")
+        assert caught.value.code == "out_of_order"
+
+
+def test_a_team_must_be_one(tmp_path: Path) -> None:
+    keys = tuple(signing.public_key(seed) for seed in SEEDS)
+    for team, why in ((Team(keys, 4), "cannot be reached"), (Team(keys[:1] * 2, 2), "twice")):
+        with pytest.raises(UsageError, match=why):
+            team.check()
