@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from strongroom import settings
-from strongroom.errors import UsageError
+from strongroom.errors import StrongroomError, UsageError
 
 
 def write(home: Path, *lines: str) -> None:
@@ -154,3 +154,67 @@ def test_origin_is_this_login_on_this_host(monkeypatch: pytest.MonkeyPatch) -> N
     assert settings.origin()[0] == "ann"
     monkeypatch.setattr(os, "geteuid", lambda: 4_000_000_000)
     assert settings.origin()[0] == "4000000000"
+
+
+CUSTODIAN = {
+    "home_version": "1",
+    "listen_address": '"127.0.0.1"',
+    "listen_port": "7443",
+    "key_keeper": '"passphrase"',
+    "key_file": '""',
+    "releases_per_hour_of_client": "5",
+    "releases_per_hour": "20",
+    "questions_per_minute_of_peer": "600",
+}
+
+
+def custodian(home: Path, **changes: str) -> settings.CustodianSettings:
+    """Read a custodian's settings with these changes; an empty text leaves a setting out."""
+    lines = [f"{key} = {value}" for key, value in {**CUSTODIAN, **changes}.items() if value]
+    (home / settings.CUSTODIAN_FILE_NAME).write_text("\n".join(lines), encoding="utf-8")
+    return settings.read_custodian_settings(home)
+
+
+def test_what_custodian_init_writes_is_read_again(tmp_path: Path) -> None:
+    key_file = tmp_path / 'a "quoted" \\ place' / "custodian.key"
+    wanted = settings.CustodianSettings(tmp_path, ("::1", 0), "key-file", key_file)
+    settings.write_custodian_settings(wanted)
+    assert settings.read_custodian_settings(tmp_path) == wanted
+    text = (tmp_path / settings.CUSTODIAN_FILE_NAME).read_text(encoding="utf-8")
+    assert list(tomllib.loads(text)) == list(CUSTODIAN)
+
+
+def test_good_settings_of_a_custodian(tmp_path: Path) -> None:
+    found = custodian(tmp_path)
+    assert (found.listen, found.rates) == (("127.0.0.1", 7443), (5, 20, 600))
+    assert (found.key_file, found.kek_path) == (None, tmp_path / "kek")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"extra": "1"}, "unknown setting 'extra'"),
+        ({"home_version": "2"}, "knows homes up to version 1"),
+        ({"home_version": ""}, "no usable home_version"),
+        ({"listen_port": "65536"}, "listen_port .* is not 0 to 65535"),
+        ({"listen_port": "true"}, "listen_port .* is not usable"),
+        ({"listen_address": ""}, "listen_address .* is not usable"),
+        ({"releases_per_hour": "0"}, "releases_per_hour .* is not 1 to"),
+        ({"key_keeper": '"nobody"'}, "it may be key-file, passphrase, systemd-creds"),
+        ({"key_keeper": '"key-file"'}, "key_file .* is not usable"),
+        ({"key_file": '"/k"'}, "key_file .* is not usable"),
+        ({"key_keeper": '"key-file"', "key_file": '"k"'}, "key_file .* is not usable"),
+    ],
+)
+def test_bad_settings_of_a_custodian_are_refused(
+    tmp_path: Path, changes: dict[str, str], said: str
+) -> None:
+    with pytest.raises(StrongroomError, match=said):
+        custodian(tmp_path, **changes)
+
+
+def test_a_unit_says_where_its_credentials_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    assert settings.credentials_folder() is None
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
+    assert settings.credentials_folder() == Path("/run/credentials/x")

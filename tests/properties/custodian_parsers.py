@@ -1,11 +1,18 @@
 """Every reader of what travels between server and custodians; `parsers` holds them in its table."""
 
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from strongroom.errors import StrongroomError
 from strongroom.quorum import messages
 from strongroom.quorum.error_report import read_report
 from strongroom.quorum.invitation import Introduction, Invitation
+from strongroom.settings import (
+    CustodianSettings,
+    read_custodian_settings,
+    write_custodian_settings,
+)
 from tests.vectors import build_custodian_v1 as vector
 
 
@@ -45,7 +52,21 @@ def custodian_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
         "quorum.invitation:Invitation.parse": (said["invitation"], Invitation.parse),
         "quorum.invitation:Introduction.parse": (said["introduction"], Introduction.parse),
     }
+    first["settings:read_custodian_settings"] = _settings(), _read_settings
     return {**table, **first, "quorum.error_report:read_report": (report, _read_report)}
+
+
+def _settings() -> bytes:
+    with TemporaryDirectory() as folder:
+        home, key_file = Path(folder), Path("/etc/key")
+        write_custodian_settings(CustodianSettings(home, ("::1", 7443), "key-file", key_file))
+        return (home / "custodian.toml").read_bytes()
+
+
+def _read_settings(data: bytes) -> object:
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "custodian.toml").write_bytes(data)
+        return read_custodian_settings(Path(folder))
 
 
 def _read_report(data: bytes) -> StrongroomError:
