@@ -1,12 +1,14 @@
 """A home whose custodians are elsewhere: joined by `init`, met by every command, absent if gone."""
 
 import json
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from secrets import token_bytes
 
 import pytest
 
@@ -17,8 +19,10 @@ from strongroom.crypto.join_code import JoinCode
 from strongroom.errors import StrongroomError, UsageError
 from strongroom.operations.join_custodians import Invited
 from strongroom.operations.set_up import InstallPlan, set_up
+from strongroom.transport import Authority
 from tests.support import served_custodian
 from tests.support.first_home import make_database
+from tests.support.ports import held
 from tests.support.served_custodian import Told
 from tests.support.transcript import Done, at_home, strongroom
 
@@ -44,6 +48,7 @@ class Custodians:
     ports: dict[str, int] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
     _running: dict[str, ExitStack] = field(default_factory=dict)
+    _held: dict[str, socket.socket] = field(default_factory=dict)
 
     def make(self) -> None:
         for name in NAMES:
@@ -56,13 +61,21 @@ class Custodians:
         assert self.ports.setdefault(name, port) == port
         self.told[name] = told
         self._running[name] = running
+        if name in self._held:
+            self._held.pop(name).close()
 
     def stop(self, name: str) -> None:
         self._running.pop(name).close()
+        self._held[name] = held(self.ports[name])
 
     def close(self) -> None:
         for name in list(self._running):
             self.stop(name)
+
+    def let_go(self) -> None:
+        self.close()
+        for holding in self._held.values():
+            holding.close()
 
     def invited(self, **codes: str) -> tuple[Invited, ...]:
         return tuple(
@@ -82,7 +95,7 @@ def custodians(folder: Path) -> Iterator[Custodians]:
         made.make()
         yield made
     finally:
-        made.close()
+        made.let_go()
 
 
 def begin(folder: Path, invited: tuple[Invited, ...], clock: Clock | None = None) -> None:
@@ -197,6 +210,33 @@ def test_certificates_are_renewed_by_any_command_when_they_are_due(tmp_path: Pat
             assert after.not_after - before.not_after > timedelta(hours=16)
         done(0, "custodian", "list")
         assert places(tmp_path / "home") == renewed
+
+
+def test_custodians_and_server_that_were_off_for_days_meet_again(tmp_path: Path) -> None:
+    """Every certificate has expired meanwhile: who has still its key is brought a new one."""
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        begin(tmp_path, three.invited())
+        three.close()
+        with App().open(tmp_path / "home") as deployment:
+            secret = deployment.tools.secrets.read("authority")
+            authority = Authority.open(deployment.install, secret)
+        then = SystemClock().now() - timedelta(days=3)
+        for index, certificate in places(tmp_path / "home").items():
+            expired = authority.renew(certificate, then, token_bytes)
+            for database, table in (
+                (tmp_path / "home" / "server.db", f"custodian_place WHERE custodian = {index}"),
+                (tmp_path / NAMES[index - 1] / "service.db", "service"),
+            ):
+                name, _, which = table.partition(" ")
+                with closing(sqlite3.connect(database)) as opened, opened:
+                    opened.execute(f"UPDATE {name} SET certificate = ? {which}", (expired,))
+        for name in NAMES:
+            three.start(name)
+        done(0, "custodian", "list")
+        assert "0 wrong, 0 unknown" in done(0, "network", "probe").out
+        now = SystemClock().now()
+        for certificate in places(tmp_path / "home").values():
+            assert not read_leaf(certificate).is_due(now)
 
 
 def places(home: Path) -> dict[int, bytes]:

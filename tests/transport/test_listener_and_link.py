@@ -30,6 +30,7 @@ from tests.support.peers import (
     pair,
     somebody,
 )
+from tests.support.ports import held
 
 pytestmark = pytest.mark.loopback
 
@@ -233,16 +234,16 @@ def test_attack_expired_listener_is_met_by_its_key_alone() -> None:
 
 
 def test_nobody_listens() -> None:
-    with bind(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
     authority = new_authority()
     server = badge_of(authority, somebody(Role.SERVER))
     expected = somebody(Role.CUSTODIAN)
-    with (
-        Link(("127.0.0.1", port), server, expected, CLOCK) as link,
-        pytest.raises(PeerUnavailable, match=f"{expected} at 127.0.0.1:{port}") as caught,
-    ):
-        link.ask("GET", "/")
+    with held(0) as holding:
+        port = holding.getsockname()[1]
+        with (
+            Link(("127.0.0.1", port), server, expected, CLOCK) as link,
+            pytest.raises(PeerUnavailable, match=f"{expected} at 127.0.0.1:{port}") as caught,
+        ):
+            link.ask("GET", "/")
     assert caught.value.why == "connection refused"
 
 

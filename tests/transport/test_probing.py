@@ -24,6 +24,7 @@ from tests.support.peers import (
     pair,
     somebody,
 )
+from tests.support.ports import held
 
 pytestmark = pytest.mark.loopback
 CLOSED_WAYS = [
@@ -150,9 +151,9 @@ def test_an_impostor_is_found() -> None:
 
 
 def test_what_nobody_answers_is_unknown() -> None:
-    with bind(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-    attempts = probe(new_authority(), port, somebody(Role.CUSTODIAN))
+    with held(0) as holding:
+        port = holding.getsockname()[1]
+        attempts = probe(new_authority(), port, somebody(Role.CUSTODIAN))
     assert {attempt.got for attempt in attempts.values()} == {Outcome.UNKNOWN}
     assert wrong(attempts) == []
 
