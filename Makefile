@@ -77,7 +77,8 @@ $(FOREIGN): $(READY)
 # shell ends, however it ends. HOME is neither read nor written.
 up: $(READY) ## Back up, restore, lose and recover demo data; SOURCE=<path or url>: your own
 ifdef SOURCE
-	@$(BIN)/strongroom --home ./strongroom-home up --source "$$SOURCE" --once
+	@$(BIN)/strongroom --home ./strongroom-home up --source "$$SOURCE" \
+	  $(if $(SEPARATE),--separate,--once)
 else
 	@demo=$$(mktemp -d) && trap 'rm -rf "$$demo"' EXIT && trap 'exit 1' HUP INT TERM && \
 	TMPDIR="$$demo" XDG_RUNTIME_DIR= $(BIN)/strongroom --home "$$demo/home" up --demo --once

@@ -75,8 +75,16 @@ def init(
     face.show(make(face, how, secrets))
 
 
-def make(face: Face, how: InitOptions, secrets: CredentialFiles = NONE_GIVEN) -> dict[str, object]:
-    """Make a home, tell of it, and return it as an object."""
+def make(
+    face: Face,
+    how: InitOptions,
+    secrets: CredentialFiles = NONE_GIVEN,
+    waiting: tuple[Invited, ...] = (),
+) -> dict[str, object]:
+    """Make a home, tell of it, and return it as an object.
+
+    Custodians that wait may be handed in; otherwise they are as `how` names them.
+    """
     if not how.location:
         raise UsageError(
             "no location is given",
@@ -87,7 +95,7 @@ def make(face: Face, how: InitOptions, secrets: CredentialFiles = NONE_GIVEN) ->
     named = name_locations(how.location)
     credentials = secrets.read()
     install = face.app.new_install()
-    elsewhere = _invited(face, how)
+    elsewhere = waiting or _invited(face, how)
     plan = InstallPlan(
         install,
         how.operator,

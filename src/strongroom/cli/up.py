@@ -3,30 +3,39 @@
 import importlib.util
 import os
 import tempfile
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from strongroom.app import App
+from strongroom.app.custodian_processes import CustodianProcesses
 from strongroom.cli import output, sources
 from strongroom.cli.backup import back_up_one
+from strongroom.cli.credential_files import NONE_GIVEN
 from strongroom.cli.face import Face, With
 from strongroom.cli.init import InitOptions, make
+from strongroom.cli.neighbours import Neighbours, show_kits, watch
 from strongroom.clients import Keep
 from strongroom.errors import PartlyDone, UsageError
 from strongroom.operations.add_client import NewClient, add_client, add_source
 from strongroom.operations.demonstrate import Demo, Proof
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.join_custodians import Invited
 from strongroom.operations.recover import Kit, RecoveryPlan
-from strongroom.operations.set_up import InstallPlan, set_up
+from strongroom.operations.set_up import InstallPlan, SetUp, set_up
 
 CUSTODIANS = 3
 THRESHOLD = 2
 
 
 def up(
-    *, demo: bool = False, once: bool = False, source: list[str] | None = None, face: With
+    *,
+    demo: bool = False,
+    once: bool = False,
+    separate: bool = False,
+    source: list[str] | None = None,
+    face: With,
 ) -> int:
     """Run a whole deployment on this machine: back up, prove, report.
 
@@ -34,13 +43,17 @@ def up(
     ----------
     demo
         Keep real data that is found here, in a temporary folder; then lose a location, a
-        custodian and the whole home, and bring everything back.
+        custodian and the whole home, and bring everything back. A second home has custodians that
+        are processes; some are killed, and come back.
     once
-        Do it once and leave. Needed: there is no daemon yet.
+        Do it once and leave. Needed without --separate: there is no daemon yet.
+    separate
+        Run the custodians as processes of their own, with homes beside this one. They serve until
+        this command ends: by Ctrl-C, or with --once when the backup is made.
     source
         Keep this path or URL, in three folders beside the home; once for each.
     """
-    if not once:
+    if not (once or separate):
         raise UsageError("`up` runs once", "there is no daemon yet", hint="Pass --once.")
     if demo == bool(source):
         raise UsageError(
@@ -48,20 +61,61 @@ def up(
             "demonstration data or your own, not both" if demo else "nothing is named",
             hint="Pass --demo, or --source PATH.",
         )
-    if source:
-        return _own(face, source)
-    return _demo(face)
+    if demo and separate:
+        raise UsageError("--demo has separate custodians in it", "it runs once", "Pass --once.")
+    if not source:
+        return _demo(face)
+    found = [sources.sniffed(face.app, one) for one in source]
+    if not separate:
+        return _own(face, found)
+    return _own_separate(face, found, once=once)
 
 
-def _own(face: Face, typed: list[str]) -> int:
-    found = [sources.sniffed(face.app, one) for one in typed]
-    locations = [str(face.home.parent / f"{face.home.name}-location-{n}") for n in (1, 2, 3)]
-    name = "mine"
+def _own(face: Face, found: list[tuple[str, str, str]]) -> int:
     made: dict[str, object] | None = None
     if (face.home / "strongroom.toml").exists():
         face.tell(f"Using the home {face.home}.")
     else:
-        made = make(face, InitOptions(tuple(locations), CUSTODIANS, THRESHOLD))
+        made = make(face, _init_options(face))
+    return _keep(face, found, made)
+
+
+def _own_separate(face: Face, found: list[tuple[str, str, str]], *, once: bool) -> int:
+    """Do the same with custodians that are processes beside the home, and end with this one."""
+    neighbours = Neighbours(face.app, face.home, CUSTODIANS)
+    shown: dict[str, object] | None = None
+    with ExitStack() as undo:
+        if (face.home / "strongroom.toml").exists():
+            neighbours.check_there()
+            face.tell(f"Using the home {face.home}, and the custodians beside it.")
+            made = []
+        else:
+            face.app.check_new_home(face.home)
+            made = neighbours.make()
+            undo.callback(neighbours.remove, made)
+        with neighbours.run() as processes:
+            if made:
+                shown = make(
+                    face, _init_options(face), NONE_GIVEN, neighbours.invited(processes, made)
+                )
+                shown["kits"] = show_kits(face, made)
+            undo.pop_all()
+            code = _keep(face, found, shown)
+            if not once:
+                face.tell("", "The custodians serve until Ctrl-C. Use another terminal meanwhile.")
+                # Whoever started this may wait for that line.
+                output.stdout().flush()
+                watch(processes)
+    return code
+
+
+def _init_options(face: Face) -> InitOptions:
+    locations = [str(face.home.parent / f"{face.home.name}-location-{n}") for n in (1, 2, 3)]
+    return InitOptions(tuple(locations), CUSTODIANS, THRESHOLD)
+
+
+def _keep(face: Face, found: list[tuple[str, str, str]], made: dict[str, object] | None) -> int:
+    name = "mine"
     with face.deployment() as deployment:
         known = {client.name: client for client in deployment.registry.clients()}
         client = known.get(name) or add_client(deployment, NewClient(name, "normal", Keep()))
@@ -134,15 +188,17 @@ class _Workshop:
 
     def make(self, home: Path, locations: Sequence[Path]) -> list[Kit]:
         """Make a home; return the kits."""
-        install = self.app.new_install()
-        named = {path.name: f"file://{path}" for path in locations}
-        plan = InstallPlan(install, "demonstration", CUSTODIANS, THRESHOLD, named)
-        tools, registry = self.app.make_home(home, install, self.folder / "demo.key")
-        try:
-            made = set_up(tools, registry, plan)
-        finally:
-            registry.close()
+        made = self._set_up(home, locations, "demo.key")
         return [Kit.from_words(kit.words) for kit in made.kits]
+
+    @contextmanager
+    def make_apart(self, home: Path, locations: Sequence[Path]) -> Iterator[CustodianProcesses]:
+        """Make a home whose custodians are processes within the block."""
+        neighbours = Neighbours(self.app, home, CUSTODIANS)
+        made = neighbours.make(self.folder)
+        with neighbours.run() as processes:
+            self._set_up(home, locations, "apart.key", neighbours.invited(processes, made))
+            yield processes
 
     def open(self, home: Path) -> AbstractContextManager[Deployment]:
         """Open a home."""
@@ -153,3 +209,21 @@ class _Workshop:
         named = {path.name: f"file://{path}" for path in locations}
         key_file = self.folder / "rebuilt.key"
         self.app.recover(home, RecoveryPlan(named, kits, "demonstration", key_file=key_file))
+
+    def _set_up(
+        self,
+        home: Path,
+        locations: Sequence[Path],
+        key_file: str,
+        elsewhere: tuple[Invited, ...] = (),
+    ) -> SetUp:
+        install = self.app.new_install()
+        named = {path.name: f"file://{path}" for path in locations}
+        plan = InstallPlan(
+            install, "demonstration", CUSTODIANS, THRESHOLD, named, elsewhere=elsewhere
+        )
+        tools, registry = self.app.make_home(home, install, self.folder / key_file)
+        try:
+            return set_up(tools, registry, plan)
+        finally:
+            registry.close()

@@ -3,13 +3,12 @@
 Two clients (a database of class high, a tree of class normal), three custodians of which two are
 enough, three locations. Back up, change, back up again, restore both states; lose a location and
 a custodian and restore again; delete the whole home and rebuild it from locations and two kits.
+The second act is in `demonstrate_apart`.
 """
 
-import hashlib
-import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from strongroom.clients import Keep
 from strongroom.errors import Damaged, StrongroomError
 from strongroom.operations.add_client import NewClient, add_client, add_source
 from strongroom.operations.back_up import BackupReport, back_up
+from strongroom.operations.compare_data import compare_databases, compare_trees
+from strongroom.operations.demonstrate_apart import ApartDemo, Servers
 from strongroom.operations.deployment import Deployment, TargetOptions
 from strongroom.operations.reconcile import reconcile
 from strongroom.operations.recover import Kit
@@ -41,6 +42,10 @@ class Workshop(Protocol):
 
     def rebuild(self, home: Path, locations: Sequence[Path], kits: Sequence[Kit]) -> None:
         """Rebuild a home from locations and kits."""
+        ...
+
+    def make_apart(self, home: Path, locations: Sequence[Path]) -> AbstractContextManager[Servers]:
+        """Make a home and three custodians, processes that run within the block; two are enough."""
         ...
 
 
@@ -119,6 +124,7 @@ class Demo:
         with self._workshop.open(self._home) as deployment:
             self._restore(deployment, "latest", "after", "restored from the rebuilt home, equal")
             self._back_up(deployment, "backup by the rebuilt home (a full one)")
+        ApartDemo(self._workshop, self._folder / "apart", self._database, self._prove).run()
         return Demonstration(self._proofs, self._monotonic() - started, NOT_GIVEN)
 
     # -- the live data
@@ -257,59 +263,6 @@ class Demo:
         self._proofs.append(proof)
         self._tell(proof)
         self._mark = self._monotonic()
-
-
-def compare_databases(wanted: Path, found: Path) -> None:
-    """Raise Damaged unless schema and all rows of every table are equal."""
-    contents = [_database_content(path) for path in (wanted, found)]
-    for one, other in zip(*contents, strict=True):
-        if one != other:
-            raise Damaged("a restored database differs", f"{found.name}: {str(other)[:80]}")
-
-
-def compare_trees(wanted: Path, found: Path) -> None:
-    """Raise Damaged unless names, kinds, modes, times, links and bytes are equal."""
-    trees = [dict(_tree_content(os.fsencode(path))) for path in (wanted, found)]
-    if trees[0] != trees[1]:
-        names = sorted(
-            name
-            for name in trees[0].keys() | trees[1].keys()
-            if trees[0].get(name) != trees[1].get(name)
-        )
-        raise Damaged("a restored tree differs", f"{len(names)} entries, first {names[0]!r:.80}")
-
-
-def _database_content(path: Path) -> Iterator[tuple[object, ...]]:
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        tables = connection.execute(
-            "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
-        ).fetchall()
-        yield ("schema", *tables)
-        for kind, name, _ in tables:
-            if kind == "table":
-                quoted = '"' + name.replace('"', '""') + '"'
-                yield (name,)
-                # A table name cannot be a parameter; this one is quoted and our own.
-                query = f"SELECT * FROM {quoted}"  # noqa: S608 the name is quoted above
-                yield from connection.execute(query)
-
-
-def _tree_content(root: bytes) -> Iterator[tuple[bytes, tuple[object, ...]]]:
-    stack = [root]
-    while stack:
-        folder = stack.pop()
-        for entry in os.scandir(folder):
-            info = entry.stat(follow_symlinks=False)
-            name = entry.path[len(root) :]
-            if entry.is_symlink():
-                yield name, ("symlink", os.readlink(entry.path))
-            elif entry.is_dir():
-                stack.append(entry.path)
-                yield name, ("directory", info.st_mode, info.st_mtime_ns)
-            else:
-                with open(entry.path, "rb") as file:
-                    digest = hashlib.file_digest(file, "blake2b").hexdigest()
-                yield name, ("file", info.st_mode, info.st_mtime_ns, digest)
 
 
 def _not_for_a_demo(folder: str, names: list[str]) -> set[str]:
