@@ -11,6 +11,7 @@ from strongroom.quorum import messages
 from strongroom.quorum.error_report import TEXT_LENGTH_MAX, TooManyAsked, read_report, report
 from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.quorum.kit import ENTRY_BYTES_MAX
+from strongroom.quorum.wire import Wire
 from tests.vectors import build_custodian_v1 as vector
 
 WHO = "custodian 2 (ben)"
@@ -168,3 +169,21 @@ def test_what_is_no_error_names_who_sent_it(body: bytes) -> None:
     assert type(found) is Damaged
     assert WHO in str(found)
     assert len(str(found)) < 300
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        (f"{'25' * 16}/kits/{'c2' * 16}/identity-00000001", "a kit entry that is not its own"),
+        (f"{'25' * 16}/vaults/{'c1' * 16}/identity-00000001", "not the path of a kit entry"),
+        (f"{'25' * 16}/kits/{'c1' * 16}/..", "a name that no custodian gives"),
+    ],
+)
+def test_planted_kit_entries(path: str, why: str) -> None:
+    """A custodian cannot have anything put but the entries of its own key table."""
+
+    def ask(_name: str, _question: bytes) -> bytes:
+        return messages.kit_entries_answer([(path, b"sealed")])
+
+    with pytest.raises(Damaged, match=why):
+        Wire.Asked(vector.CARD, ask).kit_entries()

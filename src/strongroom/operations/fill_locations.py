@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from strongroom.clients import Client, History
 from strongroom.crypto.envelope import decode_envelope
-from strongroom.errors import Damaged, Refused
+from strongroom.errors import Damaged, Refused, StrongroomError
 from strongroom.ids import is_canary_key
 from strongroom.locations import Copies, Location, LocationUnavailable, ObjectExists, ObjectMissing
 from strongroom.operations.acceptance import Acceptance
@@ -268,11 +269,17 @@ def put_client_objects(deployment: Deployment, client: Client, history: History)
 
 
 def _kit_entries(deployment: Deployment, of: str) -> dict[str, bytes]:
-    return {
-        path: data
-        for custodian in deployment.custodians.values()
-        for path, data in custodian.kit_entries(of)
+    questions = {
+        index: partial(custodian.kit_entries, of)
+        for index, custodian in deployment.custodians.items()
     }
+    found: dict[str, bytes] = {}
+    for _, answer in deployment.asking.each(questions):
+        # Its entries were placed when they were made; one that does not answer now signs nothing
+        # either, which is told then, and the next backup looks again.
+        with suppress(StrongroomError):
+            found.update(answer.result())
+    return found
 
 
 def _put_everywhere(deployment: Deployment, wanted: dict[str, bytes]) -> None:

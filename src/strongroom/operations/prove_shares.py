@@ -19,7 +19,7 @@ from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
 from strongroom.errors import Damaged, Refused, Stale, StrongroomError
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.open_keys import fetch_keys, verified_header
-from strongroom.operations.receipts import fetch_record
+from strongroom.operations.receipts import fetch_record, plain_reason
 
 PERIOD: Final = timedelta(days=30)
 SAMPLE: Final = 16
@@ -112,7 +112,7 @@ def prove_due(deployment: Deployment, client: Client, history: History) -> list[
             _check(deployment, index, answer.result(), challenge, keys)
             proved.append(index)
         except (Damaged, Refused, Stale) as err:
-            failed[index] = str(err)
+            failed[index] = plain_reason(index, err)
         except StrongroomError:
             # It does not answer, which its receipt tells already; the next backup asks again.
             continue

@@ -108,6 +108,11 @@ def _signed_sequence(deployment: Deployment, key: str, writer: bytes) -> int:
     return SnapshotHeader.parse(decode_envelope(data, key).statement, writer).sequence
 
 
+def plain_reason(index: int, err: StrongroomError) -> str:
+    """Return an error without the custodian's number, where it begins with that."""
+    return str(err).removeprefix(f"custodian {index} ")
+
+
 @dataclass(slots=True)
 class _Signers:
     """The custodians that are asked, and why the others are not."""
@@ -122,7 +127,7 @@ class _Signers:
         self.reached.pop(index, None)
         # A custodian that signed for something else is an alarm even when enough others sign.
         reasons = self.forked if isinstance(err, Damaged | Stale) else self.silent
-        reasons[index] = str(err)
+        reasons[index] = plain_reason(index, err)
 
 
 def complete(
@@ -140,7 +145,9 @@ def complete(
         record = history.record_of(snapshot) if snapshot.state == "writing" else None
         if record is not None:
             deployment.copies.put(snapshot_path(deployment.install, client, snapshot), record)
-    signers = _Signers({index: str(err) for index, err in deployment.absent_custodians.items()})
+    signers = _Signers(
+        {index: plain_reason(index, err) for index, err in deployment.absent_custodians.items()}
+    )
     standings = {
         index: partial(custodian.standing, client.vault)
         for index, custodian in deployment.custodians.items()

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from strongroom.clients import Client, ClientSource, History, Snapshot
-from strongroom.errors import StrongroomError
 from strongroom.ledger import Policy
 from strongroom.operations.add_location import describe_locations
 from strongroom.operations.deployment import Deployment
@@ -14,6 +13,7 @@ from strongroom.operations.look_at_custodians import confirmed_kits, look_at_dis
 from strongroom.operations.look_at_logs import LogStatus, look_at_log
 from strongroom.operations.place_ledger import sealed_logs
 from strongroom.operations.prove_shares import look_at_shares
+from strongroom.operations.receipts import plain_reason
 from strongroom.operations.sealed_logs import Lookout
 from strongroom.operations.witnessing import OpenLog, Witnesses, what_was_seen
 
@@ -178,11 +178,6 @@ def _since(deployment: Deployment, index: int) -> str:
     return "" if since is None else f"missed since {since:%Y-%m-%d %H:%M:%S Z}, "
 
 
-def _plain(err: StrongroomError, index: int) -> str:
-    """Return an error without the custodian's number, where it begins with that."""
-    return str(err).removeprefix(f"custodian {index} ")
-
-
 def _warnings(
     deployment: Deployment,
     confirmed: int,
@@ -202,7 +197,7 @@ def _warnings(
         f"location {name}: {state}" for name, state in locations.items() if state != "answers"
     ]
     found += [
-        f"custodian {index}: {_since(deployment, index)}{_plain(err, index)}"
+        f"custodian {index}: {_since(deployment, index)}{plain_reason(index, err)}"
         for index, err in deployment.absent_custodians.items()
     ]
     found += [

@@ -9,13 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final, Literal, TypeAlias
 
 from strongroom.crypto.envelope import Envelope, Statement
-from strongroom.errors import Refused, StrongroomError, UsageError
+from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.facts import Fact
 from strongroom.ids import ClientId, VaultId
 from strongroom.ledger import Checkpoint, Witness
 from strongroom.quorum import error_report, messages
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.invitation import Introduction, Invitation
+from strongroom.quorum.key_table import newest
+from strongroom.quorum.kit import EntryPlace
 from strongroom.quorum.messages import WITNESS_PARTS_MAX
 from strongroom.quorum.protocol import Custodian
 from strongroom.quorum.release import ReleaseRequest
@@ -252,7 +254,12 @@ class AskedCustodian:
     def kit_entries(self, of: str = "") -> list[tuple[str, bytes]]:
         """Return path and bytes of the key table's entries whose names begin so."""
         asked = messages.question("kit-entries", of.encode())
-        return messages.read_kit_entries_answer(self._ask("kit-entries", asked))
+        entries = messages.read_kit_entries_answer(self._ask("kit-entries", asked))
+        # They are put where they say that they lie, so a custodian says it of its own alone.
+        places = [EntryPlace.parse(path) for path, _ in entries]
+        if newest(places) and any(place.custodian != self._member.id for place in places):
+            raise Damaged(f"{self._member} gave a kit entry that is not its own")
+        return entries
 
 
 class AskedWitness:
