@@ -7,7 +7,7 @@ import pytest
 
 from strongroom.crypto.framing import frame, unframe
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
-from strongroom.quorum import messages
+from strongroom.quorum import messages, refusals
 from strongroom.quorum.error_report import TEXT_LENGTH_MAX, TooManyAsked, read_report, report
 from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.quorum.kit import ENTRY_BYTES_MAX
@@ -129,6 +129,18 @@ def test_an_error_comes_back_as_itself(err: StrongroomError) -> None:
     assert isinstance(err, type(back))
     assert (back.code, back.exit_code) == (err.code, err.exit_code)
     assert (str(back), back.hint) == (str(err), err.hint)
+
+
+def test_every_refusal_of_an_act_travels_by_its_code() -> None:
+    kinds = [
+        kind
+        for kind in vars(refusals).values()
+        if isinstance(kind, type) and kind.__module__ == refusals.__name__
+    ]
+    assert len(kinds) > 5
+    for kind in kinds:
+        status, body = report(kind("no", "why"))
+        assert (status, type(read_report(body, WHO))) == (403, kind)
 
 
 def test_a_bug_tells_nothing_of_itself() -> None:

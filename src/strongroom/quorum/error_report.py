@@ -26,7 +26,9 @@ class TooManyAsked(Refused):
 
 
 _REFUSALS: Final = [
-    kind for kind in vars(refusals).values() if isinstance(kind, type) and kind is not Refused
+    kind
+    for kind in vars(refusals).values()
+    if isinstance(kind, type) and issubclass(kind, Refused) and kind is not Refused
 ]
 STATUS: Final[Mapping[type[StrongroomError], int]] = {
     StrongroomError: 500,
