@@ -1,6 +1,7 @@
 """What travels between a server and its custodians: as frozen, read as written, closed."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from strongroom.quorum.error_report import TEXT_LENGTH_MAX, TooManyAsked, read_r
 from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.quorum.kit import ENTRY_BYTES_MAX
 from strongroom.quorum.wire import Wire
+from tests.house.tree import ROOT
 from tests.vectors import build_custodian_v1 as vector
 
 WHO = "custodian 2 (ben)"
@@ -199,3 +201,19 @@ def test_planted_kit_entries(path: str, why: str) -> None:
 
     with pytest.raises(Damaged, match=why):
         Wire.Asked(vector.CARD, ask).kit_entries()
+
+
+def test_the_page_lists_every_question_and_who_may_ask_it() -> None:
+    page = (ROOT / "docs" / "formats" / "custodian-v1.md").read_text(encoding="utf-8")
+    questions, rest = page.split("## Questions")[1].split("## Joining")
+    listed = re.findall(r"^\| `([a-z-]+)` \|", questions, re.MULTILINE)
+    assert sorted(listed) == sorted(Wire.NAMES)
+    (row,) = re.findall(r"^\| `worker` \| (.*) \|$", rest, re.MULTILINE)
+    of_worker = re.findall(r"`([a-z-]+)`", row)
+    for name in Wire.NAMES:
+        Wire.check_asker("server", name)
+        if name in of_worker:
+            Wire.check_asker("worker", name)
+        else:
+            with pytest.raises(Refused):
+                Wire.check_asker("worker", name)
