@@ -10,6 +10,7 @@ from bench import (
     ledger,
     many,
     many_snapshots,
+    release,
     second_day,
     second_day_postgres,
     sixty_days,
@@ -64,5 +65,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = MappingProxyType(
             many_snapshots.GOALS, many_snapshots.many_snapshots,
         ),
         "ledger": Scenario("The ledger", ledger.FIGURES, ledger.GOALS, ledger.ledger),
+        "release": Scenario(
+            "Releases by custodians of their own", release.FIGURES, release.GOALS, release.release,
+        ),
     }
 )  # fmt: skip
