@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from strongroom.crypto.envelope import Envelope, Statement
+from strongroom.errors import StrongroomError
+from strongroom.operations.acceptance import Acceptance
 from strongroom.operations.asking import Asking
 from strongroom.operations.back_up import BackupReport, back_up
 from strongroom.operations.deployment import Deployment
@@ -64,6 +66,13 @@ class Copying(StandIn):
 
     def ingest(self, snapshot: Statement, keys: Sequence[Envelope]) -> Envelope:
         return self._other.ingest(snapshot, keys)
+
+
+class Failing(StandIn):
+    """Shows its sealed key table to nobody: the line is dead by then."""
+
+    def kit_entries(self, of: str = "") -> list[tuple[str, bytes]]:
+        raise StrongroomError("the line is dead")
 
 
 @pytest.fixture
@@ -131,6 +140,22 @@ def test_a_restore_asks_another_custodian_in_place_of_one_that_hangs(
         with deployment.tools.history(client.id) as history:
             told = [one for one in history.facts("keys.opened") if one.phase == "result"][-1]
     assert told.body["absent"] == [1]
+
+
+def test_what_only_a_custodian_that_fails_could_compare_is_unknown(world: World) -> None:
+    """A look at the locations goes on without it, and spreads nothing of its own."""
+    with world.open() as deployment:
+        failing: dict[int, Custodian] = {2: Failing(deployment.custodians[2])}
+        others = replace(deployment, custodians={**deployment.custodians, **failing})
+        acceptance = Acceptance.of(others)
+        keys = {
+            index: f"{deployment.install}/kits/{deployment.roster.member(index).id}"
+            "/identity-00000001"
+            for index in (1, 2)
+        }
+    assert acceptance.of_key(keys[1]) is not None
+    assert acceptance.of_key(keys[2]) is None
+    assert acceptance.why_none(keys[2])[0] == "unknown"
 
 
 def test_replayed_receipt(world: World) -> None:

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from strongroom.crypto.envelope import Statement, decode_envelope
 from strongroom.crypto.hashing import content_hash
-from strongroom.errors import Damaged
+from strongroom.errors import Damaged, StrongroomError
 from strongroom.ledger import Checkpoint, Log, Witness
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.strangers import WHO_MAY_KNOW
@@ -62,6 +62,8 @@ class Acceptance:
     deployment: Deployment
     roster: bytes
     kit_entries: Mapping[str, bytes]
+    away: frozenset[str]
+    """The ids of the custodians that do not answer."""
     writers: Mapping[str, tuple[bytes, ...]]
     """Public keys of the writers of each vault."""
     deleted: frozenset[str]
@@ -81,13 +83,9 @@ class Acceptance:
                 writers[client.vault] = tuple(key for key, _ in history.writers())
                 deleted |= objects_of(deployment, client, history.begun_tombs())
                 logs |= keys_of_logs(history.log)
-        entries = {
-            path: data
-            for custodian in deployment.custodians.values()
-            for path, data in custodian.kit_entries()
-        }
+        entries, away = _kit_entries(deployment)
         roster = deployment.registry.install().roster
-        return cls(deployment, roster, entries, writers, deleted, logs)
+        return cls(deployment, roster, entries, away, writers, deleted, logs)
 
     def of_key(self, key: str) -> Accept | None:
         """Return what checks the object of this key, or None when nothing here can tell."""
@@ -110,11 +108,10 @@ class Acceptance:
 
     def why_none(self, key: str) -> tuple[Literal["unauthenticated", "unknown"], str]:
         """Say of a key that nothing here can check whether it is nobody's, or whose is away."""
-        away = {self.deployment.roster.member(one).id for one in self.deployment.absent_custodians}
-        if self.kind_of(key) == "kit" and key.split("/")[2] in away:
+        if self.kind_of(key) == "kit" and key.split("/")[2] in self.away:
             why = "the custodian that could compare it is not here"
             return "unknown", f"{why}: bring it back, or recover with all kits"
-        if away and self.kind_of(key) in _NAMING_WRITER:
+        if self.away and self.kind_of(key) in _NAMING_WRITER:
             return "unknown", WHO_MAY_KNOW
         return "unauthenticated", "nobody we know makes an object of this name"
 
@@ -195,6 +192,21 @@ def _by_one_writer(
 
 def _statement(data: bytes, key: str) -> Statement:
     return decode_envelope(data, key).statement
+
+
+def _kit_entries(deployment: Deployment) -> tuple[dict[str, bytes], frozenset[str]]:
+    """Return the entries of the custodians that answer, and the ids of the others."""
+    away = {deployment.roster.member(index).id for index in deployment.absent_custodians}
+    entries: dict[str, bytes] = {}
+    questions = {index: one.kit_entries for index, one in deployment.custodians.items()}
+    for index, answer in deployment.asking.each(questions):
+        try:
+            entries.update(answer.result())
+        except Damaged:
+            raise
+        except StrongroomError:
+            away.add(deployment.roster.member(index).id)
+    return entries, frozenset(away)
 
 
 def _equal_to(known: bytes, key: str) -> Accept:
