@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from strongroom.crypto import canonical
-from strongroom.errors import Damaged, Refused, Stale, StrongroomError, UsageError, printable
+from strongroom.errors import (
+    Damaged,
+    Refused,
+    Stale,
+    StrongroomError,
+    UsageError,
+    Waiting,
+    printable,
+)
 from strongroom.quorum import refusals
 
 TEXT_LENGTH_MAX: Final = 1_000
@@ -25,19 +33,28 @@ class TooManyAsked(Refused):
     hint = "Wait, and find out who asks so often; `custodian.toml` there says how often one may."
 
 
-_REFUSALS: Final = [
-    kind
-    for kind in vars(refusals).values()
-    if isinstance(kind, type) and issubclass(kind, Refused) and kind is not Refused
-]
-STATUS: Final[Mapping[type[StrongroomError], int]] = {
+_KINDS: Final[dict[type[StrongroomError], int]] = {
     StrongroomError: 500,
     UsageError: 400,
+    Waiting: 425,
     Refused: 403,
-    TooManyAsked: 429,
     Stale: 409,
     Damaged: 422,
-    **dict.fromkeys(_REFUSALS, 403),
+}
+
+
+def _nearest(kind: type[StrongroomError]) -> int:
+    return next(status for base, status in reversed(_KINDS.items()) if issubclass(kind, base))
+
+
+STATUS: Final[Mapping[type[StrongroomError], int]] = {
+    **_KINDS,
+    TooManyAsked: 429,
+    **{
+        kind: _nearest(kind)
+        for kind in vars(refusals).values()
+        if isinstance(kind, type) and kind.__module__ == refusals.__name__
+    },
 }
 """The errors that travel, with the status of HTTP that each comes with."""
 _NEAREST_FIRST: Final = sorted(STATUS, key=lambda kind: -len(kind.__mro__))
