@@ -9,7 +9,7 @@ connection checks certificates anew. A live context takes a renewed badge withou
 import os
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -120,7 +120,10 @@ def _context(protocol: int) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.maximum_version = ssl.TLSVersion.TLSv1_3
-    context.set_ecdh_curve(KEY_EXCHANGE)
+    # The first releases of Python 3.11 can name no such group. Then OpenSSL's own are offered, with
+    # X25519 first among them.
+    with suppress(ssl.SSLError):
+        context.set_ecdh_curve(KEY_EXCHANGE)
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
     return context
 
