@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from strongroom.app import App
+from strongroom.clients import Keep
 from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.fill_locations import repair_client
-from strongroom.operations.prune import PruneOutcome, PruneRequest, prune
+from strongroom.operations.prune import BeyondFloor, PruneOutcome, PruneRequest, prune
 from strongroom.operations.scrub import ScrubReport, ScrubRequest, scrub_vault
 from tests.journeys.world import (
     NORMAL,
@@ -48,6 +49,16 @@ class Follower:
     def prune(self) -> PruneOutcome:
         with self.world.open() as deployment:
             return prune(deployment, deployment.registry.client(NORMAL), PruneRequest())
+
+    def would_go(self) -> list[str]:
+        """Return the snapshots that a prune would let go which keeps no more than it must."""
+        with self.world.open() as deployment:
+            client = deployment.registry.client(NORMAL)
+            fact = deployment.fact("client.keep_set", client.id, before="7d", after="1d")
+            keep = Keep(daily=1, weekly=0, monthly=0, floor=1)
+            deployment.registry.set_keep(client, keep, fact)
+            client = deployment.registry.client(NORMAL)
+            return prune(deployment, client, PruneRequest(dry_run=True)).snapshots
 
     def path(self, key: str) -> Path:
         return self.world.vault_folder("loc1", NORMAL) / key
@@ -137,6 +148,7 @@ def test_no_prune_takes_it_for_orphans_and_all_kits_bring_it_back(follower: Foll
         follower.clock.step(days=10)
         outcome = follower.prune()
         assert (outcome.goes_orphans, outcome.deleted_objects) == (0, 0)
+        assert outcome.snapshots == []
         assert any("recover with all kits" in one for one in outcome.notes)
     assert before.keys() <= objects(follower.world).keys()
     follower.world.lose_home()
@@ -145,6 +157,17 @@ def test_no_prune_takes_it_for_orphans_and_all_kits_bring_it_back(follower: Foll
     assert follower.world.back_up().problems == []
     report = follower.scrub()
     assert (report.problems, report.not_judged) == ([], 0)
+
+
+def test_no_snapshot_goes_on_which_an_unknown_one_may_rest(follower: Follower) -> None:
+    """A source that failed is carried over: a snapshot of theirs may need packs of an older one."""
+    assert follower.would_go() == []
+    follower.world.lose_home()
+    follower.world.recover(follower.world.kits)
+    assert follower.world.back_up().problems == []
+    with pytest.raises(BeyondFloor, match="of the 3 newest"):
+        # Whoever knows all writers plans as ever, and comes as far as the floor.
+        follower.would_go()
 
 
 def test_where_no_unknown_writer_is_named_nothing_is_excused(tmp_path: Path) -> None:

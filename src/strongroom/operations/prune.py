@@ -238,9 +238,10 @@ def _plan(run: _Run) -> None:
     """Plan a deletion and, unless it is a dry run, announce it."""
     deployment, client, history = run.deployment, run.client, run.history
     snapshots = [one for one in history.snapshots() if one.goes_at is None]
-    going = _choose(run, snapshots)
-    standing = _standing(run, [one for one in snapshots if one.hash not in going])
     looked = look(deployment, client)
+    puzzled = _is_puzzled(run, looked)
+    going = () if puzzled else _choose(run, snapshots)
+    standing = _standing(run, [one for one in snapshots if one.hash not in going])
     pack_index = run.vault.forgetting.pack_index()
     needed = Vault.pruning.needed_by(standing, pack_index)
     _whole_places(run, looked, needed)
@@ -258,7 +259,7 @@ def _plan(run: _Run) -> None:
             known=_known(run, indexes),
             listed=looked.together(),
             buried=frozenset(key for tomb in tombs for key in tomb.objects) - needed,
-            old_before=_old_before(run, looked),
+            old_before=None if puzzled else run.now - deployment.tools.wait,
         )
     )
     outcome = run.outcome
@@ -284,18 +285,21 @@ def _plan(run: _Run) -> None:
     ]
 
 
-def _old_before(run: _Run, looked: Looked) -> datetime | None:
-    """Return how old an orphan is that may go; None, with a note, where none can be told."""
+def _is_puzzled(run: _Run, looked: Looked) -> bool:
+    """Say, with a note, whether the vault names a writer that only somebody who is away may know.
+
+    Its snapshots may need what seem to be orphans, and through a source that it carried over the
+    packs of older snapshots, too: nothing is announced then.
+    """
     writers = (key for key, _ in run.history.writers())
     found = strangers(run.deployment, writers, looked.together())
-    if not found:
-        return run.now - run.deployment.tools.wait
-    names = ", ".join(sorted(one[:8] for one in found))
-    run.outcome.notes.append(
-        f"what no snapshot names stays: it may be of writer {names}, whom a custodian that is not "
-        "here may know; bring it back, or recover with all kits"
-    )
-    return None
+    if found:
+        names = ", ".join(sorted(one[:8] for one in found))
+        run.outcome.notes.append(
+            f"nothing goes: it may be needed by writer {names}, whom a custodian that is not "
+            "here may know; bring it back, or recover with all kits"
+        )
+    return bool(found)
 
 
 def _choose(run: _Run, snapshots: Sequence[Snapshot]) -> tuple[str, ...]:
