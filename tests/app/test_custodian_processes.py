@@ -27,12 +27,12 @@ def _homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Path]:
 
 def test_they_serve_until_the_block_ends(homes: dict[int, Path]) -> None:
     with CustodianProcesses(homes) as processes:
-        assert processes.ports.keys() == {1, 2}
+        assert processes.places.keys() == {1, 2}
         assert processes.ended() == []
-        first = processes.ports[1]
+        first = processes.places[1]
         processes.kill(1)
         processes.start(1)
-        assert processes.ports[1] == first
+        assert processes.places[1] == first
         pid = processes._running[2].pid
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

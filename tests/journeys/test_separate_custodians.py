@@ -92,7 +92,7 @@ def _deployed(tmp_path: Path) -> Iterator[Deployed]:
         places = [
             part
             for index, name in enumerate(NAMES, start=1)
-            for part in ("--custodian", f"{name}=https://{host}:{servers.ports[index]}")
+            for part in ("--custodian", f"{name}=https://{host}:{servers.places[index][1]}")
         ]
         location = str(tmp_path / "location")
         codes_file = str(tmp_path / "codes")

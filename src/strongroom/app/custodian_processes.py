@@ -11,7 +11,7 @@ from strongroom.app.plugs import plug
 from strongroom.errors import StrongroomError
 
 _SERVES: Final = "custodian listens"
-_PORT: Final = re.compile(r"\bport (\d+)\b")
+_PLACE: Final = re.compile(r" at (\S+) port (\d+)\b")
 
 
 class CustodianProcesses(AbstractContextManager["CustodianProcesses"]):
@@ -20,7 +20,7 @@ class CustodianProcesses(AbstractContextManager["CustodianProcesses"]):
     def __init__(self, homes: Mapping[int, Path]) -> None:
         self._homes = homes
         self._running: dict[int, Any] = {}
-        self.ports: dict[int, int] = {}
+        self.places: dict[int, tuple[str, int]] = {}
         """Where each listens, once it does."""
 
     def __enter__(self) -> Self:
@@ -63,10 +63,10 @@ class CustodianProcesses(AbstractContextManager["CustodianProcesses"]):
 
     def _wait(self, index: int) -> None:
         line = self._running[index].wait_until_it_serves()
-        found = _PORT.search(line)
+        found = _PLACE.search(line)
         if found is None:
             raise StrongroomError(f"custodian-{index} does not say where it listens", line)
-        self.ports[index] = int(found[1])
+        self.places[index] = found[1], int(found[2])
 
     def _end(self) -> None:
         for process in self._running.values():

@@ -14,9 +14,9 @@ from strongroom.cli.init import kit_rows
 from strongroom.clock import pause
 from strongroom.crypto.join_code import JoinCode
 from strongroom.errors import Refused, StrongroomError
+from strongroom.ids import Token
 from strongroom.operations.join_custodians import Invited
 
-_ADDRESS: Final = "127.0.0.1"
 _LOOK_SECONDS: Final = 0.5
 
 
@@ -39,12 +39,13 @@ class Neighbours:
     def make(self, keys: Path | None = None) -> list[NewCustodian]:
         """Make their homes, with key files in a folder or in this user's configuration."""
         custodians = Custodians(self.app.clock, self.app.token)
+        address = _own_address(self.app.token)
         made: list[NewCustodian] = []
         try:
             for index, home in self.homes.items():
                 key_file = keys / f"{home.name}.key" if keys is not None else None
                 # Any port that is free at the first start, and that one from then on.
-                plan = CustodianPlan(home, (_ADDRESS, 0), key_file=key_file, name=_name(index))
+                plan = CustodianPlan(home, (address, 0), key_file=key_file, name=_name(index))
                 made.append(custodians.make(plan))
         except BaseException:
             self.remove(made)
@@ -79,7 +80,7 @@ class Neighbours:
         return tuple(
             Invited(
                 _name(index),
-                f"https://{_ADDRESS}:{processes.ports[index]}",
+                "https://{}:{}".format(*processes.places[index]),
                 JoinCode.parse(one.code),
             )
             for index, one in enumerate(made, start=1)
@@ -106,6 +107,16 @@ def watch(processes: CustodianProcesses) -> None:
         "nobody asked for that here",
         hint="Run the same command again: it goes on where it was.",
     )
+
+
+def _own_address(token: Token) -> str:
+    """Draw an address of loopback.
+
+    Everybody else's connections there begin at 127.0.0.1, so at this one a port stays free also
+    while its custodian is down.
+    """
+    second, third, fourth = token(3)
+    return f"127.{64 + second % 64}.{third}.{fourth}"
 
 
 def _name(index: int) -> str:
