@@ -43,6 +43,7 @@ ADDED = frozenset({"client.added", "client.enrolled", "writer.enrolled"})
 RECOVERED = frozenset(
     {
         *OPENED,
+        "keys.asked",
         "client.recovered",
         "custodian.witness_kept",
         "install.recovered",
@@ -57,7 +58,7 @@ RECOVERED = frozenset(
         "source.recovered",
     }
 )
-WITNESSED = frozenset({"ledger.anchored", "log.registered"})
+WITNESSED = frozenset({"ledger.anchored", "log.pinned", "log.registered"})
 """What is told of its own accord at the end of any command that told something."""
 
 STEPS: tuple[tuple[str, frozenset[str]], ...] = (

@@ -47,8 +47,10 @@ class Prepared:
     home_files: dict[str, set[str]]
 
 
-def drive(world: World, *arguments: str, **plan: Any) -> "subprocess.CompletedProcess[str]":
-    """Run the command line under the driver's plan."""
+def drive(
+    world: World, *arguments: str, typed: str | None = None, **plan: Any
+) -> "subprocess.CompletedProcess[str]":
+    """Run the command line under the driver's plan; what is typed goes to its stdin."""
     return subprocess.run(
         [
             sys.executable,
@@ -59,6 +61,7 @@ def drive(world: World, *arguments: str, **plan: Any) -> "subprocess.CompletedPr
             str(world.home),
             *arguments,
         ],
+        input=typed,
         capture_output=True,
         text=True,
         env=world.environment(),

@@ -33,6 +33,7 @@ WRITES = {
         "create": "adopting the first roster tells",
         "adopt_policy": "its gate journals it",
         "take_policy": "the same",
+        "release": "what answers it journals it, and its gate does",
         "restore": "the same; the home tells of the recovery",
         "resume": "its own receipts again, which it told of when it signed them",
     },

@@ -10,6 +10,7 @@ UNANNOUNCED = {
     "install.begun": "there is no log before it",
     "install.recovered": "the log begins with it",
     "install.operator_changed": "a step of the erasure that is announced",
+    "keys.asked": "the first leaf of a log, which is named after it; the announcement follows",
     "policy.signed": "custodians pin the policy themselves, and journal it",
     "kit.confirmed": "the custodian that wipes the words journals it",
     "settings.changed": "it tells what somebody wrote into a file; nobody asked",

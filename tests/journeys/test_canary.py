@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,11 @@ class Canary:
         self.drawn.append(value)
         return value
 
-    def run(self, *arguments: str, **plan: object) -> "subprocess.CompletedProcess[str]":
+    def sign(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command that needs the passphrase of the operator's key."""
+        return self.run(*arguments, "--passphrase-file", "-", typed=OPERATOR_WORDS)
+
+    def run(self, *arguments: str, **plan: Any) -> "subprocess.CompletedProcess[str]":
         """Run a command whose chance is recorded too, and keep what it said."""
         chance = self.world.root.with_name("chance")
         done = drive(self.world, *arguments, chance_to=str(chance), **plan)
@@ -101,7 +106,7 @@ def plant(canary: Canary) -> None:
 @pytest.fixture
 def canary(tmp_path: Path) -> Canary:
     made = Canary()
-    made.world = make_world(tmp_path / "world", token=made.token)
+    made.world = make_world(tmp_path / "world", token=made.token, words=OPERATOR_WORDS)
     plant(made)
     return made
 
@@ -252,9 +257,9 @@ def test_after_backups_restores_and_refusals(canary: Canary) -> None:
     for client in (NORMAL, HIGH):
         assert world.restore(client) == world.state()
         to = world.root / f"restored-{client}"
-        assert canary.run("--debug", "restore", client, "--to", str(to)).returncode == 0
+        assert canary.sign("--debug", "restore", client, "--to", str(to)).returncode == 0
     assert canary.run("kit", "confirm", "custodian-1", "--words-file", "/nowhere").returncode == 2
-    assert canary.run("vault", "check", NORMAL, "--read-data").returncode == 0
+    assert canary.sign("vault", "check", NORMAL, "--read-data").returncode == 0
     for arguments in (("status",), ("kit", "show"), ("snapshots", HIGH), ("client", "show", HIGH)):
         canary.run(*arguments)
     provoke_refusals(canary)
@@ -278,7 +283,7 @@ def provoke_refusals(canary: Canary) -> None:
     aside = world.root / "aside"
     for index in (2, 3):
         world.custodian(index).rename(world.root / f"away-{index}")
-    refusals = [canary.run("--debug", "restore", HIGH, "--to", str(aside))]
+    refusals = [canary.sign("--debug", "restore", HIGH, "--to", str(aside))]
     for index in (2, 3):
         (world.root / f"away-{index}").rename(world.custodian(index))
     (keys,) = {path.parent for path in world.keys.iterdir()}
@@ -295,7 +300,7 @@ def provoke_refusals(canary: Canary) -> None:
     (world.root / "data-aside").rename(world.database)
     for path in files_below(*world.locations["loc3"].glob("*/vaults/*/packs")):
         path.write_bytes(path.read_bytes()[::-1])
-    refusals.append(canary.run("--debug", "vault", "check", HIGH, "--read-data"))
+    refusals.append(canary.sign("--debug", "vault", "check", HIGH, "--read-data"))
     keys_of_store = world.root / "store-keys"
     keys_of_store.write_text("\n".join(("janitor", canary.store_keys[1])), encoding="utf-8")
     given = ("--janitor-credential-file", str(keys_of_store))

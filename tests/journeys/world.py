@@ -154,18 +154,20 @@ def make_world(
     clients: Sequence[str] = (NORMAL, HIGH),
     parity: int = 0,
     custodians: int = 3,
+    words: str | None = None,
 ) -> World:
     """Make an install of custodians (two open a key) and three locations, and live data.
 
-    With a parity the clients' packs are cut into shards.
+    With a parity the clients' packs are cut into shards. `words` are the passphrase of the
+    operator's key; without them the key file opens it, and nobody is asked.
     """
     root.mkdir(parents=True, exist_ok=True)
     (root / "user").mkdir()
-    app = App(token=token)
+    app = App(token=token) if words is None else App(token=token, passphrase=lambda: words)
     world = World(root, (), app)
     install = app.new_install()
     urls = {name: f"file://{path}" for name, path in world.locations.items()}
-    plan = InstallPlan(install, "operator", custodians, 2, urls, OPERATOR_WORDS)
+    plan = InstallPlan(install, "operator", custodians, 2, urls, words)
     tools, registry = app.make_home(world.home, install, world.keys / f"{install}.key")
     settings = world.home / "strongroom.toml"
     text = settings.read_text("utf-8").replace('spool = ""', f'spool = "{world.spool}"')

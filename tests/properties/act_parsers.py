@@ -12,6 +12,7 @@ from strongroom.crypto.hashing import content_hash
 from strongroom.procedures.device import Device
 from strongroom.procedures.parcel import Parcel
 from strongroom.quorum.approval import Approval
+from strongroom.quorum.grant import Grant
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.team_policy import TeamPolicy
@@ -43,6 +44,7 @@ def act_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object], bool]]:
             True,
         ),
         "quorum.request:ActRequest.parse": (ASKED.encode(), ActRequest.parse, True),
+        "quorum.grant:Grant.decode": (vector.grant(ASKED).encode(), Grant.decode, False),
         "quorum.approval:Approval.parse": (
             given.statement.header,
             lambda data: Approval.parse(_signed(data), PUBLIC),

@@ -41,8 +41,8 @@ def test_the_first_policy_is_pinned_and_journalled_once(world: World) -> None:
     [
         ({"seed": bytes([7]) * 32}, "the roster's operator did not sign it"),
         ({"version": 2}, "it is not the first"),
-        ({"cosignatures": 1}, "it wants 1 cosignatures: from 2"),
-        ({"cosignatures": 4}, "to 3 are allowed"),
+        ({"cosignatures": 1}, "it wants 1 cosignatures: 2 to 3"),
+        ({"cosignatures": 4}, "2 to 3 are allowed"),
         ({"install": "77" * 16}, "it is of another install"),
     ],
 )

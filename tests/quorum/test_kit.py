@@ -129,11 +129,13 @@ def test_a_custodian_comes_back_from_its_kit(world: World, empty: Database) -> N
     assert restored.kit_entries() == original.kit_entries()
     assert restored.kit_confirmed
     assert restored.pins() == original.pins()
+    assert restored.adopt_roster(world.roster_envelope) == world.roster
+    restored.adopt_policy(world.policy_envelope)
     opening = world.opening(statement)
+    world.server.ledger.cosign([restored])
     for custodian in (restored, world.custodians[2]):
         opening.take(custodian.card(), custodian.release(opening.request))
     assert [inner for inner, _ in opening.complete().values()] == [dealt[0].inner]
-    assert restored.adopt_roster(world.roster_envelope) == world.roster
     assert restored.kit_entries() == original.kit_entries()
     certificate = original.enrol(world.client, world.vault, "normal", world.writer)
     assert restored.enrol(world.client, world.vault, "normal", world.writer) == certificate

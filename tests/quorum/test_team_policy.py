@@ -13,6 +13,7 @@ from strongroom.crypto.envelope import Envelope, decode_envelope, sign_envelope
 from strongroom.errors import Damaged, StrongroomError
 from strongroom.quorum import Acts
 from strongroom.quorum.approval import Approval
+from strongroom.quorum.grant import Grant
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.request import ActRequest, Wanted
 from strongroom.quorum.team_policy import Rule, TeamPolicy
@@ -57,6 +58,9 @@ def test_policies_requests_and_approvals_are_made_as_they_were_frozen() -> None:
     assert vector.build() == frozen
     for data, policy_id in zip(frozen["policies"], frozen["policy_ids"], strict=True):
         assert TeamPolicy.parse(decode_envelope(bytes.fromhex(data), "it")).id == policy_id
+    granted = Grant.decode(bytes.fromhex(frozen["grant"]))
+    assert granted.encode().hex() == frozen["grant"]
+    assert Grant.digest(granted.request, granted.approvals) == frozen["grant_digest"]
     for text, digest in zip(frozen["requests"], frozen["digests"], strict=True):
         assert ActRequest.parse(text.encode()).digest == digest
 

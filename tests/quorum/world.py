@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from strongroom.adapters.database.sqlite import open_sqlite
@@ -15,7 +16,9 @@ from strongroom.ledger import Policy
 from strongroom.quorum import Dealing, LocalCustodian, Opening, Roster, SnapshotHeader
 from strongroom.quorum.dealing import Dealt
 from strongroom.quorum.label import Label, VaultClass
+from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.team_policy import TeamPolicy
+from tests.quorum.granting import Ledger, Server
 
 KEK = bytes(range(32))
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
@@ -197,9 +200,28 @@ class World:
             transaction.run("UPDATE client SET seed_sealed = ?", (sealed,))
 
     def opening(self, statement: Statement) -> Opening:
+        """Return an opening that everybody approved and witnessed."""
         sessions = SnapshotHeader.read(statement).sessions
         keys = [self.keys[session].statement for session in sessions]
-        return Opening.begin(statement, keys, self.token, self.clock.now())
+        opening = Opening.begin(statement, keys, self.token, self.clock.now())
+        opening.grant(self.server.grant(opening.request))
+        return opening
+
+    def granted(self, request: ReleaseRequest) -> ReleaseRequest:
+        """Return a request with a grant of exactly what it asks for."""
+        return self.server.granted(request)
+
+    @cached_property
+    def server(self) -> Server:
+        """Return the server of this install; the custodians pin its policy before they are asked.
+
+        It begins late: what chance and the clock give to everything before is frozen in vectors.
+        """
+        for custodian in self.custodians:
+            custodian.adopt_policy(self.policy_envelope)
+        ledger = Ledger(self.install, self.client, self.clock, seeded(f"{self.seed}/server"))
+        policy = TeamPolicy.parse(self.policy_envelope)
+        return Server(ledger, self.custodians, policy, [self.operator_seed])
 
 
 def object_hash(envelope: Envelope) -> str:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from strongroom.crypto import signing
-from strongroom.ids import ClientId, InstallId
+from strongroom.ids import ClientId, CustodianId, InstallId
 from strongroom.quorum.approval import Approval
+from strongroom.quorum.grant import Grant, Proven
 from strongroom.quorum.procedure import Procedure, Value
 from strongroom.quorum.request import ActRequest, Wanted, recovery_params
 from strongroom.quorum.team_policy import TeamPolicy
+from strongroom.quorum.witness_card import WitnessCard
 
 PATH = Path(__file__).with_name("procedure-v1.json")
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
@@ -72,6 +74,14 @@ def request(procedure: Procedure, policy: TeamPolicy, **changes: Any) -> ActRequ
     return ActRequest(**{**fields, **changes})
 
 
+def grant(asked: ActRequest) -> Grant:
+    """Return a grant in form: what it proves is not a log's."""
+    card = WitnessCard(INSTALL, CustodianId("41" * 16), 1, signing.public_key(BEN), AT)
+    hashes = tuple(bytes([number]) * 32 for number in (1, 2, 3))
+    proven = Proven(b"a leaf", 7, hashes[:2], b"a note", (card.sign(CARA),), hashes[2:])
+    return Grant(asked, (Approval.sign(OPERATOR, asked, "approve", AT),), proven)
+
+
 def build() -> dict[str, Any]:
     """Return the vectors; the same each time."""
     first = TeamPolicy.sign(OPERATOR, single(), AT)
@@ -90,6 +100,8 @@ def build() -> dict[str, Any]:
             Approval.sign(ANNA, restore, "approve", AT).encode().hex(),
             Approval.sign(BEN, restore, "refuse", AT).encode().hex(),
         ],
+        "grant": grant(restore).encode().hex(),
+        "grant_digest": Grant.digest(restore, grant(restore).approvals),
     }
 
 

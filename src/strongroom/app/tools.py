@@ -23,6 +23,7 @@ from strongroom.operations.credentials import (
     unseal_credential,
 )
 from strongroom.operations.deployment import CustodianLinks, Probe, Tools
+from strongroom.operations.device_key import DeviceKey
 from strongroom.operations.disclosure_files import DisclosureFiles
 from strongroom.operations.privacy import Privacy
 from strongroom.settings import Settings, refuse_secrets
@@ -32,11 +33,16 @@ AUTHORITY = "authority"
 
 
 def make_tools(
-    settings: Settings, clock: Clock, token: Token, acting: tuple[Disclosures.Origin, str]
+    settings: Settings,
+    clock: Clock,
+    token: Token,
+    acting: tuple[Disclosures.Origin, str],
+    passphrase: Callable[[], str],
 ) -> Tools:
     """Return what operations may use of the world, for the home of these settings.
 
     `acting` is from where it is done, and the name of the person on whose behalf, or nothing.
+    `passphrase` asks for that of the operator's key, where something is to be approved.
     """
     home = settings.home
     run = new_id(token)
@@ -44,13 +50,6 @@ def make_tools(
     key_file = plug("key_file").open(settings.key_file)
     sealed = plug("sealed_files")(home / "secrets", key_file.derive("secrets"), token)
     sources = Sources(settings, sealed, clock, token)
-
-    def location(url: str, name: str, create: bool) -> Location:
-        if parse_location_url(url).scheme == "file":
-            found: Location = plug("directory")(url, token, create=create)
-            return found
-        store: Location = plug("object_store")(url, unseal_credential(sealed, secret_name(name)))
-        return store
 
     def custodian_home(index: int, create: bool) -> tuple[Database, bytes]:
         folder = home / "custodians" / f"custodian-{index}"
@@ -75,6 +74,7 @@ def make_tools(
         wait=timedelta(hours=settings.prune_wait_hours),
         key_file=settings.key_file,
         secrets=sealed,
+        device=DeviceKey(sealed, passphrase),
         history=_histories(home),
         index=_indexes(home),
         search_file=lambda client, anew: _search_file(home, client, anew),
@@ -84,7 +84,7 @@ def make_tools(
         target=sources.target,
         sweep=lambda: plug("sweep")(settings.spool),
         sweep_partial=_sweep_partial,
-        location=location,
+        location=_named_locations(sealed, token),
         location_as=lambda url, credential: open_location(url, credential, token),
         companion=lambda: plug("companion")("strongroom.cli.companion", home, privacy.behalf),
         file_system=plug("file_system"),
@@ -97,6 +97,19 @@ def make_tools(
         forget_search=lambda: plug("remove_search_files")(home),
         holding=lambda words: _holding(home, words),
     )
+
+
+def _named_locations(sealed: Secrets, token: Token) -> Callable[[str, str, bool], Location]:
+    """Return what opens (or, with True, makes) a location; its name finds its credential."""
+
+    def location(url: str, name: str, create: bool) -> Location:
+        if parse_location_url(url).scheme == "file":
+            found: Location = plug("directory")(url, token, create=create)
+            return found
+        store: Location = plug("object_store")(url, unseal_credential(sealed, secret_name(name)))
+        return store
+
+    return location
 
 
 def open_location(url: str, credential: Credential | None, token: Token) -> Location:

@@ -8,6 +8,7 @@ from cyclopts.validators import Number
 
 from strongroom.cli import output
 from strongroom.cli.face import Face, With
+from strongroom.cli.signing import ASKED, Signing
 from strongroom.errors import PartlyDone, printable
 from strongroom.operations.browse import (
     ROWS_MAX,
@@ -37,6 +38,7 @@ def browse(
     /,
     *,
     how: Annotated[How, Parameter(name="*")] = How(),
+    sign: Annotated[Signing, Parameter(name="*")] = ASKED,
     face: With,
 ) -> int:
     """List a snapshot's sources, the entries of a folder, or the tables of a database.
@@ -50,7 +52,7 @@ def browse(
     path
         SOURCE, SOURCE/FOLDER or SOURCE/TABLE; without it, the sources.
     """
-    with face.deployment() as deployment:
+    with face.deployment(sign.passphrase_file) as deployment:
         found = deployment.registry.client(client)
         request = BrowseRequest(snapshot, path, how.recursive, how.limit)
         listing = look_inside(deployment, found, request)

@@ -8,6 +8,7 @@ from cyclopts.validators import Number
 
 from strongroom.cli import output
 from strongroom.cli.face import With
+from strongroom.cli.signing import ASKED, Signing
 from strongroom.errors import PartlyDone, printable
 from strongroom.operations.diff import DIFFERENCES_MAX, Difference, DiffReport, DiffRequest
 from strongroom.operations.diff import diff as compare
@@ -32,6 +33,7 @@ def diff(
     /,
     *,
     how: Annotated[How, Parameter(name="*")] = How(),
+    sign: Annotated[Signing, Parameter(name="*")] = ASKED,
     face: With,
 ) -> int:
     """Say what changed from one snapshot of a client to another.
@@ -46,7 +48,7 @@ def diff(
         The later one; without it, the latest.
     """
     request = DiffRequest(before, after, how.source, how.read_data, how.limit)
-    with face.deployment() as deployment:
+    with face.deployment(sign.passphrase_file) as deployment:
         report = compare(deployment, deployment.registry.client(client), request)
     face.show(report)
     if not face.json:

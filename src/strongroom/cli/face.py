@@ -4,7 +4,7 @@ import getpass
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from strongroom.cli import output
 from strongroom.cli.options import Options
 from strongroom.errors import Refused, UsageError
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.device_key import nobody_to_ask
 
 SECRET_LENGTH_MAX = 4096
 
@@ -28,7 +29,7 @@ class Face:
     @property
     def app(self) -> App:
         """The composition root, for the person who is named."""
-        return App(behalf=self.options.on_behalf_of)
+        return App(behalf=self.options.on_behalf_of, passphrase=self._passphrase)
 
     @property
     def home(self) -> Path:
@@ -41,9 +42,13 @@ class Face:
         return self.options.json
 
     @contextmanager
-    def deployment(self) -> Iterator[Deployment]:
-        """Open the home for one command."""
-        with self.app.open(self.home, lambda told: self.warn(f"warning: {told}")) as deployment:
+    def deployment(self, passphrase_file: str | None = None) -> Iterator[Deployment]:
+        """Open the home for one command; the file has the passphrase of the operator's key."""
+        app = self.app
+        if passphrase_file is not None:
+            words = read_secret_file(passphrase_file, "the passphrase").rstrip("\r\n")
+            app = replace(app, passphrase=lambda: words)
+        with app.open(self.home, lambda told: self.warn(f"warning: {told}")) as deployment:
             yield deployment
 
     def command(self, text: str) -> str:
@@ -109,6 +114,12 @@ class Face:
     def can_ask(self) -> bool:
         """Whether somebody is there to type what is not shown, and expects to be asked."""
         return sys.stdin.isatty() and not (self.json or self.options.quiet)
+
+    def _passphrase(self) -> str:
+        """Ask for the passphrase of the operator's key, where somebody is there."""
+        if not self.can_ask:
+            return nobody_to_ask()
+        return self.ask_secret("Passphrase of the operator's key")
 
     def ask_secret(self, prompt: str) -> str:
         """Ask, on a terminal, for something that must not be shown."""

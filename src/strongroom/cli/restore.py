@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from strongroom.cli import output, sources
 from strongroom.cli.face import Face, SecretFile, With
+from strongroom.cli.signing import ASKED, Signing
 from strongroom.clients import parse_source_url
 from strongroom.errors import PartlyDone, UsageError
 from strongroom.operations.deployment import CommandPlace, DatabasePlace, TargetOptions
@@ -56,6 +57,7 @@ def restore(
     *,
     place: Annotated[Place, Parameter(name="*")],
     how: Annotated[TargetOptions, Parameter(name="*")] = DEFAULT,
+    sign: Annotated[Signing, Parameter(name="*")] = ASKED,
     face: With,
 ) -> int:
     """Bring a snapshot back and check it against what was recorded when it was taken.
@@ -68,7 +70,7 @@ def restore(
         `latest`, the beginning of an id, or a time (the last good one at or before it).
     """
     request = _request(face, place, RestoreRequest(snapshot, options=how))
-    with face.deployment() as deployment, face.progress(client) as progress:
+    with face.deployment(sign.passphrase_file) as deployment, face.progress(client) as progress:
         found = deployment.registry.client(client)
         report = bring_back(deployment, found, request, progress)
     return show_report(face, report)

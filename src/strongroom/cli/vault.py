@@ -12,6 +12,7 @@ from strongroom.cli import output
 from strongroom.cli.face import Face, SecretFile, With, read_secret_file
 from strongroom.cli.prune import prune
 from strongroom.cli.rights import tell_rights
+from strongroom.cli.signing import ASKED, Signing
 from strongroom.clients import Client
 from strongroom.errors import Damaged, PartlyDone, Stale, UsageError
 from strongroom.operations.check_vault import CheckOutcome, CheckRequest, Problem, check_vault
@@ -36,7 +37,15 @@ Every = Annotated[bool, Parameter(name="--all")]
 
 
 @commands.command
-def check(client: str, /, *, read: bool = False, read_data: bool = False, face: With) -> int:
+def check(
+    client: str,
+    /,
+    *,
+    read: bool = False,
+    read_data: bool = False,
+    sign: Annotated[Signing, Parameter(name="*")] = ASKED,
+    face: With,
+) -> int:
     """Check that every location holds what was put there.
 
     Damaged: other bytes than were signed. Missing: not there. Unauthenticated: something that
@@ -57,7 +66,8 @@ def check(client: str, /, *, read: bool = False, read_data: bool = False, face: 
         Also let the custodians open the newest good snapshot, decrypt everything in it and
         compute every chunk's id again.
     """
-    with face.deployment() as deployment, face.progress(client) as progress:
+    opened = face.deployment(sign.passphrase_file)
+    with opened as deployment, face.progress(client) as progress:
         found = check_vault(
             deployment,
             deployment.registry.client(client),

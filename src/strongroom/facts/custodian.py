@@ -75,6 +75,30 @@ OPS: Final = (
         must={"snapshot": HASH, "sessions": COUNT, "proved": many(COUNT), "failed": many(COUNT)},
     ),
     Op(
+        "request.waits",
+        "A",
+        "update",
+        "A custodian was asked for what is approved, and waits for a veto until then, in seconds "
+        "since 1970.",
+        ("request", ID),
+        must={"until": COUNT},
+    ),
+    Op(
+        "request.vetoed",
+        "A",
+        "update",
+        "A custodian was shown an approver's refusal, and never does what was asked for.",
+        ("request", ID),
+    ),
+    Op(
+        "log.pinned",
+        "A",
+        "update",
+        "A custodian takes this log, by the hash of its origin, for the one in which a client's "
+        "keys are announced.",
+        ("log", HASH),
+    ),
+    Op(
         "log.registered",
         "B",
         "create",

@@ -34,6 +34,7 @@ CLASSES: Final = {
             "log",
             "person",
             "policy",
+            "request",
             "roster",
             "settings",
         ),

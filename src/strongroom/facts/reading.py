@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from strongroom.facts.kinds import COUNT, HASH, ID, many
+from strongroom.facts.kinds import COUNT, HASH, ID, many, one_of
 from strongroom.facts.op import Op
 
 _CLIENT: Final = ("client", ID)
@@ -27,6 +27,25 @@ OPS: Final = (
         _CLIENT,
         must={"snapshot": HASH, "request": ID},
         may={"absent": many(COUNT), "altered": many(COUNT)},
+    ),
+    Op(
+        "keys.opened",
+        "A",
+        "read",
+        "The keys of a snapshot, all that it depends on: asked for by a procedure, approved, "
+        "announced with `grant`, the digest of both, then enough custodians answered. The others, "
+        "by their index, were absent or refused, or answered with something else. `approved` tells "
+        "how: by several, by one person with a passphrase, or by the key file alone.",
+        _CLIENT,
+        must={
+            "snapshot": HASH,
+            "request": ID,
+            "grant": HASH,
+            "procedure": one_of("restore", "browse", "recovery"),
+            "approved": one_of("team", "single", "unattended"),
+        },
+        may={"absent": many(COUNT), "altered": many(COUNT)},
+        version=2,
     ),
     Op(
         "restore.done",

@@ -121,6 +121,16 @@ class WitnessLike(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SeenLog:
+    """What a witness knows of a log; size and root are those of the empty tree at first."""
+
+    key: VerifierKey
+    purpose: str
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class _Request:
     """A request that is well-formed; nothing in it is believed yet."""
 
@@ -159,6 +169,7 @@ class Witness:
     Evidence: TypeAlias = Evidence
     Log: TypeAlias = LogKey
     Like: TypeAlias = WitnessLike
+    Seen: TypeAlias = SeenLog
 
     def __init__(
         self, database: Database, name: str, seed: bytes, clock: Clock, journal: Journal
@@ -180,6 +191,21 @@ class Witness:
         """Return the body of a request to cosign `note`, from the size a witness saw last."""
         lines = "".join(f"{base64.b64encode(one).decode()}\n" for one in proof)
         return f"old {old}\n{lines}\n".encode() + note
+
+    @staticmethod
+    def seen(transaction: Transaction, origin: str) -> SeenLog | None:
+        """Return what the witness in this database knows of a log; None where it is unknown."""
+        found = _read(transaction, origin)
+        row = transaction.row("SELECT purpose FROM witnessed WHERE origin = ?", (origin,))
+        if found is None or row is None:
+            return None
+        return SeenLog(found.key, row[0], found.size, found.root)
+
+    @staticmethod
+    def check_one_log(one: Checkpoint, other: Checkpoint, proof: Sequence[bytes]) -> None:
+        """Raise ProofInvalid unless the greater of two checkpoints goes on from the smaller."""
+        first, second = sorted((one, other), key=lambda checkpoint: checkpoint.size)
+        verify_consistency(first.size, second.size, proof, first.root, second.root)
 
     def register(self, logs: Sequence[LogKey]) -> None:
         """Witness these logs from now on; the first key that comes with an origin stays its key.

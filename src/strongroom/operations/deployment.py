@@ -23,6 +23,7 @@ from strongroom.operations.credentials import (
     needs_credential,
     unseal_credential,
 )
+from strongroom.operations.device_key import DeviceKey
 from strongroom.operations.privacy import Author, Privacy
 from strongroom.placement import FullCopies, ParityCode, Placement, Shards
 from strongroom.procedures import Desk
@@ -130,6 +131,8 @@ class Tools:
     """How long a tombstone stands before anything it lists is deleted."""
     key_file: Path
     secrets: Secrets
+    device: DeviceKey
+    """The key with which the person of this home approves."""
     history: Callable[[ClientId], AbstractContextManager[History]]
     index: Callable[[ClientId], AbstractContextManager[Database]]
     search_file: Callable[[ClientId | None, bool], Database]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from strongroom.errors import Refused, StrongroomError
 from strongroom.facts import Fact
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.witnessing import OpenLog, have_witnessed
+from strongroom.operations.witnessing import OpenLog, Witnessed, have_witnessed
 
 
 class Unwitnessed(Refused):
@@ -61,10 +61,19 @@ def intend(deployment: Deployment, log: OpenLog, intent: Fact) -> None:
     Raises Unwitnessed, after recording that the act was denied, where too few custodians cosign.
     """
     log.record(intent)
+    try:
+        have_announced(deployment, log)
+    except Unwitnessed:
+        log.record(deployment.result(intent, "denied", Unwitnessed.code))
+        raise
+
+
+def have_announced(deployment: Deployment, log: OpenLog) -> Witnessed:
+    """Have a log witnessed to its end, and return what shows it; raises Unwitnessed."""
     (found,) = have_witnessed(deployment, [log])
     if not found.enough:
-        log.record(deployment.result(intent, "denied", Unwitnessed.code))
         raise Unwitnessed(
             f"{found.cosigned} of {found.needed} custodians needed witnessed the announcement",
             found.reasons,
         )
+    return found

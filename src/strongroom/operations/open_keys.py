@@ -1,23 +1,29 @@
 """Opening a snapshot's keys: the one path by which a content key comes back.
 
-That custodians are asked is witnessed first, or they are not. They release exactly the sessions
-that the snapshot's signed header lists, each after its own checks and its own journal row. What
-comes back lives in this process's memory only.
+What is asked for is stated, approved and witnessed first, or nobody is asked. Custodians release
+exactly the sessions that the snapshot's signed header lists, each after judging all of that by its
+own rules and journalling it. What comes back lives in this process's memory only.
 """
 
+from dataclasses import replace
 from functools import partial
+from typing import Final
 
 from strongroom.clients import Client, History
 from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
 from strongroom.errors import Damaged, StrongroomError
 from strongroom.operations.acceptance import check_signed_by_one_of
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.intent import announced
+from strongroom.operations.grants import BROWSE, Act, Approved, approve_alone, follow, prove
+from strongroom.operations.intent import announced, have_announced
 from strongroom.operations.placing import session_path
+from strongroom.operations.policies import kept_policy
 from strongroom.operations.requesting import OnlyByApproval, Permit, needs_team
-from strongroom.operations.witnessing import OpenLog
-from strongroom.quorum import Dealing, Opening, SnapshotHeader
+from strongroom.operations.witnessing import OpenLog, Witnessed
+from strongroom.quorum import Acts, Dealing, Opening, SnapshotHeader
 from strongroom.vault import SessionKeys
+
+RECOVERY: Final = Act(Acts.Procedure.RECOVERY)
 
 
 def verified_header(history: History, statement: Statement) -> tuple[SnapshotHeader, bytes]:
@@ -70,14 +76,16 @@ def open_keys(
     client: Client,
     history: History,
     statement: Statement,
-    permit: Permit | None = None,
+    by: Act | Permit = BROWSE,
 ) -> dict[str, SessionKeys]:
     """Ask the custodians for a snapshot's sessions; raises naming every culprit below t.
 
-    `permit` is what a team has approved. Raises Unwitnessed, and asks nobody, where the
-    announcement is not cosigned by the quorum; and OnlyByApproval for a team without a permit.
+    `by` is what it is for, where one person decides, or what a team has approved. Raises
+    Unwitnessed, and asks nobody, where the announcement is not cosigned by the quorum; and
+    OnlyByApproval for a team without a permit. A log that custodians do not know as this client's
+    is one of a home that was rebuilt or put back: one person then asks again, for a recovery.
     """
-    if permit is None and needs_team(deployment):
+    if not isinstance(by, Permit) and needs_team(deployment):
         raise OnlyByApproval(
             f"the keys of {client.name} are opened by approval only",
             "this command cannot ask for it",
@@ -88,33 +96,97 @@ def open_keys(
         fetch_keys(deployment, client, history, session, fresh.get(session)).statement
         for session in header.sessions
     ]
+    try:
+        return _open(deployment, client, history, (statement, keys), by)
+    except Acts.OtherLog:
+        if isinstance(by, Permit):
+            raise
+        return _open(deployment, client, history, (statement, keys), RECOVERY)
+
+
+def _open(
+    deployment: Deployment,
+    client: Client,
+    history: History,
+    wanted: tuple[Statement, list[Statement]],
+    by: Act | Permit,
+) -> dict[str, SessionKeys]:
+    """State, approve, announce and prove what is wanted; then ask."""
     tools = deployment.tools
-    drawn = None if permit is None else (permit.request.request, permit.seed)
-    opening = Opening.begin(statement, keys, tools.token, tools.clock.now(), drawn)
-    snapshot, request = statement.hash.hex(), opening.request.request
-    intent = deployment.intent("keys.opened", client.id, snapshot=snapshot, request=request)
+    drawn = (by.request.request, by.seed) if isinstance(by, Permit) else None
+    opening = Opening.begin(*wanted, tools.token, tools.clock.now(), drawn)
     log = OpenLog.of_client(client, history)
-    with announced(deployment, log, intent) as told:
-        for index, reason in deployment.absent_custodians.items():
-            opening.miss(deployment.roster.member(index), reason)
-        left = dict(deployment.custodians)
-        while left and opening.lacking:
-            # As many at a time as are needed: nobody releases a share that is of no use.
-            chosen = list(left)[: opening.lacking]
-            asked = {index: partial(left.pop(index).release, opening.request) for index in chosen}
-            for index, answer in deployment.asking.each(asked):
-                member = deployment.roster.member(index)
-                try:
-                    opening.take(member, answer.result())
-                except StrongroomError as err:
-                    opening.miss(member, err)
+    if isinstance(by, Permit):
+        approved = Approved(by.request, by.approvals, "team")
+    else:
+        approved = approve_alone(deployment, client, log, opening, by)
+    request = approved.request
+    told = {
+        "snapshot": opening.wanted.snapshot,
+        "request": request.request,
+        "grant": approved.digest,
+        "procedure": str(request.procedure),
+        "approved": approved.how,
+    }
+    intent = deployment.intent("keys.opened", client.id, private=None, client="", **told)
+    with announced(deployment, log, intent, witnessed=False) as outcome:
+        witnessed = have_announced(deployment, log)
+        opening.grant(prove(deployment, approved, intent, witnessed))
+        _ask(deployment, opening, witnessed)
         opened = opening.complete()
-        told.update(
-            snapshot=snapshot,
-            request=request,
-            absent=list(opening.absent),
-            altered=list(opening.altered),
-        )
+        outcome.update(**told, absent=list(opening.absent), altered=list(opening.altered))
     return {
         session: SessionKeys(session, inner, outer) for session, (inner, outer) in opened.items()
     }
+
+
+def _ask(deployment: Deployment, opening: Opening, witnessed: Witnessed) -> None:
+    """Ask custodians until enough have answered; raises OtherLog where that is why too few did."""
+    for index, reason in deployment.absent_custodians.items():
+        opening.miss(deployment.roster.member(index), reason)
+    left = dict.fromkeys(deployment.custodians, opening.request)
+    supplied: set[tuple[int, str]] = set()
+    other_log: Acts.OtherLog | None = None
+    while left and opening.lacking:
+        # As many at a time as are needed: nobody releases a share that is of no use.
+        chosen = list(left)[: opening.lacking]
+        asked = {
+            index: partial(deployment.custodians[index].release, left.pop(index))
+            for index in chosen
+        }
+        for index, answer in deployment.asking.each(asked):
+            member = deployment.roster.member(index)
+            try:
+                opening.take(member, answer.result())
+            except (Acts.NoPolicy, Acts.LogMoved) as err:
+                if (index, err.code) in supplied:
+                    opening.miss(member, err)
+                    continue
+                # It lacks what this home has: it is handed over, once, and asked again.
+                supplied.add((index, err.code))
+                left[index] = _supplied(deployment, index, opening.request, witnessed)
+            except StrongroomError as err:
+                opening.miss(member, err)
+                other_log = err if isinstance(err, Acts.OtherLog) else other_log
+    if opening.lacking and other_log is not None and not opening.altered:
+        raise other_log
+
+
+def _supplied(
+    deployment: Deployment, index: int, request: Acts.ReleaseRequest, witnessed: Witnessed
+) -> Acts.ReleaseRequest:
+    """Hand a custodian the policy; return the request with a proof to what it has seen."""
+    custodian, checkpoint = deployment.custodians[index], witnessed.checkpoint
+    try:
+        policy = kept_policy(deployment.registry)
+        if policy is not None:
+            custodian.adopt_policy(policy)
+        if checkpoint is None or request.grant is None:
+            return request
+        (seen,) = custodian.witness.latest([checkpoint.origin])
+        size = 0 if seen is None else seen.size
+        grant = follow(request.grant, witnessed.log, checkpoint, size)
+    except StrongroomError:
+        # It says itself, when it is asked again, why it does not answer.
+        return request
+    return replace(request, grant=grant)

@@ -5,7 +5,6 @@ destroys or changes trust waits a day. docs/formats/procedure-v1.md.
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 from strongroom.clients import Registry
 from strongroom.crypto import signing
@@ -13,11 +12,9 @@ from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import UsageError
 from strongroom.facts import Session
 from strongroom.ledger import Policy
-from strongroom.operations.deployment import Tools
+from strongroom.operations.deployment import Deployment, Tools
+from strongroom.operations.placing import policy_path
 from strongroom.quorum import Acts, Roster
-
-RECOVERED_KEY: Final = "device"
-"""The secret with the device key of who recovered, in the form of the secret `operator`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +87,22 @@ def kept_policy(registry: Registry) -> Envelope | None:
     """Return the newest policy that the home has; None in one of before there were policies."""
     kept = registry.policies()
     return decode_envelope(kept[-1], "the policy") if kept else None
+
+
+def current_policy(deployment: Deployment) -> Acts.Policy:
+    """Return the newest policy of this home.
+
+    A home of before there were policies gets its first one now: the operator signs it, and it goes
+    to the custodians as to the locations.
+    """
+    kept = kept_policy(deployment.registry)
+    if kept is None:
+        kept = first_policy(deployment.tools, deployment.roster, deployment.tools.device.seed())
+        keep_policy(deployment.registry, deployment.session, kept)
+        for custodian in deployment.custodians.values():
+            custodian.adopt_policy(kept)
+        deployment.copies.put(policy_path(deployment.install, kept), kept.encode())
+    return Acts.Policy.parse(kept)
 
 
 def policies_to_place(registry: Registry) -> list[Envelope]:

@@ -22,8 +22,9 @@ from strongroom.locations import Copies, LocationUnavailable, ObjectMissing
 from strongroom.operations.certificates import SMALL_BYTES_MAX
 from strongroom.operations.credentials import Credential
 from strongroom.operations.deployment import Listing, Tools
+from strongroom.operations.device_key import RECOVERED
 from strongroom.operations.notice_settings import notice_settings
-from strongroom.operations.policies import RECOVERED_KEY, keep_policy, recovered_policy
+from strongroom.operations.policies import keep_policy, recovered_policy
 from strongroom.operations.privacy import Author
 from strongroom.quorum import LocalCustodian, Roster
 
@@ -137,7 +138,7 @@ def rebuild_custodians(
             hint="Bring another kit: one line of 24 words each.",
         )
     device_seed = tools.token(signing.SEED_BYTES)
-    tools.secrets.write(RECOVERED_KEY, b"K" + device_seed)
+    tools.secrets.write(RECOVERED, b"K" + device_seed)
     policy = recovered_policy(tools, roster, device_seed, len(tables))
     for table in tables.values():
         database, kek = tools.custodian_home(table.index, True)

@@ -27,6 +27,7 @@ from strongroom.operations.deployment import (
     Place,
     TargetOptions,
 )
+from strongroom.operations.grants import Act
 from strongroom.operations.intent import announced
 from strongroom.operations.open_keys import open_keys
 from strongroom.operations.read_snapshot import FoundSnapshot, find_to_read
@@ -185,7 +186,8 @@ def restore(
             )
             # What is written down here is witnessed together with the opening of the keys.
             with announced(deployment, log, intent, witnessed=False) as told:
-                keys = open_keys(deployment, client, history, found.statement, permit)
+                by = permit or Act(Act.RESTORE, {"target": request.kind})
+                keys = open_keys(deployment, client, history, found.statement, by)
                 with vault.read(found.structure, keys) as reader:
                     restored = _restore_all(reader, wanted, progress)
                 told.update(

@@ -3,8 +3,11 @@
 from typing import TypeAlias
 
 from strongroom.quorum.approval import Approval
+from strongroom.quorum.grant import Grant, Proven
 from strongroom.quorum.procedure import Procedure
-from strongroom.quorum.request import ActRequest, Wanted
+from strongroom.quorum.refusals import LogMoved, NoPolicy, OtherLog
+from strongroom.quorum.release import ReleaseRequest
+from strongroom.quorum.request import ActRequest, Wanted, recovery_params
 from strongroom.quorum.team_policy import Rule, TeamPolicy
 
 
@@ -12,8 +15,15 @@ class Acts:
     """The door to what is said of an act before it is done; each name has its own page of code."""
 
     Approval: TypeAlias = Approval
+    Grant: TypeAlias = Grant
     Policy: TypeAlias = TeamPolicy
     Procedure: TypeAlias = Procedure
+    Proven: TypeAlias = Proven
+    ReleaseRequest: TypeAlias = ReleaseRequest
     Request: TypeAlias = ActRequest
     Rule: TypeAlias = Rule
     Wanted: TypeAlias = Wanted
+    LogMoved: TypeAlias = LogMoved
+    NoPolicy: TypeAlias = NoPolicy
+    OtherLog: TypeAlias = OtherLog
+    recovery_params = staticmethod(recovery_params)

@@ -334,33 +334,34 @@ class LocalCustodian:
                 recipient, snapshot_hash, answered = used
                 rules.check_reuse(self._member, request, recipient, snapshot_hash)
                 return decode_envelope(answered, "a stored answer")
-            header = SnapshotHeader.read(request.snapshot)
-            asked = Asked(self._member, self._install, header)
-            entry = self._entry(transaction, header.client)
-            writer = rules.check_author(asked, entry.pin, request.snapshot, receiving=False)
-            stored = store.read_receipt(transaction, writer.id, header.sequence)
-            snapshot_hash = request.snapshot.hash.hex()
-            rules.check_not_forked(asked, snapshot_hash, stored[0] if stored else None)
-            dealings = rules.check_release_keys(asked, entry.pin, request)
-            opened = [
-                dealing.open_own(number, self._member.index, entry.seed, str(self._member))
-                for dealing in dealings
-                for number in range(1, len(dealing.parts) + 1)
-            ]
-            release = Release(
-                request=request.request,
-                custodian=self._member.id,
-                index=self._member.index,
-                snapshot=snapshot_hash,
-                sessions=header.sessions,
-                released_at=self._clock.now(),
-            )
-            answer = release.sign(self._identity_seed, request.recipient, opened)
-            store.write_release(transaction, request, header.client, release, answer.encode())
-            count = len(header.sessions)
-            told: dict[str, FactValue] = {"snapshot": snapshot_hash, "sessions": count}
-            self._record(transaction, "share.released", request.request, told, header.client)
+            roster, now = self._roster(transaction), self._clock.now()
+            kept = self._gate.check(transaction, roster, request, now)
+            answer = None if kept else self._answer(transaction, request)
+        if kept is not None or answer is None:
+            raise kept or Refused(f"{self._member} refuses request {request.request[:8]}")
         # Point of no return: the journal row is on disk, so the answer may leave.
+        return answer
+
+    def _answer(self, transaction: Transaction, request: ReleaseRequest) -> Envelope:
+        """Journal a release that may be, and return its answer."""
+        header = SnapshotHeader.read(request.snapshot)
+        asked = Asked(self._member, self._install, header)
+        entry = self._entry(transaction, header.client)
+        stored = store.read_receipt(transaction, header.writer, header.sequence)
+        opened = rules.open_released(asked, entry, request, stored[0] if stored else None)
+        release = Release(
+            request=request.request,
+            custodian=self._member.id,
+            index=self._member.index,
+            snapshot=request.snapshot.hash.hex(),
+            sessions=header.sessions,
+            released_at=self._clock.now(),
+        )
+        answer = release.sign(self._identity_seed, request.recipient, opened)
+        store.write_release(transaction, request, header.client, release, answer.encode())
+        count = len(header.sessions)
+        told: dict[str, FactValue] = {"snapshot": release.snapshot, "sessions": count}
+        self._record(transaction, "share.released", request.request, told, header.client)
         return answer
 
     def prove(self, challenge: str, keys: Sequence[Statement]) -> Envelope:

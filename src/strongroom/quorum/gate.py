@@ -1,20 +1,43 @@
 """The gate of a custodian: what must hold before it does what somebody asks for.
 
-It keeps, in the custodian's own database, the team policy that it has pinned; what it decides is in
-`gate_rules`, pure. Every change is in the transaction, and in the journal, of whoever calls.
+It keeps, in the custodian's own database, the team policy that it has pinned, the log in which each
+client's keys are announced, what it was told to refuse and since when it waits; what it decides is
+in `gate_rules`, pure. Every change is in the transaction, and in the journal, of whoever calls.
 """
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
 
 from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.database import Transaction
+from strongroom.errors import StrongroomError
 from strongroom.facts import FactValue
+from strongroom.ledger import Witness
 from strongroom.quorum import gate_rules, store
-from strongroom.quorum.refusals import NoPolicy, OtherPolicy
+from strongroom.quorum.header import SnapshotHeader
+from strongroom.quorum.refusals import NoGrant, NoPolicy, OtherPolicy, Vetoed, VetoTime
+from strongroom.quorum.release import ReleaseRequest
+from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member, Roster
 from strongroom.quorum.team_policy import TeamPolicy
 
-Journal = Callable[[Transaction, str, str, Mapping[str, FactValue]], None]
+
+class Journal(Protocol):
+    """Records what a custodian did in its own journal, within a transaction."""
+
+    def __call__(
+        self,
+        transaction: Transaction,
+        op: str,
+        subject: str,
+        body: Mapping[str, FactValue],
+        client: str = "",
+        /,
+    ) -> None:
+        """Record it."""
+        ...
 
 
 class Gate:
@@ -54,6 +77,68 @@ class Gate:
         gate_rules.check_given_policy(self._member, roster, policy)
         self._pin(transaction, policy, envelope)
         return policy
+
+    def check(
+        self, transaction: Transaction, roster: Roster, asked: ReleaseRequest, now: datetime
+    ) -> StrongroomError | None:
+        """Let a request for keys pass, or raise why not.
+
+        A refusal that is returned is to be kept: it waits from now on, or was vetoed for good.
+        """
+        client = SnapshotHeader.read(asked.snapshot).client
+        if asked.grant is None:
+            raise NoGrant(
+                f"{self._member} refuses request {asked.request[:8]}",
+                "nobody approved it, and no log announces it",
+            )
+        request, digest = asked.grant.request, asked.grant.request.digest
+        what = f"{self._member} refuses request {request.request[:8]}"
+        if store.is_refused(transaction, digest):
+            raise Vetoed(what, "an approver has refused it")
+        pinned = store.read_client_log(transaction, client)
+        judge = gate_rules.Judge(
+            self._member,
+            roster,
+            self.policy(transaction),
+            Witness.seen(transaction, request.origin),
+            pinned,
+            now,
+        )
+        try:
+            at = judge.judge(asked)
+        except Vetoed as err:
+            store.write_refused(transaction, digest, now)
+            self._journal(transaction, "request.vetoed", request.request, {}, client)
+            return err
+        waits = self._wait(transaction, judge, request, at)
+        if waits is None and pinned != request.origin:
+            store.write_client_log(transaction, client, request.origin)
+            log = hashlib.sha256(request.origin.encode()).hexdigest()
+            self._journal(transaction, "log.pinned", log, {}, client)
+        return waits
+
+    def _wait(
+        self, transaction: Transaction, judge: gate_rules.Judge, request: ActRequest, at: datetime
+    ) -> VetoTime | None:
+        """Return that a request waits from now on; raise that it still does; None where not."""
+        delay = judge.policy.rules[request.procedure].delay
+        if not delay:
+            return None
+        since = store.read_waiting(transaction, request.digest)
+        ends = (since or at) + delay
+        if since is not None and at >= ends:
+            return None
+        waits = VetoTime(
+            f"{self._member} waits with request {request.request[:8]}",
+            f"any approver may refuse it until {ends:%Y-%m-%d %H:%M:%S} Z",
+        )
+        if since is not None:
+            raise waits
+        store.write_waiting(transaction, request.digest, at)
+        self._journal(
+            transaction, "request.waits", request.request, {"until": int(ends.timestamp())}
+        )
+        return waits
 
     def _pinned(self, transaction: Transaction) -> TeamPolicy | None:
         data = store.read_policy(transaction)

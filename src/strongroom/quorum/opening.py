@@ -6,7 +6,7 @@ only. Pure: chance and time are arguments. Story: docs/formats/share-v1.md, "Rel
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from strongroom.crypto import public_sealing
@@ -15,9 +15,12 @@ from strongroom.crypto.scalars import SCALAR_BYTES
 from strongroom.errors import Damaged, Refused, StrongroomError
 from strongroom.ids import SessionId, Token, new_id
 from strongroom.quorum.dealing import OPENED_BYTES, Dealing, unwrap_structure_key
+from strongroom.quorum.gate_rules import wanted_of
+from strongroom.quorum.grant import Grant
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.label import dealings_of
 from strongroom.quorum.release import Release, ReleaseRequest, match_keys, opened_bytes
+from strongroom.quorum.request import Wanted
 from strongroom.quorum.roster import Member
 from strongroom.quorum.shares import Point
 
@@ -79,6 +82,15 @@ class Opening:
             requested_at=at,
         )
         return cls(request, header, dealings, seed, {}, {}, {})
+
+    @property
+    def wanted(self) -> Wanted:
+        """Return what a request for these keys says of them."""
+        return wanted_of(self.request, self.header)
+
+    def grant(self, granted: Grant) -> None:
+        """Carry this grant, or a later form of it, with the request."""
+        self.request = replace(self.request, grant=granted)
 
     @property
     def culprits(self) -> tuple[str, ...]:

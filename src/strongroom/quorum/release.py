@@ -16,6 +16,7 @@ from strongroom.errors import Damaged
 from strongroom.ids import CustodianId, SessionId
 from strongroom.quorum.dealing import OPENED_BYTES, Dealing
 from strongroom.quorum.fields import ID_DIGITS, Fields, checked_hex
+from strongroom.quorum.grant import Grant
 from strongroom.quorum.header import SESSIONS_MAX, SnapshotHeader
 from strongroom.quorum.label import FORMAT, PROTOCOL, dealings_of, role
 from strongroom.quorum.roster import Member
@@ -23,6 +24,7 @@ from strongroom.quorum.shares import COUNT_MAX
 
 KIND = "release"
 _REQUEST_ROLE = (PROTOCOL + "request").encode()
+_GRANTED_ROLE = (PROTOCOL + "granted-request").encode()
 _REQUEST_PARTS = 5
 
 
@@ -35,11 +37,14 @@ class ReleaseRequest:
     keys: tuple[Statement, ...]
     recipient: bytes = field(repr=False)
     requested_at: datetime
+    grant: Grant | None = None
 
     def encode(self) -> bytes:
         """Return the request as it travels to a custodian."""
+        granted = () if self.grant is None else (self.grant.encode(),)
         return frame(
-            _REQUEST_ROLE,
+            _GRANTED_ROLE if granted else _REQUEST_ROLE,
+            *granted,
             bytes.fromhex(self.request),
             self.snapshot.encode(),
             self.recipient,
@@ -50,7 +55,11 @@ class ReleaseRequest:
     @classmethod
     def decode(cls, data: bytes) -> "ReleaseRequest":
         """Read what `encode` wrote; every limit holds before a signature is looked at."""
-        parts = _split(data, _REQUEST_PARTS + SESSIONS_MAX)
+        parts = _split(data, 1 + _REQUEST_PARTS + SESSIONS_MAX)
+        grant = None
+        if len(parts) > 1 and parts[0] == _GRANTED_ROLE:
+            grant = Grant.decode(parts.pop(1))
+            parts[0] = _REQUEST_ROLE
         if len(parts) < _REQUEST_PARTS or parts[0] != _REQUEST_ROLE:
             raise Damaged("a release request is malformed", "its parts are not those of one")
         request = cls(
@@ -62,6 +71,7 @@ class ReleaseRequest:
             ),
             recipient=parts[3],
             requested_at=parse_instant(parts[4].decode("ascii", "replace")),
+            grant=grant,
         )
         request.check_limits()
         return request
@@ -73,6 +83,8 @@ class ReleaseRequest:
             raise Damaged("a release request is malformed", "its recipient is no X-Wing key")
         if len(self.keys) > SESSIONS_MAX:
             raise Damaged("a release request is malformed", f"over {SESSIONS_MAX} keys objects")
+        if self.grant is not None:
+            self.grant.check_limits()
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,6 +230,19 @@ def hold_shares(
     return tuple(held)
 
 
+def open_released(
+    asked: Asked, entry: ClientEntry, request: ReleaseRequest, receipted: str | None
+) -> list[bytes]:
+    """Return this custodian's opened shares of a snapshot, in order, after every check of it."""
+    check_author(asked, entry.pin, request.snapshot, receiving=False)
+    check_not_forked(asked, request.snapshot.hash.hex(), receipted)
+    return [
+        dealing.open_own(number, asked.member.index, entry.seed, str(asked.member))
+        for dealing in check_release_keys(asked, entry.pin, request)
+        for number in range(1, len(dealing.parts) + 1)
+    ]
+
+
 def check_release_keys(
     asked: Asked, pin: ClientPin, request: ReleaseRequest
 ) -> tuple[Dealing, ...]:

@@ -96,6 +96,20 @@ CREATE TABLE policy (
   envelope BLOB NOT NULL
 ) STRICT
 """,
+    """
+CREATE TABLE client_log (
+  client TEXT PRIMARY KEY,
+  origin TEXT NOT NULL
+) STRICT;
+CREATE TABLE waiting (
+  digest TEXT PRIMARY KEY,
+  since TEXT NOT NULL
+) STRICT;
+CREATE TABLE refused (
+  digest TEXT PRIMARY KEY,
+  at TEXT NOT NULL
+) STRICT
+""",
 )
 
 
@@ -336,6 +350,42 @@ def read_policy(transaction: Transaction) -> bytes | None:
     """Return the pinned team policy's bytes, or None before the first."""
     row = transaction.row("SELECT envelope FROM policy ORDER BY version DESC LIMIT 1")
     return None if row is None else row[0]
+
+
+def write_client_log(transaction: Transaction, client: ClientId, origin: str) -> None:
+    """Pin the log in which a client's keys are announced, in the place of an earlier one."""
+    transaction.run(
+        "INSERT INTO client_log VALUES (?, ?) "
+        "ON CONFLICT (client) DO UPDATE SET origin = excluded.origin",
+        (client, origin),
+    )
+
+
+def read_client_log(transaction: Transaction, client: ClientId) -> str | None:
+    """Return the origin of the log in which a client's keys are announced, or None."""
+    row = transaction.row("SELECT origin FROM client_log WHERE client = ?", (client,))
+    return None if row is None else row[0]
+
+
+def write_waiting(transaction: Transaction, digest: str, since: datetime) -> None:
+    """Note since when a request that is approved waits."""
+    transaction.run("INSERT INTO waiting VALUES (?, ?)", (digest, format_instant(since)))
+
+
+def read_waiting(transaction: Transaction, digest: str) -> datetime | None:
+    """Return since when a request waits, or None before it was first asked for."""
+    row = transaction.row("SELECT since FROM waiting WHERE digest = ?", (digest,))
+    return None if row is None else parse_instant(row[0])
+
+
+def write_refused(transaction: Transaction, digest: str, at: datetime) -> None:
+    """Note for good that an approver has refused a request."""
+    transaction.run("INSERT INTO refused VALUES (?, ?)", (digest, format_instant(at)))
+
+
+def is_refused(transaction: Transaction, digest: str) -> bool:
+    """Return whether an approver has refused a request."""
+    return transaction.row("SELECT 1 FROM refused WHERE digest = ?", (digest,)) is not None
 
 
 def write_witness(transaction: Transaction, seed_sealed: bytes, card: bytes) -> None:
