@@ -164,9 +164,13 @@ def _who_can_read(deployment: Deployment, embedded: int) -> str:
             f"{enough} enough. The home alone, or a location alone, opens nothing."
         )
     if deployment.registry.custodian_places():
+        secrets = deployment.tools.secrets
+        sealed = secrets.has("operator") and secrets.read("operator")[:1] != b"K"
+        approval = "which has a passphrase" if sealed else "and the key file opens that key, too"
         return (
-            "Whoever has this home and its key file holds no piece of a key, and can ask the "
-            "custodians for theirs: each opening stays in their journals."
+            "Whoever has this home and its key file holds no piece of a key. Custodians give "
+            f"theirs for what the operator's key approves, {approval}; each opening stays in "
+            "their journals."
         )
     return (
         f"Whoever has this home and its key file has {embedded} of the {threshold} pieces needed."
