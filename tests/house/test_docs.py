@@ -6,7 +6,16 @@ from tests.house import prose
 from tests.house.tree import ROOT, pages, python_files, top_names
 
 DECISION = "# 1. A\n\nDate: 2026-11-22\n\n## Context\n\n## Choice\n\n## Cost\n"
-KINDS_OF_TESTS = {"contracts", "damaged", "faults", "ground", "house", "journeys", "properties"}
+KINDS_OF_TESTS = {
+    "attacks",
+    "contracts",
+    "damaged",
+    "faults",
+    "ground",
+    "house",
+    "journeys",
+    "properties",
+}
 KINDS_OF_TESTS |= {"scripts", "support", "vectors"}
 
 

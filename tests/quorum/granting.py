@@ -125,7 +125,9 @@ class Server:
         given = [Approval.sign(seed, request, "approve", now) for seed in self.approvers]
         return tuple(sorted(given, key=lambda one: Approval.read(one).approver))
 
-    def announce(self, request: ActRequest, approvals: tuple[Envelope, ...], **body: Any) -> Fact:
+    def announce(
+        self, request: ActRequest, approvals: tuple[Envelope, ...], /, **body: Any
+    ) -> Fact:
         told = {
             "request": request.request,
             "snapshot": request.wanted.snapshot if request.wanted else "0" * 64,
