@@ -59,6 +59,11 @@ class Neighbours:
             if one.key_file is not None:
                 one.key_file.unlink(missing_ok=True)
 
+    @property
+    def confirm_command(self) -> str:
+        """Return what to type to confirm the first one's kit."""
+        return f"strongroom --home {self.homes[1]} custodian confirm-kit"
+
     def check_there(self) -> None:
         """Raise Refused where this home's custodians are not beside it."""
         for home in self.homes.values():

@@ -77,7 +77,7 @@ def _own(face: Face, found: list[tuple[str, str, str]]) -> int:
         face.tell(f"Using the home {face.home}.")
     else:
         made = make(face, _init_options(face))
-    return _keep(face, found, made)
+    return _keep(face, found, made, face.command("kit confirm custodian-1"))
 
 
 def _own_separate(face: Face, found: list[tuple[str, str, str]], *, once: bool) -> int:
@@ -100,7 +100,7 @@ def _own_separate(face: Face, found: list[tuple[str, str, str]], *, once: bool) 
                 )
                 shown["kits"] = show_kits(face, made)
             undo.pop_all()
-            code = _keep(face, found, shown)
+            code = _keep(face, found, shown, neighbours.confirm_command)
             if not once:
                 face.tell("", "The custodians serve until Ctrl-C. Use another terminal meanwhile.")
                 # Whoever started this may wait for that line.
@@ -114,7 +114,10 @@ def _init_options(face: Face) -> InitOptions:
     return InitOptions(tuple(locations), CUSTODIANS, THRESHOLD)
 
 
-def _keep(face: Face, found: list[tuple[str, str, str]], made: dict[str, object] | None) -> int:
+def _keep(
+    face: Face, found: list[tuple[str, str, str]], made: dict[str, object] | None, confirm: str
+) -> int:
+    """Back up what was found, and tell what to type next, such as how a kit is confirmed."""
     name = "mine"
     with face.deployment() as deployment:
         known = {client.name: client for client in deployment.registry.clients()}
@@ -131,7 +134,7 @@ def _keep(face: Face, found: list[tuple[str, str, str]], made: dict[str, object]
         "On one machine this protects against mistakes, not against fire or theft: move the",
         "locations to other places, and give the kits to other people. Next:",
         f"  {face.command('status')}",
-        f"  {face.command('kit confirm custodian-1')}",
+        f"  {confirm}",
         f"  {face.command(f'restore {name} --to ./restored')}",
         f"  {face.command('backup --all')}",
     )
