@@ -18,7 +18,7 @@ from strongroom.quorum import Acts
 
 ABOUT: Final[Mapping[Acts.Procedure, str]] = {
     Acts.Procedure.RESTORE: "reads everything in the snapshot",
-    Acts.Procedure.BROWSE: "reads the names of what is in the snapshot",
+    Acts.Procedure.BROWSE: "shows names; opens the keys of everything in the snapshot",
     Acts.Procedure.PRUNE_BELOW_FLOOR: "destroys snapshots that the keep policy would keep",
     Acts.Procedure.LOCATION_REMOVAL: "no backup goes to the location any more",
     Acts.Procedure.CUSTODIAN_ENROL: "changes who holds pieces of keys",
@@ -27,7 +27,7 @@ ABOUT: Final[Mapping[Acts.Procedure, str]] = {
     Acts.Procedure.CLIENT_ERASURE: "destroys every backup of the client for ever",
     Acts.Procedure.POLICY_CHANGE: "changes who approves what from now on",
     Acts.Procedure.DRILL_AUTHORISATION: "lets restores be tried without asking each time",
-    Acts.Procedure.RECOVERY: "lets a rebuilt server take the place of this one",
+    Acts.Procedure.RECOVERY: "opens everything in the snapshot, for a log that replaces this one",
 }
 """What each procedure comes to, in one line."""
 

@@ -267,18 +267,45 @@ class _Shown:
         found = Witnessed(self.log, self._witnesses.needed, problems=self.problems)
         if self.key is None:
             return found
-        lines = [self._lines[index] for index in sorted(self._lines)]
-        note = b"".join([_without_cosignatures(self.note), *lines])
         try:
-            verdict = self._witnesses.policy(self.key).check(note)
+            policy = self._witnesses.policy(self.key)
         except Refused as err:
             found.problems["the witnesses"] = err
             return found
+        note, verdict = self._with_cosignatures(), None
+        with suppress(StrongroomError):
+            verdict = policy.check(note)
+        if verdict is None or len(verdict.cosigned) < len(self._lines):
+            self._drop_false_ones(self.key)
+            note = self._with_cosignatures()
+            verdict = policy.check(note)
         found.note, found.cosigned = note, len(verdict.cosigned)
         found.checkpoint = verdict.checkpoint
         if verdict.quorum_met:
             self.log.log.cosigned(note, list(self._witnesses.keys.values()))
         return found
+
+    def _with_cosignatures(self) -> bytes:
+        lines = (self._lines[index] for index in sorted(self._lines))
+        return b"".join([_without_cosignatures(self.note), *lines])
+
+    def _drop_false_ones(self, key: Witness.Key) -> None:
+        """Leave out what is no cosignature by the witness that gave it, and name that one."""
+        own = _without_cosignatures(self.note)
+        for index, line in list(self._lines.items()):
+            who, witness = name_of(index), self._witnesses.keys.get(index)
+            named = {} if witness is None else {f"custodian-{index}": witness}
+            try:
+                held = bool(Policy.of([key], named, 0).check(own + line).cosigned)
+            except StrongroomError:
+                held = False
+            if not held:
+                del self._lines[index]
+                self.problems[who] = Damaged(
+                    f"{who} did not cosign {self.log.name}",
+                    "what it gave is no signature of its witness",
+                    "Do not trust this custodian; find out what happened there.",
+                )
 
 
 def _show(deployment: Deployment, logs: Sequence[_Shown]) -> None:
@@ -369,12 +396,12 @@ def _keep_cards(deployment: Deployment) -> None:
     for index, outcome in deployment.asking.each(shown):
         try:
             card = outcome.result()
+            if card.encode() == kept.get(index):
+                continue
+            key = _key(deployment, index, card).public.hex()
         except StrongroomError:
-            # Whoever does not show its card cosigns nothing either, which is told then.
+            # Whoever shows no card of its own cosigns nothing either, which is told then.
             continue
-        if card.encode() == kept.get(index):
-            continue
-        key = _key(deployment, index, card).public.hex()
         fact = deployment.fact(
             "custodian.witness_kept", deployment.roster.member(index).id, key=key
         )
