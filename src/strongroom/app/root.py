@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -161,11 +162,9 @@ class App:
         with open_members(tools, registry, roster, asking) as members:
             missed_since = registry.note_missed(members.absent, self.clock.now())
             locations, absent_locations = self._locations(tools, registry)
-            lookout = Lookout(
-                what_was_seen(members.custodians, asking),
-                lambda: SealedLogs.of(install.id, tools.secrets, self.token),
-                locations,
-            )
+            sealed = partial(SealedLogs.of, install.id, tools.secrets, self.token)
+            seen = what_was_seen(members.custodians, asking, lambda: sealed().keys)
+            lookout = Lookout(seen, sealed, locations)
             registry.log.watch(lookout.of(None))
             try:
                 with Copies(locations) as copies:

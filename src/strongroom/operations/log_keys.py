@@ -14,7 +14,7 @@ from strongroom.crypto import sealing, signing
 from strongroom.crypto.framing import frame
 from strongroom.errors import Damaged, StrongroomError
 from strongroom.ids import ID_BYTES, ClientId, InstallId, Token, parse_id
-from strongroom.ledger import Checkpoint, Log
+from strongroom.ledger import Checkpoint, Log, Witness
 from strongroom.operations.credentials import Secrets
 
 SEALED_AS: Final = "ledger"
@@ -51,6 +51,10 @@ class LogKeys:
         salt = bytes.fromhex(parse_id(log_id, "the id of a log"))
         return sealing.derive(self.secret, _KEY, salt)
 
+    def key(self, origin: str) -> Witness.Key:
+        """Return the key by which what a log of this install signed is known."""
+        return Checkpoint.Key(origin, LOG_KEY, signing.public_key(self.seed(origin)))
+
     def begin(self, log: Log, client: ClientId | None, now: datetime) -> Log.Epoch:
         """Return the epoch that a log is in, begun where it has no name yet; it holds a fact."""
         epoch = log.epoch()
@@ -64,5 +68,4 @@ class LogKeys:
 
     def begin_epoch(self, log: Log, origin: str, now: datetime, previous: bytes | None) -> None:
         """Begin an epoch of a log under this origin, signed by its key."""
-        key = Checkpoint.Key(origin, LOG_KEY, signing.public_key(self.seed(origin)))
-        log.begin_epoch(origin, str(key), now, previous)
+        log.begin_epoch(origin, str(self.key(origin)), now, previous)

@@ -67,7 +67,7 @@ class _Resumer:
         self._without_absent = without_absent
         self._sealed = sealed_logs(deployment)
         self._lookout = Lookout(
-            what_was_seen(deployment.custodians, deployment.asking),
+            what_was_seen(deployment.custodians, deployment.asking, lambda: self._sealed.keys),
             lambda: self._sealed,
             deployment.copies.locations,
         )

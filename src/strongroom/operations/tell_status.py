@@ -64,7 +64,9 @@ def tell_status(deployment: Deployment) -> Status:
     What is not witnessed yet is shown to the custodians again when the command ends.
     """
     now = deployment.tools.clock.now()
-    seen = what_was_seen(deployment.custodians, deployment.asking)
+    seen = what_was_seen(
+        deployment.custodians, deployment.asking, lambda: sealed_logs(deployment).keys
+    )
     # The locations are asked of one log only: to ask them of every client's would take long.
     lookout = Lookout(seen, partial(sealed_logs, deployment), deployment.copies.locations)
     logs = [look_at_log(OpenLog.of_server(deployment), lookout.of(None))]

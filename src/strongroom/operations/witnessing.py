@@ -5,6 +5,7 @@ a witness has seen is compared before anything is shown to it: a log that is beh
 not pushed. A checkpoint counts as cosigned when a quorum of the deployment's policy has signed it.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -126,26 +127,32 @@ def name_of(index: int) -> str:
     return f"custodian {index}"
 
 
-def what_was_seen(custodians: Mapping[int, Custodian], asking: Asking) -> Log.Seen:
-    """Return what tells, of a log by its origin, the newest checkpoint that each custodian saw."""
+def what_was_seen(
+    custodians: Mapping[int, Custodian], asking: Asking, keys: Callable[[], LogKeys]
+) -> Log.Seen:
+    """Return what tells, of a log by its origin, the newest checkpoint that each custodian saw.
+
+    Only what the log's own key signed counts: a custodian alone cannot make a log seem put back.
+    """
 
     def seen(origin: str, _placed: int) -> list[tuple[str, Checkpoint]]:
+        signed_by_it = Policy.of([keys().key(origin)], {}, 0)
+        wanted = hashlib.sha256(origin.encode()).hexdigest()
         found: dict[int, Checkpoint] = {}
-        questions = {index: partial(_latest, one, origin) for index, one in custodians.items()}
+        questions = {index: partial(_monitor, one, wanted) for index, one in custodians.items()}
         for index, outcome in asking.each(questions):
-            # One that does not answer now does not cosign later, which is told then.
+            # One that does not answer now, or lies, does not cosign later, which is told then.
             with suppress(StrongroomError):
-                checkpoint = outcome.result()
-                if checkpoint is not None:
-                    found[index] = checkpoint
+                answer = outcome.result()
+                if answer.status == 200:
+                    found[index] = signed_by_it.check(answer.body).checkpoint
         return [(name_of(index), found[index]) for index in sorted(found)]
 
     return seen
 
 
-def _latest(custodian: Custodian, origin: str) -> Checkpoint | None:
-    (checkpoint,) = custodian.witness.latest([origin])
-    return checkpoint
+def _monitor(custodian: Custodian, wanted: str) -> Witness.Answer:
+    return custodian.witness.monitor(wanted)
 
 
 def watched(
