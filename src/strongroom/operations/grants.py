@@ -27,11 +27,11 @@ LIFE: Final = timedelta(hours=1)
 """How long a request that is approved at once may still be used."""
 
 
-class NeedsApproval(Refused):
+class TeamDecides(Refused):
     """A team decides here, and nobody of it was asked."""
 
     code = "needs_approval"
-    hint = "Ask for it with `strongroom procedure request`; approvers then sign it."
+    hint = "Ask with `restore`, `browse` or `diff`: approvers sign, and the same command goes on."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,11 @@ def approve_alone(
 ) -> Approved:
     """State what is asked for, and approve it with the device key of this home.
 
-    Raises NeedsApproval where the policy is a team's, and what `DeviceKey.seed` raises.
+    Raises TeamDecides where the policy is a team's, and what `DeviceKey.seed` raises.
     """
     policy = current_policy(deployment)
     if policy.mode != "single":
-        raise NeedsApproval("a team decides here", f"policy version {policy.version} names it")
+        raise TeamDecides("a team decides here", f"policy version {policy.version} names it")
     origin = origin_of(deployment, log, opening)
     tools, device = deployment.tools, deployment.tools.device
     seed, now = device.seed(), deployment.tools.clock.now()
