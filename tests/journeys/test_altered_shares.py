@@ -72,7 +72,7 @@ def with_liars(deployment: Deployment, *indices: int) -> tuple[Deployment, list[
     for honest in deployment.embedded():
         index = honest.card().index
         if index in indices:
-            seed = honest._identity_seed  # A liar has its own signing key; this is it.
+            seed = honest._own.seed  # A liar has its own signing key; this is it.
             liars.append(LyingCustodian(honest, seed, from_int(4711 + index) + bytes(32)))
             custodians[index] = liars[-1]
     return replace(deployment, custodians=custodians), liars

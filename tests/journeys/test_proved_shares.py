@@ -177,8 +177,10 @@ def lose_seed(world: World, index: int) -> None:
     with world.open() as deployment:
         custodian = next(one for one in deployment.embedded() if one.card().index == index)
         client = deployment.registry.client(NORMAL).id
-        sealed = custodian._safe.close(f"client/{client}", bytes(range(32)), custodian._token)
-        with custodian._database.transaction() as transaction:
+        sealed = custodian._own.safe.close(
+            f"client/{client}", bytes(range(32)), custodian._own.token
+        )
+        with custodian._own.database.transaction() as transaction:
             transaction.run("UPDATE client SET seed_sealed = ? WHERE client = ?", (sealed, client))
 
 

@@ -391,7 +391,7 @@ def test_without_a_quorum_no_key_is_asked_for(world: World) -> None:
 
 
 def journalled(custodian: LocalCustodian, op: str) -> int:
-    with custodian._database.reading() as reading:
+    with custodian._own.database.reading() as reading:
         return len(read_facts(reading, op))
 
 

@@ -78,11 +78,11 @@ def test_forged_avowal(world: World) -> None:
     """Only the member itself can say what it holds."""
     keys = kept(world)
     good = world.custodians[0].prove(CHALLENGE, keys)
-    other = resigned(good, world.custodians[1]._identity_seed, "avowal", {})
+    other = resigned(good, world.custodians[1]._own.seed, "avowal", {})
     with pytest.raises(Damaged, match="wrong signature"):
         world.roster.check_avowal(other, CHALLENGE, keys)
     elsewhere = {"client": new_id(seeded("another"))}
-    moved = resigned(good, world.custodians[0]._identity_seed, "avowal", elsewhere)
+    moved = resigned(good, world.custodians[0]._own.seed, "avowal", elsewhere)
     with pytest.raises(Damaged, match="not about what was asked"):
         world.roster.check_avowal(moved, CHALLENGE, keys)
 

@@ -99,7 +99,7 @@ def test_entries_are_the_same_bytes_each_time_and_hold_no_secret(world: World) -
         assert other not in part[0]
     for _, data in entries:
         assert data.startswith(b"SRKIT\x01")
-        assert custodian._identity_seed not in data
+        assert custodian._own.seed not in data
     # A certificate made anew or a roster adopted again adds nothing.
     custodian.enrol(world.client, world.vault, "normal", world.writer)
     custodian.adopt_roster(world.roster_envelope)
@@ -319,7 +319,7 @@ def test_receipts_bring_a_rebuilt_custodian_to_where_it_stood(
     restored.ingest(later, later_keys)
     with pytest.raises(Damaged, match="carries a wrong signature"):
         restored.resume([receipts[1]])
-    seed = world.custodians[0]._identity_seed
+    seed = world.custodians[0]._own.seed
     elsewhere = resigned(receipts[0], seed, "receipt", {"install": "a" * 32})
     with pytest.raises(Damaged, match="is not one of"):
         restored.resume([elsewhere])

@@ -104,7 +104,7 @@ def test_empty_list_of_fresh_keys_passes(world: World) -> None:
 def test_receipt_without_shares_passes(world: World) -> None:
     statement, keys, _ = world.snapshot()
     receipt = world.custodians[0].ingest(statement, keys)
-    seed = world.custodians[0]._identity_seed
+    seed = world.custodians[0]._own.seed
     emptied = resigned(receipt, seed, "receipt", {"shares": []})
     world.roster.check_receipt(emptied)
     with pytest.raises(Damaged, match="does not cover the snapshot"):
@@ -119,7 +119,7 @@ def test_cross_purpose_key_use(world: World) -> None:
         world.roster.check_client_key(receipt)
     signed = receipt.statement
     foreign = sign(
-        world.custodians[0]._identity_seed, "another purpose", signed.header + signed.body_hash
+        world.custodians[0]._own.seed, "another purpose", signed.header + signed.body_hash
     )
     forged = Envelope(replace(signed, signature=foreign), b"")
     with pytest.raises(Damaged, match="wrong signature"):
@@ -154,7 +154,7 @@ def test_wrong_share_gives_a_silently_wrong_key(world: World) -> None:
     release = Release.parse(honest, member)
     shares = release.open(opening._seed, honest.body)
     off = scalars.add(shares[:32], scalars.from_int(1)) + shares[32:]
-    altered = release.sign(liar._identity_seed, request.recipient, [off])
+    altered = release.sign(liar._own.seed, request.recipient, [off])
     opening.take(world.custodians[0].card(), world.custodians[0].release(request))
     opening.take(member, altered)
     with pytest.raises(SharesAltered) as caught:
@@ -179,7 +179,7 @@ def test_a_dealer_that_lies_is_found_by_the_check_value(world: World) -> None:
     points = []
     for at, custodian in enumerate(world.custodians[:2], 1):
         with world.databases[at - 1].reading() as transaction:
-            seed = custodian._entry(transaction, world.client).seed
+            seed = custodian._own.entry(transaction, world.client).seed
         points.append((at, dealing.open_own(1, at, seed, "x")[:32]))
     with pytest.raises(Damaged, match="do not give its key"):
         dealing.content_key(1, points)

@@ -23,7 +23,7 @@ Reader = Callable[[Envelope], object]
 def _objects(world: World) -> dict[str, tuple[Envelope, bytes, Reader]]:
     statement, keys, _ = world.snapshot()
     custodian = world.custodians[0]
-    seed = custodian._identity_seed
+    seed = custodian._own.seed
     member = custodian.card()
     receipt = custodian.ingest(statement, keys)
     certificate = custodian.enrol(world.client, world.vault, "normal", world.writer)
@@ -171,7 +171,7 @@ def test_adopting_rosters(world: World) -> None:
 
 def test_a_borrowed_name(world: World) -> None:
     certificate = world.custodians[0].enrol(world.client, world.vault, "normal", world.writer)
-    seed = world.custodians[0]._identity_seed
+    seed = world.custodians[0]._own.seed
     with pytest.raises(Damaged, match=r"custodian 2 \(name2\) did not make this object"):
         world.roster.check_client_key(resigned(certificate, seed, "client-key", {"index": 2}))
     other = {"index": 2, "custodian": world.roster.member(2).id}

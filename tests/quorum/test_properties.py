@@ -31,7 +31,7 @@ def test_a_threshold_of_honest_answers_opens_and_every_liar_is_named(data: st.Da
             release = Release.parse(answer, custodian.card())
             shares = release.open(opening._seed, answer.body)
             off = scalars.add(shares[:32], scalars.from_int(1)) + shares[32:]
-            answer = release.sign(custodian._identity_seed, opening.request.recipient, [off])
+            answer = release.sign(custodian._own.seed, opening.request.recipient, [off])
         opening.take(custodian.card(), answer)
     named = [f"custodian {at + 1} (name{at + 1}): its share" for at in sorted(liars)]
     assert [text.startswith(name) for text, name in zip(opening.culprits, named, strict=True)] == [

@@ -254,7 +254,7 @@ def _answer(world: World, opening: Opening, at: int, opened: list[bytes], **chan
         released_at=world.clock.now(),
     )
     changed = replace(release, **changes)
-    return changed.sign(custodian._identity_seed, opening.request.recipient, opened)
+    return changed.sign(custodian._own.seed, opening.request.recipient, opened)
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,10 @@ def test_a_custodian_from_its_kit_has_another_witness_key(world: World) -> None:
 def test_a_card_signed_by_another_custodian_is_refused(world: World) -> None:
     card = world.custodians[0].witness_card()
     fields = card.statement.fields("witness-card")
-    forged = sign_envelope(world.custodians[1]._identity_seed, "witness-card", fields)
+    forged = sign_envelope(world.custodians[1]._own.seed, "witness-card", fields)
     with pytest.raises(Damaged, match="wrong signature"):
         world.roster.check_witness(forged)
-    borrowed = sign_envelope(
-        world.custodians[1]._identity_seed, "witness-card", {**fields, "index": 2}
-    )
+    borrowed = sign_envelope(world.custodians[1]._own.seed, "witness-card", {**fields, "index": 2})
     with pytest.raises(Damaged, match="names another custodian"):
         world.roster.check_witness(borrowed)
 

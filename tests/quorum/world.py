@@ -195,7 +195,7 @@ class World:
     def lose_seed(self, index: int) -> None:
         """Put another seed in the place of a custodian's for the client."""
         custodian = self.custodians[index - 1]
-        sealed = custodian._safe.close(f"client/{self.client}", self.token(32), self.token)
+        sealed = custodian._own.safe.close(f"client/{self.client}", self.token(32), self.token)
         with self.databases[index - 1].transaction() as transaction:
             transaction.run("UPDATE client SET seed_sealed = ?", (sealed,))
 

@@ -31,7 +31,7 @@ def build(vault_class: VaultClass) -> dict[str, Any]:
     seeds = []
     for database, custodian in zip(world.databases, world.custodians, strict=True):
         with database.reading() as transaction:
-            seeds.append(custodian._entry(transaction, world.client).seed)
+            seeds.append(custodian._own.entry(transaction, world.client).seed)
     opened = [
         [
             open_from(seed, part.shares[at], role("share", dealing.label.hash, u8(d), u8(at + 1)))

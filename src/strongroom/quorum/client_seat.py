@@ -1,0 +1,119 @@
+"""The clients at a custodian's side: whom it has pinned, with which vault, key and writers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from strongroom.crypto import public_sealing, signing
+from strongroom.crypto.envelope import Envelope
+from strongroom.database import Transaction
+from strongroom.errors import Refused, UsageError
+from strongroom.ids import ClientId, VaultId, WriterId
+from strongroom.quorum import rules, store
+from strongroom.quorum.header import SnapshotHeader
+from strongroom.quorum.key_table import ClientEntry, ClientPin, PinnedWriter
+from strongroom.quorum.own import Own
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSeat:
+    """Pins clients and their writers, and certifies the keys made for them."""
+
+    _own: Own
+
+    def enrol(
+        self,
+        client: ClientId,
+        vault: VaultId,
+        vault_class: Literal["normal", "high"],
+        writer: bytes,
+    ) -> Envelope:
+        """Pin a client's vault and writer key; return the certificate, always the same."""
+        with self._own.database.transaction() as transaction:
+            pin = store.read_pin(transaction, client)
+            if pin is not None:
+                rules.check_enrolment(self._own.member, pin, vault, vault_class, writer)
+                return self.certificate(pin)
+            if store.read_current_writer(transaction, vault) is not None:
+                raise Refused(
+                    f"{self._own.member} refuses client {client[:8]}", "its vault is taken"
+                )
+            self._refuse_shared_writer(transaction, writer)
+            seed = self._own.token(public_sealing.SEED_BYTES)
+            pin = ClientPin(
+                client=client,
+                vault=vault,
+                vault_class=vault_class,
+                serial=1,
+                public=public_sealing.public_key(seed),
+                created_at=self._own.clock.now(),
+                writers=(PinnedWriter(writer),),
+            )
+            self._own.kits.write_client(transaction, ClientEntry(pin, seed))
+            self._own.record(transaction, "client.enrolled", client, {"vault": vault})
+            return self.certificate(pin)
+
+    def succeed(
+        self, client: ClientId, new_writer: bytes, revoked_after: Mapping[WriterId, int]
+    ) -> Envelope:
+        """Pin a new writer and revoke each old one after the sequence given; return a certificate.
+
+        For a recovery only. The certificate has the next serial and the same public key. Asked
+        again with the writer that is current already, it changes nothing.
+        """
+        with self._own.database.transaction() as transaction:
+            entry = self._own.entry(transaction, client)
+            pin = entry.pin
+            if pin.current is not None and pin.current.key == new_writer:
+                return self.certificate(pin)
+            highest = {
+                writer.id: store.read_standing(transaction, writer.id).sequence
+                for writer in pin.writers
+            }
+            writers = rules.succession(pin, new_writer, revoked_after, highest)
+            self._refuse_shared_writer(transaction, new_writer)
+            newer = ClientPin(
+                client=client,
+                vault=pin.vault,
+                vault_class=pin.vault_class,
+                serial=pin.serial + 1,
+                public=pin.public,
+                created_at=self._own.clock.now(),
+                writers=writers,
+            )
+            self._own.kits.write_client(transaction, ClientEntry(newer, entry.seed))
+            writer_id = SnapshotHeader.writer_id(new_writer)
+            self._own.record(transaction, "writer.succeeded", client, {"writer": writer_id})
+            return self.certificate(newer)
+
+    def adopt_writers(self, client: ClientId, writers: Sequence[PinnedWriter]) -> None:
+        """Take up the writers that custodians learnt in a recovery this one was away from.
+
+        For a recovery only; the kit's entry follows with `succeed`.
+        """
+        with self._own.database.transaction() as transaction:
+            entry = self._own.entry(transaction, client)
+            adopted = entry.pin.adopting(writers)
+            if adopted == entry.pin:
+                return
+            for writer in set(adopted.writers) - set(entry.pin.writers):
+                rules.check_adopted(
+                    self._own.member, writer, store.read_standing(transaction, writer.id)
+                )
+                if writer.id not in {one.id for one in entry.pin.writers}:
+                    self._refuse_shared_writer(transaction, writer.key)
+            sealed = self._own.safe.close(f"client/{client}", entry.seed, self._own.token)
+            store.write_client(transaction, adopted, sealed)
+            self._own.record(
+                transaction, "writers.adopted", client, {"count": len(adopted.writers)}
+            )
+
+    def certificate(self, pin: ClientPin) -> Envelope:
+        """Return the certificate of a pin's serial; the same each time it is made."""
+        return pin.certificate(self._own.install, self._own.member).sign(self._own.seed)
+
+    def _refuse_shared_writer(self, transaction: Transaction, writer: bytes) -> None:
+        if len(writer) != signing.PUBLIC_KEY_BYTES:
+            raise UsageError("a writer key is malformed", f"{len(writer)} bytes")
+        if store.has_writer(transaction, SnapshotHeader.writer_id(writer)):
+            raise Refused(f"{self._own.member} refuses a writer key", "another client has it")
