@@ -212,31 +212,41 @@ def test_certificates_are_renewed_by_any_command_when_they_are_due(tmp_path: Pat
         assert places(tmp_path / "home") == renewed
 
 
-def test_custodians_and_server_that_were_off_for_days_meet_again(tmp_path: Path) -> None:
-    """Every certificate has expired meanwhile: who has still its key is brought a new one."""
+@pytest.mark.parametrize("both", [True, False], ids=["server and custodians", "custodians"])
+@pytest.mark.parametrize("days", [-3, 400], ids=["expired", "from a clock far ahead"])
+def test_who_has_a_certificate_of_another_time_is_known_by_its_key(
+    tmp_path: Path, days: int, both: bool
+) -> None:
+    """All were off for days, or custodians are put back from an image, or a clock ran ahead."""
     with at_home(tmp_path), custodians(tmp_path) as three:
         begin(tmp_path, three.invited())
         three.close()
         with App().open(tmp_path / "home") as deployment:
             secret = deployment.tools.secrets.read("authority")
             authority = Authority.open(deployment.install, secret)
-        then = SystemClock().now() - timedelta(days=3)
+        then = SystemClock().now() + timedelta(days=days)
         for index, certificate in places(tmp_path / "home").items():
-            expired = authority.renew(certificate, then, token_bytes)
-            for database, table in (
-                (tmp_path / "home" / "server.db", f"custodian_place WHERE custodian = {index}"),
-                (tmp_path / NAMES[index - 1] / "service.db", "service"),
-            ):
-                name, _, which = table.partition(" ")
-                with closing(sqlite3.connect(database)) as opened, opened:
-                    opened.execute(f"UPDATE {name} SET certificate = ? {which}", (expired,))
+            other = authority.renew(certificate, then, token_bytes)
+            change(tmp_path / NAMES[index - 1] / "service.db", "service", other)
+            if both:
+                place = f"custodian_place WHERE custodian = {index}"
+                change(tmp_path / "home" / "server.db", place, other)
         for name in NAMES:
             three.start(name)
         done(0, "custodian", "list")
         assert "0 wrong, 0 unknown" in done(0, "network", "probe").out
+        met = places(tmp_path / "home")
         now = SystemClock().now()
-        for certificate in places(tmp_path / "home").values():
-            assert not read_leaf(certificate).is_due(now)
+        assert not any(read_leaf(certificate).is_due(now) for certificate in met.values())
+        done(0, "custodian", "list")
+        assert places(tmp_path / "home") == met
+
+
+def change(database: Path, row: str, certificate: bytes) -> None:
+    """Put a certificate into the row of a table that names it so."""
+    table, _, which = row.partition(" ")
+    with closing(sqlite3.connect(database)) as opened, opened:
+        opened.execute(f"UPDATE {table} SET certificate = ? {which}", (certificate,))
 
 
 def places(home: Path) -> dict[int, bytes]:

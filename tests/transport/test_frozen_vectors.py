@@ -34,7 +34,7 @@ def test_frozen_leaves_are_read() -> None:
         assert list(badge.leaf.hosts) == case["hosts"]
         assert badge.leaf.not_after == datetime(2026, 11, 24, 4, 30, tzinfo=UTC)
         assert certificates.read_request(bytes.fromhex(case["request"])) == badge.leaf.public
-        renewed = badge.renewed(bytes.fromhex(case["renewed"]))
+        renewed = badge.renewed(bytes.fromhex(case["renewed"]), badge.leaf.not_before)
         assert renewed.leaf.not_after == datetime(2026, 11, 24, 20, 30, tzinfo=UTC)
         assert renewed.leaf.serial != badge.leaf.serial
 

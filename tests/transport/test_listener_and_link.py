@@ -224,9 +224,9 @@ def test_attack_expired_listener_is_met_by_its_key_alone() -> None:
             with Link(address, server, custodian.peer, CLOCK, PATIENCE_SECONDS, key) as link:
                 return link.ask("GET", "/")
 
-        with pytest.raises(PeerRefused, match="not believed") as caught:
+        with pytest.raises(Link.Outdated, match="not believed") as outdated:
             ask(None)
-        assert "expired" in caught.value.why
+        assert "expired" in outdated.value.why
         with pytest.raises(PeerRefused) as caught:
             ask(other.leaf.public)
         assert "another key" in caught.value.why
@@ -375,9 +375,26 @@ def test_renewed_badge_is_shown_without_a_restart() -> None:
         later = two.authority.renew(two.custodian.certificate, CLOCK.now(), secrets.token_bytes)
         with two.link() as kept:
             kept.ask("GET", "/")
-            two.listener.renew(two.custodian.renewed(later))
+            two.listener.renew(two.custodian.renewed(later, CLOCK.now()))
             assert shown(two) == later
             assert kept.ask("GET", "/").status == 200
+
+
+def test_a_certificate_of_a_clock_that_ran_ahead_is_due_and_replaced() -> None:
+    """It would be refused everywhere until that date, and nothing earlier be taken for it."""
+    authority = new_authority()
+    ahead = badge_of(authority, somebody(Role.CUSTODIAN), -timedelta(days=400))
+    now = CLOCK.now()
+    today = authority.renew(ahead.certificate, now, secrets.token_bytes)
+    assert ahead.leaf.is_due(now)
+    renewed = ahead.renewed(today, now)
+    assert not renewed.leaf.is_due(now)
+    assert renewed.leaf.is_due(renewed.leaf.not_after)
+    with pytest.raises(Refused, match="before the one it should replace"):
+        ahead.renewed(today, ahead.leaf.not_before)
+    yesterday = authority.renew(today, now - timedelta(days=1), secrets.token_bytes)
+    with pytest.raises(Refused, match="before the one it should replace"):
+        renewed.renewed(yesterday, now)
 
 
 def shown(two: Pair) -> bytes | None:

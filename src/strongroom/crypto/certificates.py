@@ -83,8 +83,12 @@ class Leaf:
     public: bytes
 
     def is_due(self, now: datetime) -> bool:
-        """Tell whether two thirds of its life are over: time to renew it."""
-        return now >= self.not_after - (self.not_after - self.not_before) / 3
+        """Tell whether it is time to renew it: two thirds of its life are over, or none of it yet.
+
+        One that begins later was made by a clock that ran ahead, and counts nowhere until then.
+        """
+        third = (self.not_after - self.not_before) / 3
+        return not self.not_before <= now < self.not_after - third
 
 
 @dataclass(frozen=True, slots=True)

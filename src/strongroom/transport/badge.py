@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from strongroom.crypto import certificates
@@ -44,12 +45,16 @@ class Badge:
             raise WrongCertificate("a certificate is refused", "it is for another key than ours")
         return cls(install, Peer.of(leaf, install), seed, certificate, authority, leaf)
 
-    def renewed(self, certificate: bytes) -> "Badge":
-        """Return the badge with a new certificate: for the same key, peer and authority only."""
+    def renewed(self, certificate: bytes, now: datetime) -> "Badge":
+        """Return the badge with a new certificate: for the same key, peer and authority only.
+
+        It may not end before this one, unless this one has not even begun: that was made by a
+        clock that ran ahead, and nobody takes it for as long as that.
+        """
         badge = Badge.make(self.install, self.seed, certificate, self.authority)
         if badge.peer != self.peer:
             raise WrongCertificate("a renewed certificate is refused", f"it is for {badge.peer}")
-        if badge.leaf.not_after < self.leaf.not_after:
+        if badge.leaf.not_after < self.leaf.not_after and self.leaf.not_before <= now:
             raise WrongCertificate(
                 "a renewed certificate is refused", "it ends before the one it should replace"
             )

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 import h11
 
@@ -32,6 +32,8 @@ TIMEOUT_SECONDS: Final = 10.0
 _READ_BYTES: Final = 64 << 10
 _REPEATABLE: Final = {"GET", "PUT", "DELETE"}
 _SHOWN: Final = 100
+_DATES_FAIL: Final = {9, 10}
+"""X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL."""
 
 
 class PeerUnavailable(Unavailable):
@@ -46,6 +48,16 @@ class PeerRefused(Refused):
 
     code = "peer_refused"
     hint = "Somebody else may be listening there. Ask whoever runs that peer before trying again."
+
+
+class PeerOutdated(PeerRefused):
+    """Who answers shows a certificate that is not valid now; nothing is said of the rest of it.
+
+    The expected peer is known by its key then, over a link that checks all but the dates.
+    """
+
+    code = "peer_outdated"
+    hint = "See whether the clocks of both machines are right; a day apart is too much."
 
 
 class _Gone(Exception):
@@ -140,9 +152,12 @@ class Way:
         except TimeoutError as err:
             raise self._unavailable(f"not within {seconds:g} seconds") from err
         except ssl.SSLCertVerificationError as err:
-            raise self._disbelieved(err.verify_message or "its certificate is refused") from err
+            why = err.verify_message or "its certificate is refused"
+            if err.verify_code in _DATES_FAIL:
+                raise PeerOutdated(self._doubted, why) from err
+            raise PeerRefused(self._doubted, why) from err
         except WrongCertificate as err:
-            raise self._disbelieved(err.why) from err
+            raise PeerRefused(self._doubted, err.why) from err
         except ssl.SSLError as err:
             raise self._unavailable(f"TLS fails: {_words(err.reason)}") from err
         except OSError as err:
@@ -210,8 +225,9 @@ class Way:
     def _unavailable(self, why: str) -> PeerUnavailable:
         return PeerUnavailable(f"{self.who} does not answer", why)
 
-    def _disbelieved(self, why: str) -> PeerRefused:
-        return PeerRefused(f"who answers for {self.who} is not believed", why)
+    @property
+    def _doubted(self) -> str:
+        return f"who answers for {self.who} is not believed"
 
 
 class Link(Way):
@@ -220,6 +236,8 @@ class Link(Way):
     With `key` the peer is known by its key (SubjectPublicKeyInfo in DER) and the dates of its
     certificate do not count: for bringing it a new one, and for nothing else.
     """
+
+    Outdated: TypeAlias = PeerOutdated
 
     def __init__(
         self,

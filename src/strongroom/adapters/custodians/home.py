@@ -186,7 +186,7 @@ class CustodianHome:
 
     def renew(self, certificate: bytes) -> Badge:
         """Keep the certificate that it shows from now on; raises WrongCertificate."""
-        badge = self.badge().renewed(certificate)
+        badge = self.badge().renewed(certificate, self._world.clock.now())
         with self._service.transaction() as transaction:
             transaction.run("UPDATE service SET certificate = ?", (certificate,))
         return badge

@@ -2,7 +2,8 @@
 
 The authority of the install lies sealed in the home. For each command the server makes itself a
 badge on a fresh key. A custodian's certificate is renewed when two thirds of its day are over, also
-when it has expired: then the custodian is known by its key, and brought a new one.
+when it has expired, and when the one that is shown has, as after a custodian was put back from an
+older image: then the custodian is known by its key, and brought a new one.
 """
 
 from collections.abc import Sequence
@@ -102,21 +103,31 @@ class CustodianLinks:
     ) -> tuple[Wire.Asked, bytes]:
         """Meet a custodian of the roster; return how it is asked, and its certificate.
 
-        That is another one than was given where it was due and the custodian has taken it. Raises
-        PeerUnavailable where nobody answers, PeerRefused and Refused where somebody else does.
+        That is another one than was given where it was due, or the one that is shown has ended,
+        and the custodian has taken it. Raises PeerUnavailable where nobody answers, PeerRefused
+        and Refused where somebody else does.
         """
-        now = self._clock.now()
         leaf = certificates.read_leaf(certificate, self._authority.certificate)
-        if leaf.is_due(now):
-            certificate = self._authority.renew(certificate, now, self._token)
-            with self._link(address, member, leaf.public) as link:
-                link.connect(CONNECT_SECONDS)
-                put(link, "badge", certificate, str(member))
+        if leaf.is_due(self._clock.now()):
+            certificate = self._renew(address, member, certificate)
         link = self._link(address, member)
-        link.connect(CONNECT_SECONDS)
+        try:
+            link.connect(CONNECT_SECONDS)
+        except Link.Outdated:
+            certificate = self._renew(address, member, certificate)
+            link.connect(CONNECT_SECONDS)
         custodian = remote_custodian(link, member)
         custodian.meet()
         return custodian, certificate
+
+    def _renew(self, address: Address, member: Wire.Member, certificate: bytes) -> bytes:
+        """Bring a custodian, known by its key alone, a certificate like this one; return it."""
+        leaf = certificates.read_leaf(certificate)
+        renewed = self._authority.renew(certificate, self._clock.now(), self._token)
+        with self._link(address, member, leaf.public) as link:
+            link.connect(CONNECT_SECONDS)
+            put(link, "badge", renewed, str(member))
+        return renewed
 
     def close(self) -> None:
         """End every link."""
