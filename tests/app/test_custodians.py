@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from strongroom.adapters.custodians.remote import put, remote_custodian
+from strongroom.adapters.custodians.served import Allowed
+from strongroom.adapters.custodians.serving import Serving
 from strongroom.adapters.secrets.custodian_key import WrongPassphrase
 from strongroom.app.custodians import CustodianPlan
 from strongroom.crypto.certificates import WrongCertificate, read_leaf
@@ -16,6 +18,7 @@ from strongroom.errors import Refused, StrongroomError, UsageError
 from strongroom.ids import InstallId
 from strongroom.quorum import LocalCustodian
 from strongroom.quorum.invitation import Invitation
+from strongroom.transport import Badge, Peer, Request
 from strongroom.transport.link import PeerRefused
 from tests.support.peers import new_authority
 from tests.support.served_custodian import CLOCK, CUSTODIANS, Joined, join, make, served
@@ -167,6 +170,35 @@ def test_a_denied_server_is_refused_also_after_a_restart(tmp_path: Path) -> None
             remote_custodian(link, member).meet()
     with served(folder) as (port, _), pytest.raises(PeerRefused, match="is denied"):
         meet(joined, port)
+
+
+def test_a_deny_list_is_kept_before_it_counts_or_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "anna"
+    joined = joined_once(folder)
+    first = AUTHORITY.deny(None, [7], CLOCK.now())
+    second = AUTHORITY.deny(first, [joined.badge.leaf.serial], CLOCK.now())
+    evil = new_authority(AUTHORITY.install).deny(None, [8], CLOCK.now())
+    with CUSTODIANS.open(CUSTODIANS.settings(folder), None) as opened:
+        opened.keep_deny_list(second)
+        for refused, why in ((first, "number 1, and 2 is kept"), (evil, "did not sign it")):
+            with pytest.raises(WrongCertificate) as caught:
+                opened.keep_deny_list(refused)
+            assert why in caught.value.why
+        assert opened.deny_list() == second
+        seen: list[bytes | None] = []
+
+        class Listens:
+            def renew(self, badge: Badge) -> None: ...
+
+            def deny(self, data: bytes) -> None:
+                seen.append(opened.deny_list())
+
+        serving = Serving(opened, Allowed(), CLOCK, print)
+        serving.shown_by(Listens())
+        third = AUTHORITY.deny(second, [9], CLOCK.now())
+        server = Peer.server(AUTHORITY.install)
+        answer = serving(server, Request("PUT", "/v1/deny-list", third))
+        assert (answer.status, seen) == (200, [second, third])
 
 
 def test_a_key_under_a_passphrase_opens_by_it_alone(tmp_path: Path) -> None:

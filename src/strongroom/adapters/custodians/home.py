@@ -197,9 +197,20 @@ class CustodianHome:
             (deny_list,) = self._row(reading, "deny_list")
         return None if deny_list is None else bytes(deny_list)
 
-    def set_deny_list(self, deny_list: bytes) -> None:
-        """Keep a list that the listener has taken."""
+    def keep_deny_list(self, deny_list: bytes) -> None:
+        """Keep the list of certificates that count no more from now on.
+
+        Raises WrongCertificate for one that is not the authority's, or older than the one kept.
+        """
         with self._service.transaction() as transaction:
+            kept, invitation = self._row(transaction, "deny_list, invitation")
+            authority = Wire.Invitation.parse(invitation).authority
+            number = certificates.read_deny_list(deny_list, authority).number
+            known = certificates.read_deny_list(kept, authority).number if kept else 0
+            if number < known:
+                raise certificates.WrongCertificate(
+                    "a deny list is refused", f"it is number {number}, and {known} is kept"
+                )
             transaction.run("UPDATE service SET deny_list = ?", (deny_list,))
 
     def port(self, wanted: int) -> int:

@@ -64,6 +64,6 @@ class Serving:
             self._listener.renew(badge)
 
     def _take_deny_list(self, data: bytes) -> None:
+        self._home.keep_deny_list(data)
         if self._listener is not None:
             self._listener.deny(data)
-        self._home.set_deny_list(data)
