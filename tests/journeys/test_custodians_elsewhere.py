@@ -12,12 +12,14 @@ from secrets import token_bytes
 
 import pytest
 
+from strongroom.adapters.locations.directory import DirectoryLocation
 from strongroom.app import App
 from strongroom.clock import Clock, SystemClock
 from strongroom.crypto.certificates import read_leaf
 from strongroom.crypto.join_code import JoinCode
 from strongroom.errors import StrongroomError, UsageError
-from strongroom.operations.join_custodians import Invited
+from strongroom.ids import InstallId
+from strongroom.operations.join_custodians import Invited, LeftJoined
 from strongroom.operations.set_up import InstallPlan, set_up
 from strongroom.transport import Authority
 from tests.support import served_custodian
@@ -98,10 +100,15 @@ def custodians(folder: Path) -> Iterator[Custodians]:
         made.let_go()
 
 
-def begin(folder: Path, invited: tuple[Invited, ...], clock: Clock | None = None) -> None:
+def begin(
+    folder: Path,
+    invited: tuple[Invited, ...],
+    clock: Clock | None = None,
+    install: InstallId | None = None,
+) -> None:
     """Make a home as `init` does, with these custodians."""
     app = App() if clock is None else App(clock)
-    install = app.new_install()
+    install = install or app.new_install()
     places = {name: (folder / name).as_uri() for name in ("one", "two")}
     plan = InstallPlan(install, "ann", 3, 2, places, elsewhere=invited)
     tools, registry = app.make_home(folder / "home", install)
@@ -182,6 +189,25 @@ def test_a_wrong_code_joins_nobody(tmp_path: Path) -> None:
         begin(tmp_path, three.invited())
         done(0, "client", "add", "acme", "--source", "app.db")
         done(0, "backup", "acme")
+
+
+def test_what_fails_after_the_joining_says_who_is_joined_to_nothing(tmp_path: Path) -> None:
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        three.stop("clara")
+        with pytest.raises(StrongroomError) as early:
+            begin(tmp_path, three.invited())
+        assert early.value.code == "peer_unavailable"
+        three.start("clara")
+        # Nothing of this install can be written to the locations; that shows when all are joined.
+        install = App().new_install()
+        for name in ("one", "two"):
+            DirectoryLocation.create(tmp_path / name, token_bytes)
+            (tmp_path / name / install).touch()
+        with pytest.raises(LeftJoined) as caught:
+            begin(tmp_path, three.invited(), install=install)
+        assert caught.value.why.endswith("joined: anna, berta, clara")
+        assert "run `custodian init` again" in caught.value.hint
+        assert not (tmp_path / "home").exists()
 
 
 def test_names_and_places_are_given_once(tmp_path: Path) -> None:

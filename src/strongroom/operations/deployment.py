@@ -62,8 +62,8 @@ Each attempt: its name, how it has to end, how it ended (refused, accepted, unkn
 class CustodianLinks(Protocol):
     """The server's end of every custodian that is elsewhere."""
 
-    def join(self, newcomers: Sequence[Newcomer]) -> Sequence[JoinedCustodian]:
-        """Join all of these, or none where one refuses or does not answer."""
+    def join(self, newcomers: Sequence[Newcomer]) -> Iterator[JoinedCustodian]:
+        """Join these one by one; none of them where one refuses its code or does not answer."""
         ...
 
     def open(

@@ -1,15 +1,17 @@
 """Joining custodians that wait elsewhere: all of them, or none.
 
 Every one is invited before the first is given its certificate, so that a wrong code or a custodian
-that does not answer leaves the others waiting as they were.
+that does not answer leaves the others waiting as they were. What fails later, leaves some joined to
+a home that is not there: the error names them, and says what to do on their machines.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from strongroom.clients import Registry
 from strongroom.crypto.join_code import JoinCode
-from strongroom.errors import UsageError
+from strongroom.errors import StrongroomError, UsageError
 from strongroom.facts import Session
 from strongroom.operations.custodian_url import parse_custodian_url
 from strongroom.operations.deployment import CustodianLinks, Tools
@@ -25,6 +27,30 @@ class Invited:
     code: JoinCode = field(repr=False)
 
 
+class LeftJoined(StrongroomError):
+    """A home was not made, and custodians elsewhere are joined to it already."""
+
+    code = "left_joined"
+
+
+@contextmanager
+def telling_who_is_joined(joined: Sequence[Invited]) -> Iterator[None]:
+    """Raise what ends the block so that it says which custodians wait no more, and what to do."""
+    try:
+        yield
+    except StrongroomError as err:
+        if not joined:
+            raise
+        names = ", ".join(one.name for one in joined)
+        raise LeftJoined(
+            "the home was not made, and it was joined already",
+            f"{err}; joined: {names}",
+            f"{err.hint} Then, on the machine of {names}: stop `custodian serve`, remove the home "
+            "of the custodian with its key file, and run `custodian init` again. Only its new kit "
+            "and its new code count.",
+        ) from err
+
+
 def check_invited(invited: Sequence[Invited]) -> None:
     """Raise UsageError for URLs that are none, and for names or places given twice."""
     addresses = [parse_custodian_url(one.url) for one in invited]
@@ -34,9 +60,12 @@ def check_invited(invited: Sequence[Invited]) -> None:
 
 
 def join_custodians(
-    links: CustodianLinks, invited: Sequence[Invited], tools: Tools
+    links: CustodianLinks, invited: Sequence[Invited], tools: Tools, done: list[Invited]
 ) -> tuple[list[Custodian], list[Registry.CustodianPlace]]:
-    """Join custodians as members 1 to n; return how each is asked, and where it is."""
+    """Join custodians as members 1 to n; return how each is asked, and where it is.
+
+    Each is appended to `done` when it is joined, also where the next one is not.
+    """
     newcomers = [
         (index, one.name, parse_custodian_url(one.url), one.code)
         for index, one in enumerate(invited, start=1)
@@ -45,6 +74,7 @@ def join_custodians(
     custodians = []
     places = []
     for one, joined in zip(invited, links.join(newcomers), strict=True):
+        done.append(one)
         custodian, machine, boot, certificate = joined
         index = custodian.card().index
         custodians.append(custodian)

@@ -22,6 +22,7 @@ from strongroom.operations.join_custodians import (
     check_invited,
     join_custodians,
     note_joined,
+    telling_who_is_joined,
 )
 from strongroom.operations.notice_settings import notice_settings
 from strongroom.operations.placing import place_kit_entries, policy_path, roster_path
@@ -103,6 +104,12 @@ class SetUp:
 def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
     """Make the install; durable when this returns."""
     plan.check()
+    joined: list[Invited] = []
+    with telling_who_is_joined(joined):
+        return _set_up(tools, registry, plan, joined)
+
+
+def _set_up(tools: Tools, registry: Registry, plan: InstallPlan, done: list[Invited]) -> SetUp:
     for name, url in plan.locations.items():
         plan.credentials.seal(tools.secrets, name, url)
     places = {name: _open_place(tools, plan, name) for name in plan.locations}
@@ -110,7 +117,7 @@ def set_up(tools: Tools, registry: Registry, plan: InstallPlan) -> SetUp:
     tools.secrets.write("operator", seal_operator_seed(tools, plan.passphrase, operator_seed))
     now = tools.clock.now()
     with ExitStack() as opened:
-        custodians, kits, joined = _members(tools, plan, opened)
+        custodians, kits, joined = _members(tools, plan, opened, done)
         roster = _begin_roster(plan, operator_seed, custodians, now)
         policy = _begin_policy(tools, plan, roster, operator_seed, custodians)
         _place(plan, places, (roster, policy), custodians)
@@ -202,14 +209,14 @@ def _open_place(tools: Tools, plan: InstallPlan, name: str) -> Location:
 
 
 def _members(
-    tools: Tools, plan: InstallPlan, opened: ExitStack
+    tools: Tools, plan: InstallPlan, opened: ExitStack, done: list[Invited]
 ) -> tuple[Sequence[Custodian], list[NewKit], list[Registry.CustodianPlace]]:
     """Make the custodians in this home, or join those elsewhere, who have shown their kits."""
     if not plan.elsewhere:
         return *_make_custodians(tools, plan, opened), []
     links = tools.links(plan.install, True)
     opened.callback(links.close)
-    custodians, places = join_custodians(links, plan.elsewhere, tools)
+    custodians, places = join_custodians(links, plan.elsewhere, tools, done)
     return custodians, [], places
 
 

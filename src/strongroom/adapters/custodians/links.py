@@ -6,7 +6,7 @@ when it has expired, and when the one that is shown has, as after a custodian wa
 older image: then the custodian is known by its key, and brought a new one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Final, NamedTuple
 
@@ -57,10 +57,11 @@ class CustodianLinks:
         self._badge = self._authority.badge(Peer.server(install), clock.now(), token)
         self._links: list[Link] = []
 
-    def join(self, newcomers: Sequence[tuple[int, str, Address, JoinCode]]) -> list[Joined]:
+    def join(self, newcomers: Sequence[tuple[int, str, Address, JoinCode]]) -> Iterator[Joined]:
         """Join custodians that wait; all have to prove their codes before the first is joined.
 
-        Raises WrongJoinCode, PeerRefused and PeerUnavailable; Refused where one became another.
+        Yields each as soon as it is joined. Raises WrongJoinCode, PeerRefused and
+        PeerUnavailable; Refused where one became another.
         """
         with ExitStack() as begun:
             met = []
@@ -68,7 +69,8 @@ class CustodianLinks:
                 joining = Joining(newcomer.address, newcomer.code, self._clock, ASK_SECONDS)
                 begun.enter_context(joining)
                 met.append((newcomer, joining, self._invite(newcomer, joining)))
-            return [self._join(*one) for one in met]
+            for one in met:
+                yield self._join(*one)
 
     def _invite(self, newcomer: Newcomer, joining: Joining) -> Wire.Introduction:
         invitation = Wire.Invitation(
