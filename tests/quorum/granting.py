@@ -37,10 +37,12 @@ class Ledger:
     clock: Clock
     token: Token
     number: int = 1
+    named: tuple[str, bytes] | None = None
+    """Origin and seed of the log, where they are those of another one."""
 
     def __post_init__(self) -> None:
-        self.origin = f"{self.install}.ledger.invalid/{self.number:032x}"
-        self.seed = bytes([self.number]) * 32
+        own = (f"{self.install}.ledger.invalid/{self.number:032x}", bytes([self.number]) * 32)
+        self.origin, self.seed = self.named or own
         self.key = Checkpoint.Key(self.origin, 1, signing.public_key(self.seed))
         self.database = open_sqlite(None)
         self.database.migrate(Log.SCHEMA)
