@@ -37,6 +37,7 @@ BEGUN = frozenset(
         "settings.changed",
     }
 )
+ASKED = frozenset({"procedure.requested", "procedure.approved"})
 OPENED = frozenset({"keys.opened", "share.released"})
 KEPT = frozenset({"backup.written", "snapshot.good", "snapshot.receipted"})
 ADDED = frozenset({"client.added", "client.enrolled", "writer.enrolled"})
@@ -87,7 +88,7 @@ STEPS: tuple[tuple[str, frozenset[str]], ...] = (
     ("location add three", frozenset({"location.added"})),
     ("location set three --facility Shed", frozenset({"location.site_set"})),
     ("location list", NOTHING),
-    ("location remove three --yes", frozenset({"location.removed"})),
+    ("location remove three --yes", ASKED | {"procedure.run", "location.removed"}),
     ("vault check acme", frozenset({"vault.checked"})),
     ("vault scrub acme", frozenset({"vault.scrubbed"})),
     ("vault repair acme", frozenset({"vault.repaired"})),
@@ -164,7 +165,8 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         make_database(folder / "app.db")
         (folder / "notes").mkdir()
         (folder / "notes" / "today.txt").write_text("Buy locks.", encoding="utf-8")
-        done = strongroom("init", "--location", "one", "--location", "two", "--json")
+        places = ["--location", "one", "--location", "two"]
+        done = strongroom("init", *places, "--delay-hours", "0", "--json")
         assert done.code == 0, done.err
         for number, kit in enumerate(json.loads(done.out)["kits"], start=1):
             (folder / f"kit-{number}").write_text(kit["words"] + "\n", encoding="utf-8")

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -167,7 +168,7 @@ def make_world(
     world = World(root, (), app)
     install = app.new_install()
     urls = {name: f"file://{path}" for name, path in world.locations.items()}
-    plan = InstallPlan(install, "operator", custodians, 2, urls, words)
+    plan = InstallPlan(install, "operator", custodians, 2, urls, words, delay=timedelta())
     tools, registry = app.make_home(world.home, install, world.keys / f"{install}.key")
     settings = world.home / "strongroom.toml"
     text = settings.read_text("utf-8").replace('spool = ""', f'spool = "{world.spool}"')

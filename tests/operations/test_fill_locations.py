@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ class World:
         self.app = App()
         install = self.app.new_install()
         locations = {name: f"file://{folder / name}" for name in NAMES}
-        plan = InstallPlan(install, "tester", 3, 2, locations)
+        plan = InstallPlan(install, "tester", 3, 2, locations, delay=timedelta())
         tools, registry = self.app.make_home(folder / "home", install, folder / "key")
         set_up(tools, registry, plan)
         registry.close()

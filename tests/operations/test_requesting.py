@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,12 @@ import pytest
 from strongroom.app import App
 from strongroom.crypto import signing
 from strongroom.errors import Refused, StrongroomError, UsageError, Waiting
+from strongroom.ids import new_id
 from strongroom.operations.add_location import remove_location
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.log_keys import LogKeys
 from strongroom.operations.policies import Team
-from strongroom.operations.requesting import find_to_run, take, withdraw
+from strongroom.operations.requesting import find_to_run, running, take, withdraw
 from strongroom.operations.set_up import InstallPlan, set_up
 from strongroom.procedures import Desk
 from strongroom.quorum import Acts
@@ -55,12 +57,22 @@ class Home:
 
 @pytest.fixture(name="home")
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    team = Team(tuple(signing.public_key(seed) for seed in SEEDS), 2)
+    return made(tmp_path, monkeypatch, team)
+
+
+@pytest.fixture(name="alone")
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """The home of one person, who decides."""
+    return made(tmp_path, monkeypatch, None)
+
+
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, team: Team | None) -> Home:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     clock = SteppingClock()
     app = App(clock=clock)
     install = app.new_install()
     places = {name: f"file://{tmp_path}/{name}" for name in ("one", "two")}
-    team = Team(tuple(signing.public_key(seed) for seed in SEEDS), 2)
     plan = InstallPlan(install, "ann", 3, 2, places, team=team)
     tools, registry = app.make_home(tmp_path / "home", install)
     set_up(tools, registry, plan)
@@ -126,6 +138,106 @@ def test_what_would_be_done_now_must_be_what_was_approved(home: Home) -> None:
         transaction.run("UPDATE location SET url = 'file:///elsewhere' WHERE name = 'two'")
     with pytest.raises(Refused, match="not what would be done now"):
         home.remove()
+
+
+def test_one_person_approves_at_once_and_waits_for_the_delay(alone: Home) -> None:
+    assert waits(alone) == waits(alone) == "too_early"
+    with alone.open() as deployment:
+        (act,) = deployment.desk.acts()
+        (said,) = deployment.registry.facts("procedure.approved")
+        assert act.request.requester in act.policy.approvers
+    assert (said.body["approved"], said.body["enough"]) == ("unattended", True)
+    alone.clock.step(hours=24)
+    alone.remove()
+    assert names(alone) == ["one"]
+
+
+def test_what_one_person_took_back_is_asked_for_anew(alone: Home) -> None:
+    waits(alone)
+    with alone.open() as deployment:
+        withdraw(deployment, deployment.desk.find("latest"), "a stranger asked")
+    alone.clock.step(hours=24)
+    assert waits(alone) == "too_early"
+    assert names(alone) == ["one", "two"]
+
+
+def test_a_run_that_was_killed_goes_on_until_it_expires_and_then_stands_in_no_way(
+    home: Home,
+) -> None:
+    waits(home)
+    home.say(0)
+    home.say(1)
+    home.clock.step(days=1)
+    with home.open() as deployment:
+        before = deployment.desk.find("latest")
+        deployment.desk.change(before, before.decide(Desk.Begin(), home.clock.now()), [])
+    home.clock.step(days=8)
+    assert waits(home) == "waiting_for_approval"
+    with home.open() as deployment:
+        now = home.clock.now()
+        states = [one.at(now).state for one in deployment.desk.acts()]
+    assert states == [Desk.State.EXPIRED, Desk.State.ASKED]
+
+
+def test_a_run_that_must_wait_has_not_failed(home: Home) -> None:
+    waits(home)
+    home.say(0)
+    home.say(1)
+    home.clock.step(days=1)
+    with home.open() as deployment:
+        act = deployment.desk.find("latest")
+        with suppress(Waiting), running(deployment, act) as run:
+            raise Waiting("a custodian counts the delay")
+        assert deployment.desk.find("latest").state is Desk.State.APPROVED
+        (begun, ended) = deployment.registry.facts("procedure.run")
+    assert (begun.id, begun.phase) == (run.announced.id, "intent")
+    assert begun.body["grant"] == Acts.Grant.digest(act.request, act.given)
+    assert (ended.phase, ended.out, ended.why) == ("result", "denied", "waiting")
+    home.remove()
+    assert names(home) == ["one"]
+
+
+def test_how_a_run_ended_is_told_also_where_it_was_withdrawn_meanwhile(home: Home) -> None:
+    waits(home)
+    home.say(0)
+    home.say(1)
+    home.clock.step(days=1)
+    with home.open() as deployment:
+        with running(deployment, deployment.desk.find("latest")):
+            withdraw(deployment, deployment.desk.find("latest"), "too late")
+        assert deployment.desk.find("latest").state is Desk.State.WITHDRAWN
+        assert [one.phase for one in deployment.registry.facts("procedure.run")] == [
+            "intent",
+            "result",
+        ]
+
+
+def test_a_log_that_began_anew_ends_what_it_was_to_announce(home: Home) -> None:
+    waits(home)
+    home.say(0)
+    home.say(1)
+    home.clock.step(days=1)
+    with home.open() as deployment:
+        log = deployment.registry.log
+        tools, now = deployment.tools, home.clock.now()
+        keys = LogKeys.read(deployment.install, tools.secrets, tools.token)
+        keys.begin_epoch(log, keys.origin(new_id(tools.token)), now, None)
+    assert waits(home) == "waiting_for_approval"
+    with home.open() as deployment:
+        assert [one.state for one in deployment.desk.acts()] == [
+            Desk.State.ENDED,
+            Desk.State.ASKED,
+        ]
+        (ended,) = deployment.registry.facts("procedure.ended")
+    assert ended.body["cause"] == "other_log"
+
+
+def test_keys_to_answers_that_nobody_waits_for_are_removed_at_the_next_command(home: Home) -> None:
+    with home.open() as deployment:
+        deployment.tools.secrets.write(f"recipient-{'0' * 32}", b"of a request that was never made")
+        deployment.tools.secrets.write("recipients", b"no such key")
+    with home.open() as deployment:
+        assert deployment.tools.secrets.names("recipient") == ["recipients"]
 
 
 def test_words_about_nothing_that_was_asked_for_here_are_a_usage_error(home: Home) -> None:

@@ -303,6 +303,9 @@ class NoSecrets:
     def remove(self, name: str) -> None:
         raise AssertionError(f"{name} was removed")
 
+    def names(self, prefix: str) -> list[str]:
+        return []
+
 
 def test_scrub_and_repair_use_no_key(first: FirstHome) -> None:
     """Without worker's keys, custodians or any sealed secret, damage is found and mended."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -35,6 +35,7 @@ PATHS: dict[State, Callable[[], Act]] = {
     State.RUNNING: lambda: approved().decide(BEGIN, NOON),
     State.DONE: lambda: in_state(State.RUNNING).decide(Desk.Finish(), NOON),
     State.FAILED: lambda: in_state(State.RUNNING).decide(Desk.Finish("failed"), NOON),
+    State.ENDED: lambda: in_state(State.RUNNING).decide(Desk.End("other_log"), NOON),
 }
 
 
@@ -50,6 +51,8 @@ COMMANDS: dict[Event, Callable[[], Command]] = {
     Event.BEGIN: Desk.Begin,
     Event.FINISH: Desk.Finish,
     Event.FAIL: lambda: Desk.Finish("damaged"),
+    Event.WAIT: lambda: Desk.Wait("veto_time"),
+    Event.END: lambda: Desk.End("other_log"),
 }
 
 
@@ -68,6 +71,26 @@ def test_a_command_does_what_the_table_says_or_is_refused(state: State, event: E
             act.decide(command, NOON)
 
 
+def removal(not_before: datetime) -> Acts.Request:
+    """Return a request for something that the home alone holds back."""
+    return replace(
+        World(delay=DAY).request(),
+        procedure=Acts.Procedure.LOCATION_REMOVAL,
+        params={"location": "7" * 32},
+        client=None,
+        wanted=None,
+        not_before=not_before,
+    )
+
+
+def test_a_delay_is_counted_once_by_the_custodians_where_they_decide() -> None:
+    at_once = replace(World(delay=DAY).request(), not_before=NOON)
+    assert World(delay=DAY).asked(at_once).state is State.ASKED
+    assert World(delay=DAY).asked(removal(NOON + DAY)).state is State.ASKED
+    decided_here = {one for one in Acts.Procedure if not one.by_custodians}
+    assert decided_here == {Acts.Procedure.LOCATION_REMOVAL, Acts.Procedure.PRUNE_BELOW_FLOOR}
+
+
 @pytest.mark.parametrize("state", State)
 def test_what_nobody_ran_expires(state: State) -> None:
     act = in_state(state)
@@ -78,9 +101,28 @@ def test_what_nobody_ran_expires(state: State) -> None:
 def test_a_run_that_was_cut_short_goes_on_but_not_after_it_expired() -> None:
     running = in_state(State.RUNNING)
     assert running.decide(BEGIN, NOON) == running
-    with pytest.raises(OutOfOrder, match="has expired"):
+    with pytest.raises(OutOfOrder, match="is expired"):
         running.decide(BEGIN, REQUEST.expires)
-    assert running.decide(Desk.Finish(), REQUEST.expires).state is State.DONE
+
+
+def test_a_run_that_was_killed_stands_in_nobodys_way() -> None:
+    running = in_state(State.RUNNING)
+    assert not running.at(REQUEST.expires).is_open
+    assert running.decide(Desk.Withdraw(), NOON).state is State.WITHDRAWN
+    assert running.decide(Desk.Take(says("cem", REQUEST, "refuse")), NOON).state is State.REFUSED
+
+
+@pytest.mark.parametrize("how", [Desk.Finish(), Desk.Finish("failed"), Desk.Wait("veto_time")])
+def test_how_a_run_ended_is_heard_also_after_it_expired(how: Command) -> None:
+    running = in_state(State.RUNNING)
+    assert running.decide(how, REQUEST.expires) == running.decide(how, NOON)
+
+
+def test_a_run_that_must_wait_has_not_failed_and_goes_on_later() -> None:
+    waiting = in_state(State.RUNNING).decide(Desk.Wait("veto_time"), NOON)
+    assert (waiting.state, waiting.why) == (State.APPROVED, "veto_time")
+    assert waiting.decide(BEGIN, NOON).why == ""
+    assert waiting.decide(Desk.Take(says("cem", REQUEST, "refuse")), NOON).state is State.REFUSED
 
 
 def test_the_reason_of_a_failed_run_is_kept_until_the_next() -> None:
@@ -168,7 +210,7 @@ def test_a_row_that_says_approved_is_not_believed() -> None:
 
 def test_a_request_that_nothing_could_make_good_is_not_asked() -> None:
     with pytest.raises(Refused, match="too little time"):
-        World(delay=DAY).asked(replace(World(delay=DAY).request(), not_before=NOON))
+        World(delay=DAY).asked(removal(NOON))
     with pytest.raises(Damaged, match="another policy"):
         Act.ask(Parcel(WORLD.request(), PLAN, World(approvals=1).policy), NOON)
     with pytest.raises(Damaged, match="the plan is not"):

@@ -40,6 +40,7 @@ from strongroom.operations.recover import (
     rebuild_custodians,
 )
 from strongroom.operations.recover_clients import Recovery, recover_clients
+from strongroom.operations.requesting import forget_recipients
 from strongroom.operations.sealed_logs import Lookout, SealedLogs
 from strongroom.operations.witnessing import watched, what_was_seen
 from strongroom.procedures import Desk
@@ -140,6 +141,9 @@ class App:
                 # A home that was put back only reads, and says so where it would write.
                 with suppress(Log.Behind):
                     notice_settings(deployment.tools, deployment.author, deployment.install)
+                # A secret that cannot be looked at is told of by whoever needs it.
+                with suppress(StrongroomError):
+                    forget_recipients(deployment)
                 try:
                     yield deployment
                 except BaseException:

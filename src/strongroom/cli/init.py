@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -54,6 +55,9 @@ class InitOptions:
     asks and does not approve."""
     approvals: int = 2
     """How many approvers must approve, where there is a team; 2 unless you say."""
+    delay_hours: int = 24
+    """How many hours what destroys or changes trust waits, so that it can be refused; 24 unless
+    you say. In a team a recovery waits, too; restores never do."""
 
     def team(self) -> Team | None:
         """Return the team that is named, or None."""
@@ -105,6 +109,7 @@ def make(
         credentials=credentials,
         elsewhere=elsewhere,
         team=how.team(),
+        delay=timedelta(hours=how.delay_hours),
     )
     plan.check()
     face.app.check_new_home(face.home)

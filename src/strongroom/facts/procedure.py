@@ -42,9 +42,12 @@ OPS: Final = (
         "procedure.approved",
         "B",
         "update",
-        "An approver has signed a request; `enough` tells whether it is approved with that.",
+        "An approver has signed a request; `enough` tells whether it is approved with that, and "
+        "`approved` that one person decides here, by a key that the key file alone opens where it "
+        "says `unattended`.",
         _REQUEST,
         must={"approver": ID, "digest": HASH, "counted": COUNT, "enough": FLAG},
+        may={"approved": one_of("single", "unattended")},
     ),
     Op(
         "procedure.refused",
@@ -65,11 +68,22 @@ OPS: Final = (
         private=frozenset({"reason"}),
     ),
     Op(
+        "procedure.ended",
+        "B",
+        "update",
+        "What was asked for can never be done as it was: the log that was to announce it began "
+        "anew, or another policy holds. The same command asks again.",
+        _REQUEST,
+        must={"digest": HASH, "cause": one_of("other_log", "other_policy")},
+    ),
+    Op(
         "procedure.run",
         "A",
         "update",
-        "What was approved is done: announced, then how it ended.",
+        "What was approved is done: announced, then how it ended. `grant` is of the request with "
+        "its approvals, and is what custodians look for.",
         _REQUEST,
         must={"procedure": PROCEDURE, "digest": HASH},
+        may={"grant": HASH},
     ),
 )

@@ -36,6 +36,10 @@ class Secrets(Protocol):
         """Remove a secret."""
         ...
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the names that begin so."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:

@@ -72,7 +72,8 @@ def approve_alone(
     policy = current_policy(deployment)
     if policy.mode != "single":
         raise TeamDecides("a team decides here", f"policy version {policy.version} names it")
-    origin = origin_of(deployment, log, opening)
+    snapshot = opening.request.snapshot.hash.hex()
+    origin = origin_of(deployment, log, opening.request.request, snapshot)
     tools, device = deployment.tools, deployment.tools.device
     seed, now = device.seed(), deployment.tools.clock.now()
     recovery = act.procedure == Procedure.RECOVERY
@@ -95,17 +96,16 @@ def approve_alone(
     return Approved(request, (approval,), "unattended" if device.unattended else "single")
 
 
-def origin_of(deployment: Deployment, log: OpenLog, opening: Opening) -> str:
+def origin_of(deployment: Deployment, log: OpenLog, request: str, snapshot: str) -> str:
     """Return the origin of the log that will hold the announcement.
 
     A log is named after its first fact. In an empty one, of a client that was just recovered, that
     is a note that custodians are asked: the announcement itself has to say where it will lie.
+    `snapshot` is the one whose keys are wanted; the server's log is never empty, and needs none.
     """
-    tools, asked = deployment.tools, opening.request
+    tools = deployment.tools
     if not log.log.size() and log.client is not None:
-        snapshot = asked.snapshot.hash.hex()
-        note = deployment.fact("keys.asked", log.client, snapshot=snapshot, request=asked.request)
-        log.record(note)
+        log.record(deployment.fact("keys.asked", log.client, snapshot=snapshot, request=request))
     keys = LogKeys.read(deployment.install, tools.secrets, tools.token)
     epoch = keys.begin(log.log, log.client, tools.clock.now())
     if epoch.origin is None:

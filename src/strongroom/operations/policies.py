@@ -5,6 +5,7 @@ destroys or changes trust waits a day. docs/formats/procedure-v1.md.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from strongroom.clients import Registry
 from strongroom.crypto import signing
@@ -37,13 +38,20 @@ class Team:
 
 
 def first_policy(
-    tools: Tools, roster: Roster, operator_seed: bytes, team: Team | None = None
+    tools: Tools,
+    roster: Roster,
+    operator_seed: bytes,
+    team: Team | None = None,
+    delay: timedelta = Acts.Policy.DAY,
 ) -> Envelope:
-    """Return the policy that an install begins with, signed by the roster's operator."""
+    """Return the policy that an install begins with, signed by the roster's operator.
+
+    What destroys or changes trust waits for `delay`, in which it can be refused.
+    """
     quorum = Policy.default_quorum(len(roster.members), roster.threshold)
     if team is None:
-        return _single(tools, roster, operator_seed, quorum)
-    rules = Acts.Policy.team_rules(team.approvals)
+        return _single(tools, roster, operator_seed, quorum, delay)
+    rules = Acts.Policy.team_rules(team.approvals, delay)
     draft = Acts.Policy.Draft(roster.install, "team", quorum, team.approvers, rules)
     return Acts.Policy.sign(operator_seed, draft, tools.clock.now())
 
@@ -58,13 +66,19 @@ def recovered_policy(tools: Tools, roster: Roster, device_seed: bytes, custodian
     return _single(tools, roster, device_seed, min(quorum, max(roster.threshold, custodians)))
 
 
-def _single(tools: Tools, roster: Roster, seed: bytes, cosignatures: int) -> Envelope:
+def _single(
+    tools: Tools,
+    roster: Roster,
+    seed: bytes,
+    cosignatures: int,
+    delay: timedelta = Acts.Policy.DAY,
+) -> Envelope:
     draft = Acts.Policy.Draft(
         roster.install,
         "single",
         cosignatures,
         [signing.public_key(seed)],
-        Acts.Policy.single_rules(),
+        Acts.Policy.single_rules(delay),
     )
     return Acts.Policy.sign(seed, draft, tools.clock.now())
 
@@ -95,6 +109,11 @@ def current_policy(deployment: Deployment) -> Acts.Policy:
     A home of before there were policies gets its first one now: the operator signs it, and it goes
     to the custodians as to the locations.
     """
+    return Acts.Policy.parse(current_envelope(deployment))
+
+
+def current_envelope(deployment: Deployment) -> Envelope:
+    """Return the newest policy of this home as it was signed, as `current_policy` does."""
     kept = kept_policy(deployment.registry)
     if kept is None:
         kept = first_policy(deployment.tools, deployment.roster, deployment.tools.device.seed())
@@ -102,7 +121,7 @@ def current_policy(deployment: Deployment) -> Acts.Policy:
         for custodian in deployment.custodians.values():
             custodian.adopt_policy(kept)
         deployment.copies.put(policy_path(deployment.install, kept), kept.encode())
-    return Acts.Policy.parse(kept)
+    return kept
 
 
 def policies_to_place(registry: Registry) -> list[Envelope]:

@@ -6,28 +6,30 @@ with the request, because approvers sign for it, and is sealed in the home until
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Final, Literal
 
 from strongroom.clients import Client, History
-from strongroom.crypto import public_sealing
+from strongroom.crypto import canonical, public_sealing, signing
 from strongroom.crypto.envelope import Envelope
 from strongroom.errors import Refused, StrongroomError, UsageError, Waiting
 from strongroom.facts import Fact
 from strongroom.ids import new_id
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.grants import origin_of
 from strongroom.operations.intent import Unwitnessed
-from strongroom.operations.log_keys import LogKeys
-from strongroom.operations.policies import kept_policy
+from strongroom.operations.policies import current_envelope, current_policy, kept_policy
 from strongroom.operations.witnessing import OpenLog, have_witnessed
 from strongroom.procedures import Act, Desk, Parcel, Plan, check_words
 from strongroom.quorum import Acts
 
 LIFE: Final = timedelta(days=7)
 """How long something may be run once its delay has passed."""
+_RECIPIENT: Final = "recipient-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,16 @@ class Permit:
     request: Acts.Request
     approvals: tuple[Envelope, ...]
     seed: bytes = field(repr=False)
+    announced: Fact | None = None
+    """The announcement of the run, as it stands in the server's log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An act that is being run, and the fact that announces it."""
+
+    act: Act
+    announced: Fact
 
 
 class NeedsApproval(Waiting):
@@ -90,88 +102,151 @@ def asked_snapshot(deployment: Deployment, order: str) -> str | None:
 def permitted(
     deployment: Deployment, of: tuple[Client, History] | None, wish: Wish
 ) -> Iterator[Permit | None]:
-    """Ask for something, or go on with what was approved; None where one person decides.
+    """Ask for something, or go on with what was approved.
 
-    Raises Waiting, after asking where nobody has, until it is approved; and Refused where it is
-    not any more what was approved.
+    None where keys are opened and one person decides: that is approved when they are asked for.
+    Everything else that is dangerous is asked for in both modes; where one person decides, the
+    device key of this home approves it at once, and what remains is the delay.
+
+    Raises Waiting, after asking where nobody has, until it is approved and its time has come; and
+    Refused where it is not any more what was approved.
     """
-    if not needs_team(deployment):
+    if wish.snapshot is not None and not needs_team(deployment):
         yield None
         return
-    act = find_open(deployment, wish.order)
+    act = _asked_for(deployment, of, wish)
+    try:
+        with running(deployment, act, witnessed=False) as run:
+            seed = b"" if wish.snapshot is None else recipient_seed(deployment, act)
+            yield Permit(act.request, act.given, seed, run.announced)
+    except Acts.OtherLog as err:
+        if wish.snapshot is None or act.request.procedure is Acts.Procedure.RECOVERY:
+            raise
+        # Custodians know this client by another log: what opens keys from now on is a recovery.
+        raise waits(ask(deployment, wish, of, recovery=True), str(err)) from err
+
+
+def _asked_for(deployment: Deployment, of: tuple[Client, History] | None, wish: Wish) -> Act:
+    """Return what this very command asked for, once enough have approved it."""
+    act, policy = find_open(deployment, wish.order), current_policy(deployment)
+    recovery = act is not None and act.request.procedure is Acts.Procedure.RECOVERY
+    if act is not None:
+        origin = _origin(deployment, of, wish, act.id)
+        if (act.request.policy, act.request.origin) != (policy.id, origin):
+            # Custodians would refuse it for ever, whoever approves it.
+            end(deployment, act, "other_log" if act.request.policy == policy.id else "other_policy")
+            recovery = wish.snapshot is not None and act.request.origin != origin
+            act = None
     if act is None:
-        raise waits(ask(deployment, wish, of))
-    if act.request.plan != wish.plan.digest:
+        act = ask(deployment, wish, of, recovery=recovery)
+    elif act.request.plan != _planned(wish, recovery=recovery).digest:
         raise Refused(
             f"request {act.id[:8]} is not what would be done now",
             "what it would do has changed since it was asked for",
             hint=f"Withdraw it with `strongroom procedure withdraw {act.id[:8]}` and ask again.",
         )
+    if act.counted < act.needed and policy.mode == "single":
+        act = _approve_alone(deployment, act)
     if act.counted < act.needed:
         raise waits(act)
-    with running(deployment, act, witnessed=False):
-        seed = b"" if wish.snapshot is None else recipient_seed(deployment, act)
-        yield Permit(act.request, act.given, seed)
+    return act
+
+
+def _approve_alone(deployment: Deployment, act: Act) -> Act:
+    """Sign with the device key of this home, which decides where one person does."""
+    device = deployment.tools.device
+    word = Acts.Approval.sign(device.seed(), act.request, "approve", deployment.tools.clock.now())
+    return take(deployment, word, "unattended" if device.unattended else "single")
 
 
 def ask(
-    deployment: Deployment, wish: Wish, of: tuple[Client, History] | None = None, reason: str = ""
+    deployment: Deployment,
+    wish: Wish,
+    of: tuple[Client, History] | None = None,
+    reason: str = "",
+    *,
+    recovery: bool = False,
 ) -> Act:
-    """Ask for something, durably; `of` is the client whose it is, with its open database."""
-    tools = deployment.tools
-    envelope = kept_policy(deployment.registry)
-    if envelope is None:
-        raise Refused("nothing can be asked for here", "this home has no team policy")
-    policy = Acts.Policy.parse(envelope)
+    """Ask for something, durably; `of` is the client whose it is, with its open database.
+
+    With `recovery`, keys are asked for as of a log that custodians do not know as this client's.
+    """
+    tools, policy = deployment.tools, current_policy(deployment)
+    requester = _requester(deployment, policy)
     request, now = new_id(tools.token), tools.clock.now()
-    rule = policy.rules[wish.procedure]
-    client = None if of is None else of[0]
+    origin, plan = _origin(deployment, of, wish, request), _planned(wish, recovery=recovery)
+    procedure = Acts.Procedure.RECOVERY if recovery else wish.procedure
+    rule = policy.rules[procedure]
+    # Where custodians decide they count the delay, and it is not to pass twice.
+    not_before = now if procedure.by_custodians else now + rule.delay
+    client = None if of is None or procedure.scope == "install" else of[0]
     seed = tools.token(public_sealing.SEED_BYTES)
     parcel = Parcel(
         Acts.Request(
             install=deployment.install,
             request=request,
-            procedure=wish.procedure,
-            params=wish.params,
+            procedure=procedure,
+            params=Acts.recovery_params(origin) if recovery else wish.params,
             client=None if client is None else client.id,
             wanted=_wanted(wish, seed),
-            plan=wish.plan.digest,
-            requester=deployment.operator,
-            origin=_origin(deployment, of),
+            plan=plan.digest,
+            requester=requester,
+            origin=origin,
             policy=policy.id,
-            not_before=now + rule.delay,
-            expires=now + rule.delay + LIFE,
+            not_before=not_before,
+            expires=min(now + rule.delay + LIFE, not_before + Acts.Request.LIFE_MAX),
             nonce=new_id(tools.token),
         ),
-        wish.plan,
-        envelope,
+        plan,
+        current_envelope(deployment),
     )
     act = Act.ask(parcel, now, wish.order)
     fact = deployment.fact(
         "procedure.requested",
         act.id,
         private={"reason": reason} if reason else None,
-        procedure=str(wish.procedure),
+        procedure=str(procedure),
         digest=parcel.request.digest,
-        plan=wish.plan.digest,
+        plan=plan.digest,
         approvals=rule.approvals,
         delay_seconds=int(rule.delay.total_seconds()),
         of_client=None if client is None else str(client.id),
     )
-    if wish.snapshot is not None:
-        # Before the row: an act without its key could be approved and never be run.
-        tools.secrets.write(_recipient(act), seed)
-    deployment.desk.ask(act, fact)
+    seal = partial(tools.secrets.write, _recipient(act.id), seed)
+    deployment.desk.ask(act, fact, None if wish.snapshot is None else seal)
     return act
 
 
-def waits(act: Act) -> NeedsApproval:
+def _planned(wish: Wish, *, recovery: bool) -> Plan:
+    """Return what an approver reads of a wish, and what more of it as a recovery."""
+    if not recovery:
+        return wish.plan
+    return Plan.of(
+        "recovery: this home's log of the client began anew, and custodians know another one",
+        "whoever approves says that this is the right home, and that its log counts from now on",
+        *wish.plan.lines,
+    )
+
+
+def _requester(deployment: Deployment, policy: Acts.Policy) -> str:
+    """Return who asks: by the device key of this home where the policy names it.
+
+    Then its approval of what it has asked for does not count, in a team; where one person decides,
+    a key that nobody opens approves nothing, and so asks for nothing.
+    """
+    if policy.mode == "single":
+        return signing.key_id(signing.public_key(deployment.tools.device.seed()))
+    own = signing.key_id(deployment.registry.install().operator_key)
+    return own if own in policy.approvers else deployment.operator
+
+
+def waits(act: Act, why: str = "") -> NeedsApproval:
     """Return what tells, of something that was asked for, what it waits for and what is next."""
     short = act.id[:8]
     return NeedsApproval(
         f"{act.request.procedure} waits for approval: request {short}",
-        f"{act.counted} of {act.needed} approvals that count; check words: "
-        f"{' '.join(check_words(act.request.digest))}",
+        (f"{why}; " if why else "") + f"{act.counted} of {act.needed} approvals that count; "
+        f"check words: {' '.join(check_words(act.request.digest))}",
         hint=f"`strongroom procedure show {short} --to FILE` for an approver, who runs "
         f"`strongroom procedure approve FILE --device DEVICE`; then `strongroom procedure take` "
         f"what comes back and run this command again.",
@@ -182,7 +257,7 @@ def find_to_run(deployment: Deployment, prefix: str) -> Act:
     """Return the act whose id begins so; raises Waiting, naming what is missing, or OutOfOrder."""
     now = deployment.tools.clock.now()
     act = deployment.desk.find(prefix).at(now)
-    if act.request.procedure is not Acts.Procedure.RESTORE:
+    if canonical.loads(act.order.encode())["procedure"] != Acts.Procedure.RESTORE:
         raise UsageError(
             f"a {act.request.procedure} is not run by its request",
             "what it shows depends on the command",
@@ -194,8 +269,13 @@ def find_to_run(deployment: Deployment, prefix: str) -> Act:
     return act
 
 
-def take(deployment: Deployment, word: Envelope) -> Act:
-    """Take an approver's word about something that was asked for here; return what became of it."""
+def take(
+    deployment: Deployment, word: Envelope, alone: Literal["single", "unattended"] | None = None
+) -> Act:
+    """Take an approver's word about something that was asked for here; return what became of it.
+
+    `alone` labels that of the one person who decides here, by the device key of this home.
+    """
     said = Acts.Approval.read(word)
     acts = [one for one in deployment.desk.acts() if one.request.digest == said.request]
     if not acts:
@@ -219,6 +299,7 @@ def take(deployment: Deployment, word: Envelope) -> Act:
             digest=said.request,
             counted=after.counted,
             enough=after.state is Desk.State.APPROVED,
+            approved=alone,
         )
     deployment.desk.change(before, after, [fact])
     forget_recipient(deployment, after)
@@ -241,17 +322,43 @@ def withdraw(deployment: Deployment, before: Act, reason: str) -> Act:
 
 def recipient_seed(deployment: Deployment, act: Act) -> bytes:
     """Return the seed of the key that custodians seal their answer to."""
-    return deployment.tools.secrets.read(_recipient(act))
+    return deployment.tools.secrets.read(_recipient(act.id))
 
 
 def forget_recipient(deployment: Deployment, act: Act) -> None:
     """Remove the key of an act that is over."""
-    if not act.is_open and deployment.tools.secrets.has(_recipient(act)):
-        deployment.tools.secrets.remove(_recipient(act))
+    if not act.is_open and deployment.tools.secrets.has(_recipient(act.id)):
+        deployment.tools.secrets.remove(_recipient(act.id))
+
+
+def forget_recipients(deployment: Deployment) -> None:
+    """Remove the key of every act that is over, and of none: who holds it could read an answer."""
+    secrets, desk = deployment.tools.secrets, deployment.desk
+    if not _needless(deployment, desk.acts() if secrets.names(_RECIPIENT) else []):
+        return
+    # Another command may be asking just now: it writes the key and the act in one step.
+    with desk.unchanged() as acts:
+        for name in _needless(deployment, acts):
+            secrets.remove(name)
+
+
+def _needless(deployment: Deployment, acts: Sequence[Act]) -> list[str]:
+    """Return the names of recipients' keys that none of these acts needs."""
+    now = deployment.tools.clock.now()
+    needed = {_recipient(one.id) for one in acts if one.at(now).is_open}
+    return [one for one in deployment.tools.secrets.names(_RECIPIENT) if one not in needed]
+
+
+def end(deployment: Deployment, before: Act, cause: str) -> None:
+    """End what can never be done as it was asked for; `cause` is the code of why not."""
+    after = before.decide(Desk.End(cause), deployment.tools.clock.now())
+    fact = deployment.fact("procedure.ended", before.id, digest=before.request.digest, cause=cause)
+    deployment.desk.change(before, after, [fact])
+    forget_recipient(deployment, after)
 
 
 @contextmanager
-def running(deployment: Deployment, before: Act, *, witnessed: bool = True) -> Iterator[Act]:
+def running(deployment: Deployment, before: Act, *, witnessed: bool = True) -> Iterator[Run]:
     """Run what was approved: announce it, do what the caller does, and record how it went.
 
     With `witnessed` False the act comes to an announcement of its own, before anything leaves or
@@ -259,32 +366,45 @@ def running(deployment: Deployment, before: Act, *, witnessed: bool = True) -> I
     """
     now = deployment.tools.clock.now
     begun = before.decide(Desk.Begin(), now())
+    procedure, digest = str(before.request.procedure), before.request.digest
+    grant = Acts.Grant.digest(before.request, before.given)
     intent = deployment.intent(
-        "procedure.run",
-        before.id,
-        procedure=str(before.request.procedure),
-        digest=before.request.digest,
+        "procedure.run", before.id, procedure=procedure, digest=digest, grant=grant
     )
     deployment.desk.change(before, begun, [intent])
     try:
         if witnessed:
             _have_witnessed(deployment)
-        yield begun
+        yield Run(begun, intent)
     except BaseException as err:
         code = err.code if isinstance(err, StrongroomError) else "interrupted"
-        out: Literal["denied", "error"] = "denied" if isinstance(err, Refused) else "error"
+        out: Literal["denied", "error"] = "error"
+        if isinstance(err, Refused | Waiting):
+            out = "denied"
         with suppress(StrongroomError):
-            _finish(deployment, begun, deployment.result(intent, out, code), code)
+            _finish(deployment, begun, deployment.result(intent, out, code), _ending(err, code))
         raise
-    result = deployment.result(
-        intent, procedure=str(before.request.procedure), digest=before.request.digest
-    )
-    _finish(deployment, begun, result, "")
+    result = deployment.result(intent, procedure=procedure, digest=digest)
+    _finish(deployment, begun, result, Desk.Finish())
 
 
-def _finish(deployment: Deployment, begun: Act, result: Fact, why: str) -> None:
-    after = begun.decide(Desk.Finish(why), deployment.tools.clock.now())
-    deployment.desk.change(begun, after, [result])
+def _ending(err: BaseException, code: str) -> Desk.Wait | Desk.End | Desk.Finish:
+    """Return what comes of an act whose run ended so."""
+    if isinstance(err, Waiting):
+        return Desk.Wait(code)
+    return Desk.End(code) if isinstance(err, Acts.OtherLog) else Desk.Finish(code)
+
+
+def _finish(
+    deployment: Deployment, begun: Act, result: Fact, how: Desk.Wait | Desk.End | Desk.Finish
+) -> None:
+    after = begun.decide(how, deployment.tools.clock.now())
+    try:
+        deployment.desk.change(begun, after, [result])
+    except Desk.Overtaken:
+        # It was withdrawn, refused or run twice meanwhile: that stays, and how this ended is told.
+        deployment.registry.record(result)
+        return
     forget_recipient(deployment, after)
 
 
@@ -305,16 +425,14 @@ def _wanted(wish: Wish, seed: bytes) -> Acts.Wanted | None:
     return Acts.Wanted(snapshot, sessions, recipient)
 
 
-def _origin(deployment: Deployment, of: tuple[Client, History] | None) -> str:
-    """Return the origin of the log that will announce it."""
-    tools = deployment.tools
-    keys = LogKeys.read(deployment.install, tools.secrets, tools.token)
-    log = deployment.registry.log if of is None else of[1].log
-    epoch = keys.begin(log, None if of is None else of[0].id, tools.clock.now())
-    if epoch.origin is None:
-        raise StrongroomError("the log of this cannot be named", "it has no origin")
-    return epoch.origin
+def _origin(
+    deployment: Deployment, of: tuple[Client, History] | None, wish: Wish, request: str
+) -> str:
+    """Return the origin of the log that will announce it: the client's where keys are opened."""
+    if of is None or wish.snapshot is None:
+        return origin_of(deployment, OpenLog.of_server(deployment), request, "")
+    return origin_of(deployment, OpenLog.of_client(*of), request, wish.snapshot[0])
 
 
-def _recipient(act: Act) -> str:
-    return f"recipient-{act.id}"
+def _recipient(act: str) -> str:
+    return f"{_RECIPIENT}{act}"

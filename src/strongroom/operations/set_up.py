@@ -7,7 +7,7 @@ last, so an `init` that was interrupted leaves a home that says so.
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from strongroom.clients import Registry
 from strongroom.crypto import passphrase, sealing, signing
@@ -28,7 +28,7 @@ from strongroom.operations.notice_settings import notice_settings
 from strongroom.operations.placing import place_kit_entries, policy_path, roster_path
 from strongroom.operations.policies import Team, first_policy, keep_policy
 from strongroom.operations.privacy import Author
-from strongroom.quorum import Custodian, LocalCustodian, Roster
+from strongroom.quorum import Acts, Custodian, LocalCustodian, Roster
 
 CUSTODIANS_MAX = 32
 KIT_BYTES = 32
@@ -49,6 +49,8 @@ class InstallPlan:
     """Custodians that are processes of their own; where there are some, all are."""
     team: Team | None = None
     """Who approves what is dangerous; None where one person decides."""
+    delay: timedelta = Acts.Policy.DAY
+    """How long what destroys or changes trust waits, so that it can be refused."""
 
     def under(self, passphrase: str | None) -> "InstallPlan":
         """Return the same plan with the operator's key under this passphrase."""
@@ -81,6 +83,11 @@ class InstallPlan:
         self.credentials.check(self.locations.values())
         if self.team is not None:
             self.team.check()
+        if not timedelta() <= self.delay <= Acts.Policy.DELAY_MAX:
+            raise UsageError(
+                "that delay cannot be",
+                f"0 to {int(Acts.Policy.DELAY_MAX.total_seconds()) // 3600} hours",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +183,7 @@ def _begin_policy(
     custodians: Sequence[Custodian],
 ) -> Envelope:
     parsed = Roster.parse(roster, signing.public_key(seed))
-    policy = first_policy(tools, parsed, seed, plan.team)
+    policy = first_policy(tools, parsed, seed, plan.team, plan.delay)
     for custodian in custodians:
         custodian.adopt_policy(policy)
     return policy

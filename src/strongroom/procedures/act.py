@@ -28,6 +28,7 @@ class State(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    ENDED = "ended"
 
 
 class Event(StrEnum):
@@ -39,8 +40,10 @@ class Event(StrEnum):
     EXPIRE = "expire"
     WITHDRAW = "withdraw"
     BEGIN = "begin"
+    WAIT = "wait"
     FINISH = "finish"
     FAIL = "fail"
+    END = "end"
 
 
 LIFE: Final[Mapping[tuple[State, Event], State]] = {
@@ -49,20 +52,30 @@ LIFE: Final[Mapping[tuple[State, Event], State]] = {
     (State.ASKED, Event.REFUSE): State.REFUSED,
     (State.ASKED, Event.EXPIRE): State.EXPIRED,
     (State.ASKED, Event.WITHDRAW): State.WITHDRAWN,
+    (State.ASKED, Event.END): State.ENDED,
     (State.APPROVED, Event.SUFFICE): State.APPROVED,
     (State.APPROVED, Event.REFUSE): State.REFUSED,
     (State.APPROVED, Event.EXPIRE): State.EXPIRED,
     (State.APPROVED, Event.WITHDRAW): State.WITHDRAWN,
     (State.APPROVED, Event.BEGIN): State.RUNNING,
+    (State.APPROVED, Event.END): State.ENDED,
     # After a crash the same run goes on: custodians give the same answer to the same recipient.
     (State.RUNNING, Event.BEGIN): State.RUNNING,
     (State.RUNNING, Event.FINISH): State.DONE,
     (State.RUNNING, Event.FAIL): State.FAILED,
+    # Custodians count the delay from the first run on, which did nothing and did not fail.
+    (State.RUNNING, Event.WAIT): State.APPROVED,
+    (State.RUNNING, Event.END): State.ENDED,
+    # One that was killed must not stand in the way of the same command for ever.
+    (State.RUNNING, Event.REFUSE): State.REFUSED,
+    (State.RUNNING, Event.EXPIRE): State.EXPIRED,
+    (State.RUNNING, Event.WITHDRAW): State.WITHDRAWN,
     # What failed for want of room or custodians need not be approved twice.
     (State.FAILED, Event.BEGIN): State.RUNNING,
     (State.FAILED, Event.REFUSE): State.REFUSED,
     (State.FAILED, Event.EXPIRE): State.EXPIRED,
     (State.FAILED, Event.WITHDRAW): State.WITHDRAWN,
+    (State.FAILED, Event.END): State.ENDED,
 }
 """What may follow what; every pair that is not here is refused."""
 _VERBS: Final[Mapping[Event, str]] = {
@@ -72,8 +85,10 @@ _VERBS: Final[Mapping[Event, str]] = {
     Event.EXPIRE: "end",
     Event.WITHDRAW: "withdraw",
     Event.BEGIN: "run",
+    Event.WAIT: "wait with",
     Event.FINISH: "end",
     Event.FAIL: "end",
+    Event.END: "end",
 }
 OPEN: Final = frozenset({State.ASKED, State.APPROVED, State.RUNNING, State.FAILED})
 """The states from which an act may still be done."""
@@ -122,7 +137,21 @@ class Finish:
     why: str = ""
 
 
-Command = Take | Withdraw | Begin | Finish
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The run did nothing, for a time must pass first; `why` is the code of what said so."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """It can never be done any more, whoever approves it; `why` is the code of the reason."""
+
+    why: str
+
+
+Command = Take | Withdraw | Begin | Finish | Wait | End
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +169,17 @@ class Act:
     given: tuple[Envelope, ...] = field(default=(), repr=False)
     """Approvals and refusals, one of each approver, sorted by approver."""
     why: str = ""
-    """The code of what went wrong in the last run."""
+    """The code of what went wrong in the last run, or of what it waits for."""
 
     @classmethod
     def ask(cls, parcel: Parcel, now: datetime, order: str = "") -> "Act":
-        """Return a new act; refuse a request that no approval could make good."""
+        """Return a new act; refuse a request that no approval could make good.
+
+        Where custodians judge it they count its delay, and it is not counted here a second time.
+        """
         request = parcel.request.check()
         delay = parcel.rules().rules[request.procedure].delay
-        if request.not_before < now + delay:
+        if not request.procedure.by_custodians and request.not_before < now + delay:
             raise Refused(
                 "the request leaves too little time to refuse it",
                 f"{request.procedure} waits {delay}",
@@ -201,7 +233,8 @@ class Act:
 
     def decide(self, command: Command, now: datetime) -> "Act":
         """Return it after a command; raises OutOfOrder, Waiting, or what a signature lacks."""
-        act = self.at(now)
+        # What ran in time may end later: how a run ended is heard whenever that is.
+        act = self if isinstance(command, Finish | Wait | End) else self.at(now)
         match command:
             case Take():
                 return act._take(command.approval)
@@ -212,6 +245,10 @@ class Act:
             case Finish():
                 event = Event.FAIL if command.why else Event.FINISH
                 return replace(act._after(event), why=command.why)
+            case Wait():
+                return replace(act._after(Event.WAIT), why=command.why)
+            case End():
+                return replace(act._after(Event.END), why=command.why)
             case _:
                 assert_never(command)
 
@@ -237,8 +274,6 @@ class Act:
             )
         # The row that says so may have been changed by anybody: only signatures count.
         self.policy.check_approved(self.request, self.given)
-        if now >= self.request.expires:
-            raise OutOfOrder(f"request {self.id[:8]} cannot be run", "it has expired")
         if now < self.request.not_before:
             raise TooEarly(
                 f"request {self.id[:8]} is approved and must wait",

@@ -5,7 +5,8 @@ was when the change was decided: two commands at once cannot both run an act.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 from strongroom.clock import format_instant, parse_instant
@@ -14,7 +15,7 @@ from strongroom.database import Database, Row, Transaction
 from strongroom.errors import Refused, UsageError
 from strongroom.facts import Fact
 from strongroom.ledger import Log
-from strongroom.procedures.act import Act, Begin, Finish, State, Take, Withdraw
+from strongroom.procedures.act import Act, Begin, End, Finish, State, Take, Wait, Withdraw
 from strongroom.procedures.parcel import Parcel
 from strongroom.procedures.plan import Plan
 from strongroom.quorum import Acts
@@ -54,6 +55,9 @@ class Desk:
     Withdraw: TypeAlias = Withdraw
     Begin: TypeAlias = Begin
     Finish: TypeAlias = Finish
+    Wait: TypeAlias = Wait
+    End: TypeAlias = End
+    Overtaken: TypeAlias = Overtaken
 
     def __init__(self, database: Database, log: Log) -> None:
         """Take over a database; `log` is the server's, which lies in the same one."""
@@ -94,8 +98,8 @@ class Desk:
             hint="See them with `strongroom procedure list`.",
         )
 
-    def ask(self, act: Act, fact: Fact) -> None:
-        """Write a new act."""
+    def ask(self, act: Act, fact: Fact, seal: Callable[[], None] | None = None) -> None:
+        """Write a new act; `seal` keeps what it cannot be run without, before it counts."""
         parcel = act.parcel
         with self._database.transaction() as transaction:
             transaction.run(
@@ -113,6 +117,15 @@ class Desk:
                 ),
             )
             self._log.append(transaction, fact)
+            if seal is not None:
+                seal()
+
+    @contextmanager
+    def unchanged(self) -> Iterator[list[Act]]:
+        """Return every act; none is asked for or changed by another command meanwhile."""
+        with self._database.transaction() as transaction:
+            rows = transaction.rows(f"{_ACT} ORDER BY asked_at, request")
+            yield [_act(transaction, row) for row in rows]
 
     def change(self, before: Act, after: Act, facts: Sequence[Fact]) -> None:
         """Write what became of an act; raises Overtaken where its row is not `before` any more."""

@@ -43,6 +43,11 @@ class Procedure(StrEnum):
         """Return what a request for it names."""
         return _FORMS[self].scope
 
+    @property
+    def by_custodians(self) -> bool:
+        """Return whether custodians judge it, each counting its delay; else the home does alone."""
+        return self not in _AT_HOME
+
     def parse(self, raw: object) -> dict[str, Value]:
         """Return the parameters, each in its one form; raises Damaged naming the procedure."""
         fields = Fields(raw, f"the parameters of {self}")
@@ -75,6 +80,8 @@ def _instant(fields: Fields, name: str) -> str:
     return format_instant(fields.instant(name))
 
 
+_AT_HOME: Final = frozenset({Procedure.PRUNE_BELOW_FLOOR, Procedure.LOCATION_REMOVAL})
+"""What custodians have no part in: they keep pieces of keys, and neither data nor locations."""
 _FORMS: Final[Mapping[Procedure, _Form]] = {
     Procedure.RESTORE: _Form(
         "snapshot", {"target": _choice("folder", "file", "database", "command")}

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from strongroom.clock import format_instant
 from strongroom.crypto import canonical
@@ -48,6 +48,8 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class ActRequest:
     """What is asked for; a field that the procedure has no place for is None."""
+
+    LIFE_MAX: ClassVar[timedelta] = LIFE_MAX
 
     install: InstallId
     request: str

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any, Final, Literal, cast
+from typing import Any, ClassVar, Final, Literal, cast
 
 from strongroom.clock import format_instant
 from strongroom.crypto import signing
@@ -61,6 +61,9 @@ class TeamPolicy:
     approvers: Mapping[str, bytes]
     rules: Mapping[Procedure, Rule]
     created_at: datetime
+
+    DAY: ClassVar[timedelta] = DAY
+    DELAY_MAX: ClassVar[timedelta] = DELAY_MAX
 
     @dataclass(frozen=True, slots=True)
     class Draft:

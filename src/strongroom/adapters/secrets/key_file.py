@@ -107,8 +107,15 @@ class SealedFiles:
         """Tell whether a secret of this name exists."""
         return (self._folder / name).exists()
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the names that begin so, sorted."""
+        try:
+            return sorted(name for name in os.listdir(self._folder) if name.startswith(prefix))
+        except OSError as err:
+            raise StrongroomError(f"{self._folder} cannot be read", _reason(err)) from err
+
     def remove(self, name: str) -> None:
-        """Remove a secret that was never used."""
+        """Remove a secret that is not needed any more."""
         path = self._folder / name
         try:
             path.unlink()
