@@ -83,6 +83,14 @@ def over() -> Iterator[threading.Event]:
     event.set()
 
 
+def given_up(index: int, over: threading.Event) -> Asking:
+    """Return what asks custodians and has given up this one; it waits for the others."""
+    asking = Asking(patience_seconds=0.05)
+    assert [late for late, _ in asking.each({index: over.wait})] == [index]
+    asking._patience_seconds = GENEROUS_SECONDS
+    return asking
+
+
 def back_up_with(
     deployment: Deployment, instead: dict[int, Custodian], asking: Asking | None = None
 ) -> BackupReport:
@@ -111,8 +119,7 @@ def test_a_custodian_that_hangs_is_told_and_signs_at_the_next_backup(
     world: World, over: threading.Event
 ) -> None:
     change_live_data(world, 1)
-    asking = Asking(patience_seconds=0.05)
-    assert [index for index, _ in asking.each({3: over.wait})] == [3]
+    asking = given_up(3, over)
     with world.open() as deployment:
         report = back_up_with(deployment, {}, asking)
     assert (report.state, report.receipts, report.problems) == ("good", 2, [])
@@ -130,8 +137,7 @@ def test_a_custodian_that_hangs_is_told_and_signs_at_the_next_backup(
 def test_a_restore_asks_another_custodian_in_place_of_one_that_hangs(
     world: World, over: threading.Event
 ) -> None:
-    asking = Asking(patience_seconds=0.05)
-    assert [index for index, _ in asking.each({1: over.wait})] == [1]
+    asking = given_up(1, over)
     with world.open() as deployment:
         others = replace(deployment, asking=asking)
         assert restored_state(others, NORMAL, world.root / "restored") == world.state()

@@ -1,0 +1,129 @@
+"""One of three custodians answers too late, in another's place, or for another question, over TLS.
+
+What it can do with a share is in tests/journeys/test_altered_shares.py, as a witness in
+test_lying_witness.py: it is named there, too, and stops nothing.
+"""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from strongroom.crypto.envelope import Envelope
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.reconcile import reconcile
+from strongroom.quorum import Custodian
+from strongroom.quorum.release import ReleaseRequest
+from strongroom.transport import Link, Peer, Request, Response
+from strongroom.transport.link import PeerUnavailable
+from tests.journeys.world import NORMAL, make_world, restored_state
+from tests.support.apart_custodians import Apart, apart
+from tests.support.peers import CLOCK, PATIENCE_SECONDS, pair
+from tests.support.stand_in import StandIn
+
+pytestmark = pytest.mark.loopback
+IMPATIENCE_SECONDS = 0.3
+TRIES = 400
+"""So often is somebody asked again who is slow because the machine is."""
+
+
+@pytest.fixture(name="install", scope="module")
+def _install(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
+    world = make_world(tmp_path_factory.mktemp("install") / "world", clients=(NORMAL,))
+    assert world.back_up().problems == []
+    with apart(world) as made:
+        yield made
+
+
+class Late(StandIn):
+    """Is given up while it answers; its answer comes when nobody waits for it any more."""
+
+    def __init__(self, honest: Custodian) -> None:
+        super().__init__(honest)
+        self.answers: list[Envelope] = []
+        self.asked: list[threading.Thread] = []
+
+    def release(self, request: ReleaseRequest) -> Envelope:
+        answering = threading.Thread(target=lambda: self._answer(request))
+        answering.start()
+        self.asked.append(answering)
+        raise PeerUnavailable("custodian 1 does not answer", "not within 10 seconds")
+
+    def _answer(self, request: ReleaseRequest) -> None:
+        self.answers.append(self._honest.release(request))
+
+
+class Replaying(StandIn):
+    """Answers every question with what it, or another, answered to an earlier one."""
+
+    def __init__(self, honest: Custodian, answer: Envelope) -> None:
+        super().__init__(honest)
+        self._answer = answer
+
+    def release(self, request: ReleaseRequest) -> Envelope:
+        return self._answer
+
+
+def with_one(deployment: Deployment, one: Custodian) -> Deployment:
+    """Return the deployment with this in the place of its first custodian."""
+    return replace(deployment, custodians={**deployment.custodians, 1: one})
+
+
+def test_a_custodian_answers_too_late(install: Apart) -> None:
+    """It is passed over; its release is in its journal and agrees with what was announced."""
+    world = install.world
+    with install.open() as deployment:
+        late = Late(deployment.custodians[1])
+        others = with_one(deployment, late)
+        assert restored_state(others, NORMAL, world.root / "restored") == world.state()
+        for answering in late.asked:
+            answering.join(PATIENCE_SECONDS)
+        assert len(late.answers) == len(late.asked) == 1
+    with install.open() as deployment:
+        told = reconcile(deployment)
+        assert told.findings == []
+        assert [len(one.releases) for one in told.journals] == [1, 1, 1]
+        # What came late is of its own request: for the next one it opens nothing.
+        for answer in late.answers:
+            replaying = with_one(deployment, Replaying(deployment.custodians[1], answer))
+            assert restored_state(replaying, NORMAL, world.root / "restored") == world.state()
+            with deployment.tools.history(deployment.registry.client(NORMAL).id) as history:
+                assert history.facts("keys.opened")[-1].body["altered"] == [1]
+
+
+@dataclass
+class Holding:
+    """Says of each question which one it was; keeps the first answer back until it may go."""
+
+    may_go: threading.Event = field(default_factory=threading.Event)
+    came: list[bytes] = field(default_factory=list)
+
+    def __call__(self, _peer: Peer, request: Request) -> Response:
+        self.came.append(request.body)
+        if request.body == b"first":
+            self.may_go.wait(PATIENCE_SECONDS)
+        return Response(200, request.body)
+
+
+def test_a_late_answer_is_never_taken_for_that_of_the_next_question() -> None:
+    app = Holding()
+    with (
+        pair(app) as two,
+        Link(two.address, two.server, two.custodian.peer, CLOCK, IMPATIENCE_SECONDS) as link,
+    ):
+        while not app.came:
+            with pytest.raises(PeerUnavailable):
+                link.ask("PUT", "/v1/something", b"first")
+        app.may_go.set()
+        assert [asked(link, number) for number in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def asked(link: Link, number: int) -> bytes:
+    """Ask until there is an answer."""
+    for _ in range(TRIES):
+        try:
+            return link.ask("PUT", "/v1/something", b"%d" % number).body
+        except PeerUnavailable:
+            continue
+    raise AssertionError("nobody answers")
