@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from strongroom.crypto.envelope import Statement
+from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.errors import StrongroomError
+from strongroom.facts import read_facts
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.grant import Grant
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.release import ReleaseRequest
+from strongroom.quorum.request import ActRequest
 from strongroom.quorum.team_policy import Rule, TeamPolicy
 from tests.quorum.granting import HOUR, Ledger, Server
 from tests.quorum.world import World, resigned, seeded
@@ -174,6 +176,70 @@ def test_a_stolen_server_tries_a_recovery(world: World) -> None:
     world.custodians[0].release(honest.granted(again, procedure=Procedure.RECOVERY))
     third = world.opening(request.snapshot).request
     assert code(world, third) == "other_log"
+
+
+def test_a_recovery_that_no_peer_was_told_of(world: World) -> None:
+    """Approvers are deceived into one, and the thief shows it to as few custodians as may be."""
+    request = asked(world)
+    world.custodians[0].release(request)
+    other = Ledger(world.install, world.client, world.clock, seeded("other"), number=2)
+    server = replace(world.server, ledger=other)
+    again = world.opening(request.snapshot).request
+    grant = server.grant(again, procedure=Procedure.RECOVERY)
+    first = grant.hearings[:1]
+    borrowed = server.tell(*_another_recovery(world, server), world.custodians)
+    for hearings in ((), first, (*first, *first), (*first, *borrowed)):
+        alone = replace(again, grant=replace(grant, hearings=hearings))
+        assert code(world, alone) == "unheard"
+    forged = resigned(grant.hearings[1], THIEF, "hearing", {})
+    lied = replace(again, grant=replace(grant, hearings=(*first, forged)))
+    assert code(world, lied) == "damaged"
+    world.custodians[0].release(replace(again, grant=grant))
+    for database in world.databases:
+        with database.reading() as reading:
+            (told, *_) = read_facts(reading, "recovery.heard")
+        assert (told.subject, told.client) == (again.request, world.client)
+
+
+def _another_recovery(world: World, server: Server) -> tuple[ActRequest, tuple[Envelope, ...]]:
+    act = server.ask(asked(world), procedure=Procedure.RECOVERY)
+    return act, server.approve(act)
+
+
+def test_a_recovery_is_vetoed_where_one_custodian_was_told(world: World) -> None:
+    """With as many custodians told as must be, none can be left out who was shown the refusal."""
+    server = world.server
+    act, given = _another_recovery(world, server)
+    veto = (Approval.sign(world.operator_seed, act, "refuse", world.clock.now()),)
+    for custodian in world.custodians[1:]:
+        for words in (veto, given):
+            with pytest.raises(StrongroomError) as caught:
+                custodian.hear(act, words)
+            assert caught.value.code == "vetoed"
+    assert len(server.tell(act, given, world.custodians)) == 1 < server.policy.cosignatures
+
+
+def test_what_is_heard_of_is_an_approved_recovery(world: World) -> None:
+    server, custodian = world.server, world.custodians[0]
+    act, _ = _another_recovery(world, server)
+    thief = thief_of(world)
+    restore = server.ask(asked(world))
+    stale = replace(act, expires=act.not_before + HOUR)
+    own = replace(act, policy=TeamPolicy.parse(world.sign_policy(seed=THIEF)).id)
+
+    def heard(request: ActRequest, approvals: tuple[Envelope, ...]) -> str:
+        with pytest.raises(StrongroomError) as caught:
+            custodian.hear(request, approvals)
+        return caught.value.code
+
+    assert heard(act, ()) == "not_approved"
+    assert heard(act, thief.approve(act)) == "not_an_approver"
+    assert heard(restore, server.approve(restore)) == "other_act"
+    assert heard(own, server.approve(own)) == "other_policy"
+    world.clock.at += 2 * HOUR
+    assert heard(stale, server.approve(stale)) == "expired"
+    with world.databases[0].reading() as reading:
+        assert read_facts(reading, "recovery.heard") == []
 
 
 def test_the_policy_is_swapped(world: World) -> None:

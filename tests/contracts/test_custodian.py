@@ -14,6 +14,8 @@ from strongroom.facts import record
 from strongroom.ids import VaultId
 from strongroom.ledger import Witness
 from strongroom.quorum import Custodian, LocalCustodian, Opening
+from strongroom.quorum.procedure import Procedure
+from strongroom.quorum.refusals import Unheard
 from strongroom.quorum.rules import Standing
 from strongroom.quorum.store import JOURNAL_PAGE
 from strongroom.quorum.wire import Wire
@@ -147,6 +149,29 @@ def test_a_release_opens_and_is_the_same_bytes_each_time(world: World, asked: Cu
     thief = Opening.begin(statement, opening.request.keys, world.token, world.clock.now()).request
     with pytest.raises(Refused, match="answered already, to another recipient"):
         asked.release(replace(thief, request=opening.request.request))
+
+
+def test_it_hears_of_a_recovery_and_gives_the_same_word_each_time(
+    world: World, asked: Custodian
+) -> None:
+    statement, _ = world.backed_up()
+    server, opening = world.server, world.opening(statement)
+    act = server.ask(opening.request, procedure=Procedure.RECOVERY)
+    given = server.approve(act)
+    word = asked.hear(act, given)
+    assert asked.hear(act, given) == word
+    hearing = world.roster.check_hearing(word)
+    assert (hearing.index, hearing.request) == (1, act.digest)
+    assert [one.op for one in asked.journal(0)].count("recovery.heard") == 1
+    grant = server.proven(act, given, server.announce(act, given))
+    answer = asked.release(replace(opening.request, grant=grant))
+    opening.take(asked.card(), answer)
+    assert opening.culprits == ()
+    again = world.opening(statement).request
+    silent = replace(server.grant(again, procedure=Procedure.RECOVERY), hearings=())
+    with pytest.raises(Unheard, match="0 of 2 custodians needed were told of it") as caught:
+        asked.release(replace(again, grant=silent))
+    assert caught.value.exit_code == 4
 
 
 def test_it_proves_that_its_shares_still_open(world: World, asked: Custodian) -> None:

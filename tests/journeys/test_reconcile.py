@@ -105,6 +105,23 @@ def test_release_without_a_leaf(world: World) -> None:
         assert deployment.registry.facts("ledger.reconciled")[-1].body["findings"] == 1
 
 
+def test_recovery_that_somebody_prepares_elsewhere(world: World) -> None:
+    """A recovery is announced in a log that nobody here reads; the custodians were told of it."""
+
+    def change(facts: list[Fact]) -> Sequence[Fact]:
+        last = next(one for one in facts if one.op == "share.released")
+        heard = replace(last, op="recovery.heard", subject="ab" * 16, body={"log": "cd" * 32})
+        other = replace(heard, subject="ac" * 16, client="ef" * 16)
+        return [*facts, heard, other]
+
+    rewrite(world, 1, change)
+    first, second = found(world)
+    assert (first[0], second[0]) == ("split", "split")
+    assert "custodian 1 (custodian-1) was told on" in first[1]
+    assert first[1].endswith("of a recovery (request abababababab), and the log announces none")
+    assert second[1].endswith("; no log is here")
+
+
 def test_release_of_another_snapshot_than_announced(world: World) -> None:
     def change(facts: list[Fact]) -> Sequence[Fact]:
         return [

@@ -5,6 +5,7 @@ What is signed is signed anew around the mutated bytes, by a key that the reader
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, Statement
@@ -13,6 +14,7 @@ from strongroom.procedures.device import Device
 from strongroom.procedures.parcel import Parcel
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.grant import Grant
+from strongroom.quorum.hearing import Hearing
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.team_policy import TeamPolicy
@@ -44,7 +46,16 @@ def act_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object], bool]]:
             True,
         ),
         "quorum.request:ActRequest.parse": (ASKED.encode(), ActRequest.parse, True),
-        "quorum.grant:Grant.decode": (vector.grant(ASKED).encode(), Grant.decode, False),
+        "quorum.grant:Grant.decode": (
+            replace(vector.grant(ASKED), hearings=vector.hearings(ASKED)).encode(),
+            Grant.decode,
+            False,
+        ),
+        "quorum.hearing:Hearing.parse": (
+            vector.hearings(ASKED)[0].statement.header,
+            lambda data: Hearing.parse(_signed(data), PUBLIC),
+            True,
+        ),
         "quorum.approval:Approval.parse": (
             given.statement.header,
             lambda data: Approval.parse(_signed(data), PUBLIC),

@@ -1,6 +1,7 @@
 """A client's log in memory, and the grants that an honest server makes from it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.clock import Clock
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope
+from strongroom.errors import StrongroomError
 from strongroom.facts import Fact, Session, Who
 from strongroom.ids import ClientId, InstallId, Token, new_id
 from strongroom.ledger import Checkpoint, Log, Witness
@@ -162,7 +164,20 @@ class Server:
         asked = self.custodians if witnesses is None else witnesses
         note = self.ledger.cosign(asked)
         cards = [custodian.witness_card() for custodian in asked]
-        return Grant(request, approvals, self.ledger.prove(fact, note, cards))
+        recovery = request.procedure is Procedure.RECOVERY
+        hearings = self.tell(request, approvals, asked) if recovery else ()
+        return Grant(request, approvals, self.ledger.prove(fact, note, cards), hearings)
+
+    @staticmethod
+    def tell(
+        request: ActRequest, approvals: Sequence[Envelope], custodians: Sequence[LocalCustodian]
+    ) -> tuple[Envelope, ...]:
+        """Tell custodians of a recovery, and return the words of those that hear of it."""
+        heard: list[Envelope] = []
+        for custodian in custodians:
+            with suppress(StrongroomError):
+                heard.append(custodian.hear(request, approvals))
+        return tuple(heard)
 
     def granted(self, asked: ReleaseRequest, **changes: Any) -> ReleaseRequest:
         """Return what is asked for with its grant."""

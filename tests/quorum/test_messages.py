@@ -39,6 +39,8 @@ def test_what_was_written_is_read() -> None:
         vector.object_of("snapshot").statement,
         [vector.object_of("keys", b"body")],
     )
+    told = messages.read_hear_question(said["hear question"])
+    assert told == (vector.RECOVERY, (vector.object_of("approval"),) * 2)
     answered = messages.read_envelope_answer("release", said["release answer"])
     assert answered == vector.object_of("release", b"sealed")
     challenge, proved = messages.read_prove_question(said["prove question"])

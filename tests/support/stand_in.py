@@ -9,6 +9,7 @@ from strongroom.ids import VaultId
 from strongroom.ledger import Witness
 from strongroom.quorum import Custodian
 from strongroom.quorum.release import ReleaseRequest
+from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import Standing
 
@@ -33,6 +34,9 @@ class StandIn:
 
     def ingest(self, snapshot: Statement, keys: Sequence[Envelope]) -> Envelope:
         return self._honest.ingest(snapshot, keys)
+
+    def hear(self, request: ActRequest, approvals: Sequence[Envelope]) -> Envelope:
+        return self._honest.hear(request, approvals)
 
     def release(self, request: ReleaseRequest) -> Envelope:
         return self._honest.release(request)

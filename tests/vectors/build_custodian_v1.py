@@ -18,8 +18,11 @@ from strongroom.ledger.note import NoteInvalid
 from strongroom.quorum import messages
 from strongroom.quorum.error_report import TooManyAsked, report
 from strongroom.quorum.invitation import Introduction, Invitation
+from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import Standing
+from strongroom.quorum.team_policy import TeamPolicy
+from tests.vectors import build_procedure_v1 as procedures
 
 PATH = Path(__file__).with_name("custodian-v1.json")
 SEED = bytes([7]) * 32
@@ -62,6 +65,9 @@ ERRORS: tuple[StrongroomError, ...] = (
 )
 
 
+RECOVERY = procedures.request(
+    Procedure.RECOVERY, TeamPolicy.parse(TeamPolicy.sign(SEED, procedures.single(), procedures.AT))
+)
 INVITATION = Invitation(InstallId("25" * 16), 3, "Anna's cellar", b"an authority")
 INTRODUCTION = Introduction(CARD, b"a request", "1a" * 32, "")
 
@@ -109,6 +115,8 @@ def said() -> Mapping[str, bytes]:
         "introduction": INTRODUCTION.encode(),
         "adopt-policy question": messages.adopt_policy_question(object_of("policy")),
         "adopt-policy answer": messages.answer("adopt-policy"),
+        "hear question": messages.hear_question(RECOVERY, [object_of("approval")] * 2),
+        "hear answer": messages.envelope_answer("hear", object_of("hearing")),
     }
 
 

@@ -4,14 +4,17 @@ Run as `python -m tests.vectors.build_procedure_v1`. A vector that was released 
 """
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from strongroom.crypto import signing
+from strongroom.crypto.envelope import Envelope
 from strongroom.ids import ClientId, CustodianId, InstallId
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.grant import Grant, Proven
+from strongroom.quorum.hearing import Hearing
 from strongroom.quorum.procedure import Procedure, Value
 from strongroom.quorum.request import ActRequest, Wanted, recovery_params
 from strongroom.quorum.team_policy import TeamPolicy
@@ -82,13 +85,22 @@ def grant(asked: ActRequest) -> Grant:
     return Grant(asked, (Approval.sign(OPERATOR, asked, "approve", AT),), proven)
 
 
+def hearings(asked: ActRequest) -> tuple[Envelope, ...]:
+    """Return the words of two custodians that they were told of a recovery."""
+    return tuple(
+        Hearing(INSTALL, CustodianId(f"4{index}" * 16), index, asked.digest, AT).sign(seed)
+        for index, seed in ((1, CARA), (2, BEN))
+    )
+
+
 def build() -> dict[str, Any]:
     """Return the vectors; the same each time."""
     first = TeamPolicy.sign(OPERATOR, single(), AT)
     policy = TeamPolicy.parse(first)
     second = TeamPolicy.sign(OPERATOR, team(policy), AT + timedelta(days=1))
     requests = [request(procedure, policy) for procedure in Procedure]
-    restore = requests[0]
+    restore, recovery = requests[0], requests[-1]
+    heard = replace(grant(recovery), hearings=hearings(recovery))
     return {
         "seeds": [seed.hex() for seed in (OPERATOR, ANNA, BEN, CARA)],
         "policies": [one.encode().hex() for one in (first, second)],
@@ -102,6 +114,8 @@ def build() -> dict[str, Any]:
         ],
         "grant": grant(restore).encode().hex(),
         "grant_digest": Grant.digest(restore, grant(restore).approvals),
+        "hearings": [one.encode().hex() for one in heard.hearings],
+        "grant_of_recovery": heard.encode().hex(),
     }
 
 

@@ -49,23 +49,6 @@ OPS: Final = (
         must={"count": COUNT},
     ),
     Op(
-        "client.key_rotated",
-        "A",
-        "update",
-        "A custodian has made a new key for what is dealt to a client from now on; what was dealt "
-        "before still opens with former ones.",
-        _CLIENT,
-        must={"serial": COUNT},
-    ),
-    Op(
-        "client.former_keys_dropped",
-        "A",
-        "delete",
-        "A custodian has destroyed so many keys of a client that were rotated away before.",
-        _CLIENT,
-        must={"serial": COUNT, "dropped": COUNT},
-    ),
-    Op(
         "snapshot.receipted",
         "B",
         "create",
@@ -99,6 +82,15 @@ OPS: Final = (
         "since 1970.",
         ("request", ID),
         must={"until": COUNT},
+    ),
+    Op(
+        "recovery.heard",
+        "A",
+        "update",
+        "A custodian was told of a recovery that is approved, which begins to use this log, by the "
+        "hash of its origin. None is answered before a quorum of custodians was told.",
+        ("request", ID),
+        must={"log": HASH},
     ),
     Op(
         "request.vetoed",

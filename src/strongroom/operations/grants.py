@@ -7,20 +7,21 @@ have approved before, each on a machine of their own (room `procedures`).
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import ClassVar, Final, TypeAlias
 
 from strongroom.clients import Client
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, decode_envelope
-from strongroom.errors import Refused
+from strongroom.errors import Refused, StrongroomError
 from strongroom.facts import Fact
 from strongroom.ids import new_id
 from strongroom.ledger import Checkpoint
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.log_keys import LogKeys
-from strongroom.operations.policies import current_policy
+from strongroom.operations.policies import current_policy, kept_policy
 from strongroom.operations.witnessing import OpenLog, Witnessed
-from strongroom.quorum import Acts, Opening
+from strongroom.quorum import Acts, Custodian, Opening
 
 Procedure: TypeAlias = Acts.Procedure
 LIFE: Final = timedelta(hours=1)
@@ -116,7 +117,10 @@ def origin_of(deployment: Deployment, log: OpenLog, request: str, snapshot: str)
 def prove(
     deployment: Deployment, approved: Approved, intent: Fact, witnessed: Witnessed
 ) -> Acts.Grant:
-    """Return the grant: the announcement as it stands in the log that the quorum cosigned."""
+    """Return the grant: the announcement as it stands in the log that the quorum cosigned.
+
+    Of a recovery custodians are told first: raises Unheard where too few can be.
+    """
     log, checkpoint = witnessed.log.log, witnessed.checkpoint
     number = log.number_of(intent.id)
     if number is None or checkpoint is None or checkpoint.size <= number:
@@ -129,7 +133,43 @@ def prove(
         note=witnessed.note,
         cards=tuple(decode_envelope(cards[index], "a witness card") for index in sorted(cards)),
     )
-    return Acts.Grant(approved.request, approved.approvals, proven)
+    recovery = approved.request.procedure is Procedure.RECOVERY
+    hearings = _tell_custodians(deployment, approved) if recovery else ()
+    return Acts.Grant(approved.request, approved.approvals, proven, hearings)
+
+
+def _tell_custodians(deployment: Deployment, approved: Approved) -> tuple[Envelope, ...]:
+    """Tell every custodian of a recovery; return the words of those that heard."""
+    policy = current_policy(deployment)
+    told = {
+        index: partial(_tell, deployment, custodian, approved)
+        for index, custodian in deployment.custodians.items()
+    }
+    heard: dict[int, Envelope] = {}
+    reasons = {f"custodian {index}": err for index, err in deployment.absent_custodians.items()}
+    for index, outcome in deployment.asking.each(told):
+        try:
+            heard[index] = outcome.result()
+        except StrongroomError as err:
+            reasons[f"custodian {index}"] = err
+    if len(heard) < policy.cosignatures:
+        raise Acts.Unheard(
+            f"{len(heard)} of {policy.cosignatures} custodians needed were told of the recovery",
+            "; ".join(f"{who}: {err}" for who, err in sorted(reasons.items())),
+        )
+    return tuple(heard[index] for index in sorted(heard))
+
+
+def _tell(deployment: Deployment, custodian: Custodian, approved: Approved) -> Envelope:
+    """Return one custodian's hearing; it is handed the policy where it has none yet."""
+    try:
+        return custodian.hear(approved.request, approved.approvals)
+    except Acts.NoPolicy:
+        kept = kept_policy(deployment.registry)
+        if kept is None:
+            raise
+        custodian.adopt_policy(kept)
+    return custodian.hear(approved.request, approved.approvals)
 
 
 def follow(grant: Acts.Grant, log: OpenLog, checkpoint: Checkpoint, seen: int) -> Acts.Grant:

@@ -6,7 +6,7 @@ answered hides it; and an opening that no custodian remembers tells of one that 
 could not be looked at is told apart from what was found in order.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -73,15 +73,19 @@ class Journal:
     problem: str = ""
     releases: dict[str, Fact] = field(default_factory=dict)
     """By the id of the request."""
+    hearings: dict[str, Fact] = field(default_factory=dict)
+    """Of recoveries, by the id of the request."""
     receipts: dict[str, Fact] = field(default_factory=dict)
     """By the hash of the snapshot."""
 
     def take(self, page: Sequence[Fact]) -> None:
-        """Take the next facts, of which only releases and receipts are kept."""
+        """Take the next facts, of which only releases, hearings and receipts are kept."""
         for fact in page:
             self.begins_at = self.begins_at or fact.at
             if fact.op == "share.released":
                 self.releases[fact.subject] = fact
+            elif fact.op == "recovery.heard":
+                self.hearings[fact.subject] = fact
             elif fact.op == "snapshot.receipted":
                 self.receipts[fact.subject] = fact
         self.facts += len(page)
@@ -187,6 +191,7 @@ class _Comparison:
         """Compare both ways: what was done without a trace here, and what nobody remembers."""
         openings, answered, backups = self._read_log()
         releases = self._releases(openings)
+        self._hearings(openings)
         for request in answered:
             self._remembered(openings[request])
         receipts = self._receipts(backups)
@@ -237,6 +242,13 @@ class _Comparison:
                     self._find("unwitnessed", f"{told}, and its announcement is not witnessed yet")
         return count
 
+    def _hearings(self, openings: Mapping[str, _Opening]) -> None:
+        """Look for the announcement of each recovery of which a custodian was told."""
+        for journal in self.journals:
+            for request, fact in journal.hearings.items():
+                if fact.client == self.client.id and request not in openings:
+                    self._find("split", f"{_told(journal, fact)}, and the log announces none")
+
     def _remembered(self, opening: _Opening) -> None:
         """Look for the journals of those that must have answered an opening."""
         if opening.at >= self.now:
@@ -281,12 +293,23 @@ def _of_strangers(journals: Sequence[Journal], known: set[object]) -> Iterator[L
             if fact.client not in known:
                 text = f"{_who(journal)} released its shares of {_what(fact)}; no log is here"
                 found.setdefault(fact.client, []).append(Finding("split", text))
+        for fact in journal.hearings.values():
+            if fact.client not in known:
+                text = f"{_told(journal, fact)}; no log is here"
+                found.setdefault(fact.client, []).append(Finding("split", text))
     for client, findings in sorted(found.items()):
         yield LogReconciled(f"client {client[:ID_SHOWN]}", 0, 0, len(findings), 0, findings)
 
 
 def _who(journal: Journal) -> str:
     return f"custodian {journal.index} ({journal.name})"
+
+
+def _told(journal: Journal, fact: Fact) -> str:
+    return (
+        f"{_who(journal)} was told on {format_instant(fact.at)} of a recovery (request "
+        f"{fact.subject[:ID_SHOWN]})"
+    )
 
 
 def _what(fact: Fact) -> str:

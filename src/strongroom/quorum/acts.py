@@ -5,7 +5,7 @@ from typing import TypeAlias
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.grant import Grant, Proven
 from strongroom.quorum.procedure import Procedure
-from strongroom.quorum.refusals import LogMoved, NoPolicy, OtherLog
+from strongroom.quorum.refusals import LogMoved, NoPolicy, OtherLog, Unheard
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest, Wanted, recovery_params
 from strongroom.quorum.team_policy import Rule, TeamPolicy
@@ -26,4 +26,5 @@ class Acts:
     LogMoved: TypeAlias = LogMoved
     NoPolicy: TypeAlias = NoPolicy
     OtherLog: TypeAlias = OtherLog
+    Unheard: TypeAlias = Unheard
     recovery_params = staticmethod(recovery_params)

@@ -25,8 +25,10 @@ from strongroom.quorum.kit import Kit
 from strongroom.quorum.kit_seat import KitSeat
 from strongroom.quorum.own import Own
 from strongroom.quorum.receipt_seat import ReceiptSeat
+from strongroom.quorum.recovery_seat import RecoverySeat
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.release_seat import ReleaseSeat
+from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member, Roster
 from strongroom.quorum.rules import Standing
 from strongroom.quorum.team_policy import TeamPolicy
@@ -60,6 +62,7 @@ class LocalCustodian:
         self._gate = Gate(member, self._own.record)
         self._clients = ClientSeat(self._own)
         self._receipts = ReceiptSeat(self._own)
+        self._recoveries = RecoverySeat(self._own, self._gate)
         self._releases = ReleaseSeat(self._own, self._gate)
 
     @classmethod
@@ -138,7 +141,8 @@ class LocalCustodian:
             store.write_self(transaction, row)
             store.write_kit_entries(transaction, kept)
             for entry in clients:
-                store.write_client(transaction, entry, safe, token)
+                sealed = safe.close(f"client/{entry.pin.client}", entry.seed, token)
+                store.write_client(transaction, entry.pin, sealed)
         return cls(database, kek, clock, token)
 
     def card(self) -> Member:
@@ -229,6 +233,10 @@ class LocalCustodian:
         """
         self._receipts.resume(receipts)
 
+    def hear(self, request: ActRequest, approvals: Sequence[Envelope]) -> Envelope:
+        """Journal an approved recovery; return the word that it was told, always the same."""
+        return self._recoveries.hear(request, approvals)
+
     def release(self, request: ReleaseRequest) -> Envelope:
         """Journal the request, then return this custodian's shares sealed to the recipient.
 
@@ -241,13 +249,12 @@ class LocalCustodian:
         """Open its shares of these keys objects again; return its signed word that they open."""
         with self._own.database.reading() as transaction:
             entry = self._own.entry(transaction, avowal.client_of(challenge, keys))
-        shares, former = rules.open_again(self._own.member, self._own.install, entry, keys)
+        shares = rules.open_again(self._own.member, self._own.install, entry, keys)
         pin, own = (
             entry.pin,
             (self._own.member.id, self._own.member.index, challenge, self._own.clock.now()),
         )
-        said = Avowal(self._own.install, pin.client, pin.vault, *own, shares, former)
-        return said.sign(self._own.seed)
+        return Avowal(self._own.install, pin.client, pin.vault, *own, shares).sign(self._own.seed)
 
     def standing(self, vault: VaultId) -> Standing:
         """Return the highest snapshot receipted for the vault's current writer."""

@@ -6,7 +6,7 @@ in `gate_rules`, pure. Every change is in the transaction, and in the journal, o
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -91,10 +91,8 @@ class Gate:
                 f"{self._member} refuses request {asked.request[:8]}",
                 "nobody approved it, and no log announces it",
             )
-        request, digest = asked.grant.request, asked.grant.request.digest
-        what = f"{self._member} refuses request {request.request[:8]}"
-        if store.is_refused(transaction, digest):
-            raise Vetoed(what, "an approver has refused it")
+        request = asked.grant.request
+        self._refuse_vetoed(transaction, request)
         pinned = store.read_client_log(transaction, client)
         judge = gate_rules.Judge(
             self._member,
@@ -107,15 +105,51 @@ class Gate:
         try:
             at = judge.judge(asked)
         except Vetoed as err:
-            store.write_refused(transaction, digest, now)
-            self._journal(transaction, "request.vetoed", request.request, {}, client)
-            return err
+            return self._keep_veto(transaction, request, err, now)
         waits = self._wait(transaction, judge, request, at)
         if waits is None and pinned != request.origin:
             store.write_client_log(transaction, client, request.origin)
-            log = hashlib.sha256(request.origin.encode()).hexdigest()
-            self._journal(transaction, "log.pinned", log, {}, client)
+            self._journal(transaction, "log.pinned", _log_id(request), {}, client)
         return waits
+
+    def hear(
+        self,
+        transaction: Transaction,
+        roster: Roster,
+        request: ActRequest,
+        approvals: Sequence[Envelope],
+        now: datetime,
+    ) -> StrongroomError | None:
+        """Note that this custodian was told of a recovery, or raise why it is none to be heard.
+
+        A refusal that is returned is to be kept: it was vetoed for good.
+        """
+        self._refuse_vetoed(transaction, request)
+        policy = self.policy(transaction)
+        judge = gate_rules.Judge(self._member, roster, policy, None, None, now)
+        try:
+            judge.check_told(request, approvals)
+        except Vetoed as err:
+            return self._keep_veto(transaction, request, err, now)
+        if store.read_hearing(transaction, request.digest) is None:
+            told: dict[str, FactValue] = {"log": _log_id(request)}
+            client = request.client or ""
+            self._journal(transaction, "recovery.heard", request.request, told, client)
+        return None
+
+    def _refuse_vetoed(self, transaction: Transaction, request: ActRequest) -> None:
+        if store.is_refused(transaction, request.digest):
+            raise Vetoed(
+                f"{self._member} refuses request {request.request[:8]}",
+                "an approver has refused it",
+            )
+
+    def _keep_veto(
+        self, transaction: Transaction, request: ActRequest, veto: Vetoed, now: datetime
+    ) -> Vetoed:
+        store.write_refused(transaction, request.digest, now)
+        self._journal(transaction, "request.vetoed", request.request, {}, request.client or "")
+        return veto
 
     def _wait(
         self, transaction: Transaction, judge: gate_rules.Judge, request: ActRequest, at: datetime
@@ -148,3 +182,8 @@ class Gate:
         store.write_policy(transaction, policy.version, envelope.encode())
         told: dict[str, FactValue] = {"version": policy.version}
         self._journal(transaction, "policy.adopted", policy.id, told)
+
+
+def _log_id(request: ActRequest) -> str:
+    """Return how facts name the log of a request."""
+    return hashlib.sha256(request.origin.encode()).hexdigest()

@@ -5,11 +5,12 @@ error of its own (`refusals`). A custodian elsewhere runs these same rules.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from strongroom.crypto.envelope import Envelope
 from strongroom.errors import Damaged, Refused, StrongroomError
 from strongroom.facts import Fact
 from strongroom.ids import ClientId
@@ -33,6 +34,7 @@ from strongroom.quorum.refusals import (
     TooEarly,
     TooFewWitnesses,
     Unannounced,
+    Unheard,
     UnknownLog,
 )
 from strongroom.quorum.release import ReleaseRequest
@@ -63,10 +65,7 @@ class Judge:
         header = SnapshotHeader.read(asked.snapshot)
         grant = check_asked(self.member, self.roster, header, asked)
         request = grant.request
-        if request.policy != self.policy.id:
-            raise OtherPolicy(
-                self._refuses(request), f"it is under policy {request.policy[:8]}, not the pinned"
-            )
+        self._check_policy(request)
         self.policy.check_approved(request, grant.approvals)
         check_leaf(self.member, header.client, grant)
         verdict, checkpoint = self._check_witnessed(grant)
@@ -76,7 +75,41 @@ class Judge:
             raise OtherLog(
                 self._refuses(request), f"keys of this client are announced in {self.origin}"
             )
+        if request.procedure is Procedure.RECOVERY:
+            self._check_heard(grant)
         return at
+
+    def check_told(self, request: ActRequest, approvals: Sequence[Envelope]) -> None:
+        """Raise unless this custodian may give its word that it was told of a recovery."""
+        what = self._refuses(request)
+        if request.procedure is not Procedure.RECOVERY:
+            raise OtherAct(what, f"a {request.procedure} is announced in a log that is read")
+        if request.install != self.roster.install:
+            raise OtherInstall(what, "it is of another install")
+        self._check_policy(request)
+        self.policy.check_approved(request, approvals)
+        if self.now > request.expires + CLOCKS_DIFFER_MAX:
+            raise Expired(what, f"it ended at {request.expires:%c} Z")
+
+    def _check_policy(self, request: ActRequest) -> None:
+        if request.policy != self.policy.id:
+            raise OtherPolicy(
+                self._refuses(request), f"it is under policy {request.policy[:8]}, not the pinned"
+            )
+
+    def _check_heard(self, grant: Grant) -> None:
+        """Raise Unheard unless as many members were told of it as must witness what is announced.
+
+        Raises Damaged for a word that the member it names did not sign.
+        """
+        found = [self.roster.check_hearing(one) for one in grant.hearings]
+        heard = {one.index for one in found if one.request == grant.request.digest}
+        needed = self.policy.cosignatures
+        if len(heard) < needed:
+            raise Unheard(
+                self._refuses(grant.request),
+                f"{len(heard)} of {needed} custodians needed were told of it",
+            )
 
     def _check_witnessed(self, grant: Grant) -> tuple[Policy.Verdict, Checkpoint]:
         """Return what the note shows once the log signed it with the leaf, and enough cosigned."""

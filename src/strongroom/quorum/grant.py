@@ -21,6 +21,7 @@ GRANT_BYTES_MAX: Final = 2 << 20
 _NUMBER_BYTES: Final = 8
 _HASH_BYTES: Final = 32
 _PARTS: Final = 9
+_PARTS_HEARD: Final = 10
 _WHAT: Final = "a grant"
 
 
@@ -46,6 +47,8 @@ class Grant:
     request: ActRequest
     approvals: tuple[Envelope, ...]
     proven: Proven
+    hearings: tuple[Envelope, ...] = ()
+    """Of a recovery: the words of custodians that they were told of it."""
 
     @staticmethod
     def digest(request: ActRequest, approvals: tuple[Envelope, ...]) -> str:
@@ -69,6 +72,7 @@ class Grant:
             proven.note,
             _listed(one.encode() for one in proven.cards),
             _listed(proven.consistency),
+            *((_listed(one.encode() for one in self.hearings),) if self.hearings else ()),
         )
 
     @classmethod
@@ -76,10 +80,10 @@ class Grant:
         """Read what `encode` wrote; every limit holds before a signature is looked at."""
         if len(data) > GRANT_BYTES_MAX:
             raise _malformed(f"over {GRANT_BYTES_MAX} bytes")
-        parts = _parts(data, _PARTS)
-        if len(parts) != _PARTS or parts[0] != f"{PROTOCOL}grant".encode():
+        parts = _parts(data, _PARTS_HEARD)
+        if len(parts) < _PARTS or parts[0] != f"{PROTOCOL}grant".encode():
             raise _malformed("its parts are not those of one")
-        _, request, approvals, leaf, number, inclusion, note, cards, consistency = parts
+        _, request, approvals, leaf, number, inclusion, note, cards, consistency, *heard = parts
         if len(number) != _NUMBER_BYTES or len(note) > NOTE_BYTES_MAX:
             raise _malformed("a part is of an impossible size")
         return cls(
@@ -93,6 +97,7 @@ class Grant:
                 tuple(decode_envelope(one, "a witness card") for one in _parts(cards, COUNT_MAX)),
                 _hashes(consistency),
             ),
+            _hearings(heard[0]) if heard else (),
         )
 
     def check_limits(self) -> None:
@@ -101,6 +106,7 @@ class Grant:
         counts = (
             (len(self.approvals), APPROVALS_MAX),
             (len(proven.cards), COUNT_MAX),
+            (len(self.hearings), COUNT_MAX),
             (len(proven.inclusion), HASHES_MAX),
             (len(proven.consistency), HASHES_MAX),
             (len(proven.note), NOTE_BYTES_MAX),
@@ -126,6 +132,13 @@ def _hashes(data: bytes) -> tuple[bytes, ...]:
     if any(len(one) != _HASH_BYTES for one in hashes):
         raise _malformed("a proof holds what is no hash")
     return hashes
+
+
+def _hearings(data: bytes) -> tuple[Envelope, ...]:
+    hearings = tuple(decode_envelope(one, "a hearing") for one in _parts(data, COUNT_MAX))
+    if not hearings:
+        raise _malformed("its list of hearings is empty")
+    return hearings
 
 
 def _malformed(why: str) -> Damaged:

@@ -16,9 +16,11 @@ from strongroom.errors import Damaged
 from strongroom.facts import Fact
 from strongroom.ids import ID_BYTES, ClientId, CustodianId, VaultId
 from strongroom.ledger import Checkpoint, Witness
+from strongroom.quorum.approval import APPROVALS_MAX
 from strongroom.quorum.avowal import KEYS_MAX
 from strongroom.quorum.fields import NAME_LENGTH_MAX, NUMBER_MAX
 from strongroom.quorum.kit import ENTRY_BYTES_MAX
+from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import Standing
 from strongroom.quorum.shares import COUNT_MAX
@@ -222,6 +224,18 @@ def journal_answer(facts: Iterable[Fact]) -> bytes:
 def read_journal_answer(data: bytes) -> list[Fact]:
     """Read what `journal_answer` wrote; each is of the closed vocabulary, or Damaged is raised."""
     return [Fact.parse(part) for part in read_answer("journal", data, 0, WITNESS_PARTS_MAX)]
+
+
+def hear_question(request: ActRequest, approvals: Iterable[Envelope]) -> bytes:
+    """Return a recovery that a custodian is told of, with what approvers said of it."""
+    return question("hear", request.encode(), *(one.encode() for one in approvals))
+
+
+def read_hear_question(data: bytes) -> tuple[ActRequest, tuple[Envelope, ...]]:
+    """Read what `hear_question` wrote."""
+    request, *approvals = read_question("hear", data, 1, 1 + APPROVALS_MAX)
+    words = tuple(decode_envelope(one, "an approval of a question") for one in approvals)
+    return ActRequest.parse(request), words
 
 
 def texts_question(name: str, texts: Iterable[str]) -> bytes:

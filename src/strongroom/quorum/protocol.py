@@ -12,6 +12,7 @@ from strongroom.facts import Fact
 from strongroom.ids import ClientId, VaultId
 from strongroom.ledger import Witness
 from strongroom.quorum.release import ReleaseRequest
+from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import Standing
 
@@ -43,6 +44,13 @@ class Custodian(Protocol):
 
     def ingest(self, snapshot: Statement, keys: Sequence[Envelope]) -> Envelope:
         """Check a snapshot and its fresh keys objects; return the receipt, always the same."""
+        ...
+
+    def hear(self, request: ActRequest, approvals: Sequence[Envelope]) -> Envelope:
+        """Judge a recovery that approvers approved and journal it; return a signed hearing.
+
+        It opens nothing. The same word each time; Vetoed once an approver has refused it.
+        """
         ...
 
     def release(self, request: ReleaseRequest) -> Envelope:

@@ -135,6 +135,13 @@ class OtherLog(Refused):
     hint = "Only a `recovery` begins to use another log for a client."
 
 
+class Unheard(Refused):
+    """A recovery of which too few custodians have been told."""
+
+    code = "unheard"
+    hint = "Bring custodians back: `strongroom status` names those that do not answer."
+
+
 class ClockOff(Refused):
     """What was witnessed is too old by this custodian's clock."""
 

@@ -17,6 +17,7 @@ from strongroom.quorum.avowal import Avowal
 from strongroom.quorum.client_key import SERIAL_MAX, ClientKey
 from strongroom.quorum.fields import Fields
 from strongroom.quorum.header import SnapshotHeader
+from strongroom.quorum.hearing import Hearing
 from strongroom.quorum.label import FORMAT, Label, VaultClass
 from strongroom.quorum.receipt import Receipt
 from strongroom.quorum.shares import COUNT_MAX, check_threshold
@@ -172,6 +173,12 @@ class Roster:
         card = WitnessCard.read(envelope)
         member = self._signer(card.index, card.custodian, card.install)
         return WitnessCard.parse(envelope, member.identity)
+
+    def check_hearing(self, envelope: Envelope) -> Hearing:
+        """Return a hearing signed by the member it names."""
+        hearing = Hearing.read(envelope)
+        member = self._signer(hearing.index, hearing.custodian, hearing.install)
+        return Hearing.parse(envelope, member.identity)
 
     @staticmethod
     def received_at(times: Iterable[datetime]) -> datetime:

@@ -16,7 +16,7 @@ from strongroom.database import Transaction
 from strongroom.facts import FACT_TABLE
 from strongroom.ids import ClientId, CustodianId, InstallId, Token, VaultId, WriterId
 from strongroom.ledger import Witness
-from strongroom.quorum.key_table import ClientEntry, ClientPin, FormerKey, PinnedWriter
+from strongroom.quorum.key_table import ClientEntry, ClientPin, PinnedWriter
 from strongroom.quorum.release import Release, ReleaseRequest
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import Standing
@@ -111,11 +111,9 @@ CREATE TABLE refused (
 ) STRICT
 """,
     """
-CREATE TABLE former_key (
-  client TEXT NOT NULL REFERENCES client (client),
-  serial INTEGER NOT NULL,
-  seed_sealed BLOB NOT NULL,
-  PRIMARY KEY (client, serial)
+CREATE TABLE hearing (
+  digest TEXT PRIMARY KEY,
+  envelope BLOB NOT NULL
 ) STRICT
 """,
 )
@@ -213,20 +211,18 @@ def read_roster(transaction: Transaction) -> bytes | None:
     return None if row is None else row[0]
 
 
-def write_client(transaction: Transaction, entry: ClientEntry, safe: RowSeal, token: Token) -> None:
-    """Write a client's pin and seeds, or the newer state of them."""
-    pin = entry.pin
+def write_client(transaction: Transaction, pin: ClientPin, seed_sealed: bytes) -> None:
+    """Write a client's pin, or the newer state of it."""
     transaction.run(
         "INSERT INTO client VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (client) DO UPDATE SET "
-        "serial = excluded.serial, public = excluded.public, "
-        "seed_sealed = excluded.seed_sealed, created_at = excluded.created_at",
+        "serial = excluded.serial, created_at = excluded.created_at",
         (
             pin.client,
             pin.vault,
             pin.vault_class,
             pin.serial,
             pin.public,
-            safe.close(f"client/{pin.client}", entry.seed, token),
+            seed_sealed,
             format_instant(pin.created_at),
         ),
     )
@@ -234,14 +230,6 @@ def write_client(transaction: Transaction, entry: ClientEntry, safe: RowSeal, to
         "INSERT INTO writer (client, writer, key, revoked_after) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (writer) DO UPDATE SET revoked_after = excluded.revoked_after",
         [(pin.client, writer.id, writer.key, writer.revoked_after) for writer in pin.writers],
-    )
-    transaction.run("DELETE FROM former_key WHERE client = ?", (pin.client,))
-    transaction.run_many(
-        "INSERT INTO former_key VALUES (?, ?, ?)",
-        [
-            (pin.client, key.serial, safe.close(_former(pin.client, key.serial), key.seed, token))
-            for key in entry.former
-        ],
     )
 
 
@@ -290,22 +278,12 @@ def has_writer(transaction: Transaction, writer: WriterId) -> bool:
 
 
 def read_entry(transaction: Transaction, client: ClientId, safe: RowSeal) -> ClientEntry | None:
-    """Return a client's pin and seeds, or None."""
+    """Return a client's pin and seed, or None."""
     pin = read_pin(transaction, client)
     row = transaction.row("SELECT seed_sealed FROM client WHERE client = ?", (client,))
     if pin is None or row is None:
         return None
-    rows = transaction.rows(
-        "SELECT serial, seed_sealed FROM former_key WHERE client = ? ORDER BY serial", (client,)
-    )
-    former = tuple(
-        FormerKey(serial, safe.open(_former(client, serial), sealed)) for serial, sealed in rows
-    )
-    return ClientEntry(pin, safe.open(f"client/{client}", row[0]), former)
-
-
-def _former(client: ClientId, serial: int) -> str:
-    return f"former/{client}/{serial:08d}"
+    return ClientEntry(pin, safe.open(f"client/{client}", row[0]))
 
 
 def write_receipt(
@@ -414,6 +392,17 @@ def write_refused(transaction: Transaction, digest: str, at: datetime) -> None:
 def is_refused(transaction: Transaction, digest: str) -> bool:
     """Return whether an approver has refused a request."""
     return transaction.row("SELECT 1 FROM refused WHERE digest = ?", (digest,)) is not None
+
+
+def write_hearing(transaction: Transaction, digest: str, envelope: bytes) -> None:
+    """Keep the word that this custodian was told of a recovery."""
+    transaction.run("INSERT INTO hearing VALUES (?, ?)", (digest, envelope))
+
+
+def read_hearing(transaction: Transaction, digest: str) -> bytes | None:
+    """Return the word given about a recovery, or None where none was."""
+    row = transaction.row("SELECT envelope FROM hearing WHERE digest = ?", (digest,))
+    return None if row is None else row[0]
 
 
 def write_witness(transaction: Transaction, seed_sealed: bytes, card: bytes) -> None:

@@ -21,6 +21,7 @@ from strongroom.quorum.kit import EntryPlace
 from strongroom.quorum.messages import WITNESS_PARTS_MAX
 from strongroom.quorum.protocol import Custodian
 from strongroom.quorum.release import ReleaseRequest
+from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import Standing
 
@@ -65,6 +66,10 @@ def _enrol(custodian: Custodian, data: bytes) -> bytes:
 def _ingest(custodian: Custodian, data: bytes) -> bytes:
     receipt = custodian.ingest(*messages.read_ingest_question(data))
     return messages.envelope_answer("ingest", receipt)
+
+
+def _hear(custodian: Custodian, data: bytes) -> bytes:
+    return messages.envelope_answer("hear", custodian.hear(*messages.read_hear_question(data)))
 
 
 def _release(custodian: Custodian, data: bytes) -> bytes:
@@ -138,6 +143,7 @@ _ANSWERS: Final[Mapping[str, Callable[[Custodian, bytes], bytes]]] = {
     "adopt-policy": _adopt_policy,
     "enrol": _enrol,
     "ingest": _ingest,
+    "hear": _hear,
     "release": _release,
     "prove": _prove,
     "standing": _standing,
@@ -214,6 +220,11 @@ class AskedCustodian:
         """Show a snapshot and its fresh keys objects; return the receipt."""
         asked = messages.ingest_question(snapshot, keys)
         return messages.read_envelope_answer("ingest", self._ask("ingest", asked))
+
+    def hear(self, request: ActRequest, approvals: Sequence[Envelope]) -> Envelope:
+        """Tell it of an approved recovery; return its word that it was told."""
+        asked = messages.hear_question(request, approvals)
+        return messages.read_envelope_answer("hear", self._ask("hear", asked))
 
     def release(self, request: ReleaseRequest) -> Envelope:
         """Ask for this custodian's shares, sealed to the recipient."""
