@@ -25,6 +25,7 @@ import struct
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -279,7 +280,8 @@ class Client:
     vault: str
     vault_class: str
     writers: dict[bytes, int | None]
-    seeds: dict[int, bytes] = field(repr=False)
+    # Of each custodian the seeds of its keys for the client, the newest first.
+    seeds: dict[int, list[bytes]] = field(repr=False)
     opened: dict[str, list[bytes]] = field(repr=False)
     # Of each session the hash of its keys object, as the snapshots say that it was dealt for.
     dealt: dict[str, set[str]] = field(default_factory=dict)
@@ -349,9 +351,23 @@ def clients_of(custodians: list[Custodian]) -> list[Client]:
                 ends = [one for one in (known, after) if one is not None]
                 writers[key] = max(ends) if ends else None
         first = next(iter(entries.values()))
-        seeds = {index: base64.b64decode(entry["seed"]) for index, entry in entries.items()}
+        seeds = {index: seeds_of(entry) for index, entry in entries.items()}
         found.append(Client(name, first["vault"], first["class"], writers, seeds, {}))
     return found
+
+
+def seeds_of(entry: Json) -> list[bytes]:
+    """Return the seeds of a client's entry, newest first: its own, and those rotated away."""
+    former = sorted(entry.get("former", []), key=lambda one: -one["serial"])
+    return [base64.b64decode(one["seed"]) for one in [entry, *former]]
+
+
+def open_with_any(seeds: list[bytes], sealed: bytes, info: bytes) -> bytes:
+    """Open a share with the key that it was sealed to; it does not say which of them that is."""
+    for seed in seeds[:-1]:
+        with suppress(Problem):
+            return open_share(seed, sealed, info)
+    return open_share(seeds[-1], sealed, info)
 
 
 def open_share(seed: bytes, sealed: bytes, info: bytes) -> bytes:
@@ -389,10 +405,11 @@ def open_dealing(client: Client, label: Json, dealing: Json, number: int) -> byt
     d = bytes([number])
     shares: dict[int, int] = {}
     refused = ["no kit was given for the others"]
-    for index, seed in client.seeds.items():
+    for index, seeds in client.seeds.items():
         info = frame(b"strongroom/share-v1/share", digest, d, bytes([index]))
         try:
-            opened = open_share(seed, base64.b64decode(dealing["shares"][index - 1]), info)
+            sealed = base64.b64decode(dealing["shares"][index - 1])
+            opened = open_with_any(seeds, sealed, info)
         except Problem as err:
             refused.append(f"custodian {index}: {err}")
             continue

@@ -46,6 +46,11 @@ HOSTILE: tuple[Any, ...] = (
 )
 
 
+def text_of(data: bytes) -> str:
+    """Return what a terminal would hand over for such bytes."""
+    return data.decode("utf-8", "surrogateescape")
+
+
 def noise() -> st.SearchStrategy[bytes]:
     """Any bytes, and such as look like JSON."""
     return st.one_of(

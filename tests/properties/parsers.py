@@ -33,7 +33,7 @@ from strongroom.crypto.framing import frame
 from strongroom.crypto.hashing import content_hash
 from strongroom.crypto.scalars import parse_scalar
 from strongroom.crypto.sealing import seal
-from strongroom.ids import ClientId, CustodianId, InstallId, SessionId, VaultId, parse_id
+from strongroom.ids import ClientId, CustodianId, SessionId, VaultId, parse_id
 from strongroom.locations.url import parse_location_url
 from strongroom.operations.credentials import Credential
 from strongroom.operations.vault_config import _check_fields
@@ -42,8 +42,6 @@ from strongroom.quorum.avowal import Avowal
 from strongroom.quorum.client_key import ClientKey
 from strongroom.quorum.dealing import Dealing
 from strongroom.quorum.header import SnapshotHeader
-from strongroom.quorum.key_table import ClientEntry, ClientPin, IdentityEntry, PinnedWriter
-from strongroom.quorum.kit import MAGIC, EntryPlace, Kit
 from strongroom.quorum.label import Label
 from strongroom.quorum.receipt import Receipt, ReceiptedShare
 from strongroom.quorum.release import Release, ReleaseRequest
@@ -61,7 +59,9 @@ from strongroom.vault.structure import decode_body, facts_of, open_source_root
 from strongroom.vault.tomb import Tomb, tomb_key
 from tests.properties.act_parsers import act_parsers
 from tests.properties.custodian_parsers import custodian_parsers
+from tests.properties.kit_parsers import kit_parsers
 from tests.properties.ledger_parsers import ledger_parsers
+from tests.properties.mutations import text_of
 from tests.properties.transport_parsers import transport_parsers
 from tests.quorum.world import START, World
 from tests.vault.test_structure import CONTEXT, listed, table
@@ -89,10 +89,8 @@ SALT = b"\x07" * 16
 SESSION_ID = SessionId("55" * 16)
 SESSION = SessionKeys("55" * 16, b"\x01" * 32, None)
 PLACE = VaultPlace("11" * 16, "22" * 16, VAULT.hex(), "normal")
-KIT_PLACE = EntryPlace(InstallId("11" * 16), CustodianId("44" * 16), "identity-00000001")
 CODEC = Zstandard()
 _MEMBER = Member(1, CustodianId("44" * 16), "anna", PUBLIC)
-_IDENTITY = IdentityEntry(KIT_PLACE.install, _MEMBER, "2" * 64, SEED, START)
 
 # What `pg_restore --list --verbose` shows: a partition, its rows, what it is attached to, an index.
 LISTING = b"""\
@@ -147,11 +145,6 @@ def envelope(header: bytes, body: bytes = b"") -> Envelope:
     return Envelope(Statement(header, body_hash, signature), body)
 
 
-def text_of(data: bytes) -> str:
-    """Return what a terminal would hand over for such bytes."""
-    return data.decode("utf-8", "surrogateescape")
-
-
 @cache
 def parsers() -> dict[str, Parser]:
     """Return every parser by `module:name`."""
@@ -165,13 +158,14 @@ def parsers() -> dict[str, Parser]:
         **{name: Parser(*one) for name, one in ledger_parsers().items()},
         **{name: Parser(*one) for name, one in custodian_parsers().items()},
         **{name: Parser(*one) for name, one in act_parsers().items()},
+        **{name: Parser(*one) for name, one in kit_parsers().items()},
         **{name: Parser(*one) for name, one in transport_parsers().items()},
     }
 
 
 def _of_quorum() -> dict[str, Parser]:
     world = World()
-    signed = _signed(world) | _listed_in_kits(world) | _configured(world)
+    signed = _signed(world) | _configured(world)
     return {name: replace(one, is_json=True) for name, one in signed.items()} | _of_kits(world)
 
 
@@ -235,29 +229,6 @@ def _signed(world: World) -> dict[str, Parser]:
     }
 
 
-def _listed_in_kits(world: World) -> dict[str, Parser]:
-    pin = ClientPin(
-        ClientId(world.client),
-        VaultId(world.vault),
-        "normal",
-        1,
-        world.client_keys[0],
-        START,
-        (PinnedWriter(PUBLIC), PinnedWriter(world.writer, 7)),
-    )
-    client_place = replace(KIT_PLACE, name=f"{world.client}-00000001")
-    return {
-        "quorum.key_table:IdentityEntry.parse": Parser(
-            _json(_IDENTITY.to_json()),
-            lambda data: IdentityEntry.parse(_kit_entry(KIT_PLACE, data), KIT_PLACE),
-        ),
-        "quorum.key_table:ClientEntry.parse": Parser(
-            _json(ClientEntry(pin, SEED).to_json(KIT_PLACE.install, KIT_PLACE.custodian)),
-            lambda data: ClientEntry.parse(_kit_entry(client_place, data), client_place),
-        ),
-    }
-
-
 def _configured(world: World) -> dict[str, Parser]:
     client = Client(ClientId(world.client), "acme", VaultId(world.vault), "normal", Keep(), START)
     config = {
@@ -288,16 +259,6 @@ def _of_kits(world: World) -> dict[str, Parser]:
     )
     return {
         "quorum.release:ReleaseRequest.decode": Parser(request.encode(), ReleaseRequest.decode),
-        "quorum.kit:EntryPlace.parse": Parser(
-            KIT_PLACE.path.encode(), lambda data: EntryPlace.parse(text_of(data))
-        ),
-        "quorum.kit:EntryPlace.open": Parser(
-            KIT_PLACE.seal(KEY, _IDENTITY.to_json(), world.token),
-            lambda data: KIT_PLACE.open(KEY, data),
-        ),
-        "quorum.kit:Kit.from_words": Parser(
-            " ".join(Kit(SEED).words).encode(), lambda data: Kit.from_words(text_of(data))
-        ),
     }
 
 
@@ -416,13 +377,6 @@ def _value(data: bytes) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError):
         return text_of(data)
-
-
-def _kit_entry(place: EntryPlace, data: bytes) -> Any:
-    context = frame(
-        bytes.fromhex(place.install), bytes.fromhex(place.custodian), place.name.encode()
-    )
-    return place.open(KEY, MAGIC + SALT + seal(KEY, "kit-entry", SALT, context, data))
 
 
 def _structure(plain: bytes) -> bytes:

@@ -15,6 +15,7 @@ from strongroom.ids import ClientId, InstallId, SessionId, SourceId, Token, Vaul
 from strongroom.ledger import Policy
 from strongroom.quorum import Dealing, LocalCustodian, Opening, Roster, SnapshotHeader
 from strongroom.quorum.dealing import Dealt
+from strongroom.quorum.key_table import ClientPin
 from strongroom.quorum.label import Label, VaultClass
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.team_policy import TeamPolicy
@@ -198,6 +199,20 @@ class World:
         sealed = custodian._own.safe.close(f"client/{self.client}", self.token(32), self.token)
         with self.databases[index - 1].transaction() as transaction:
             transaction.run("UPDATE client SET seed_sealed = ?", (sealed,))
+
+    def rotate(self, index: int) -> ClientPin:
+        """Let a custodian rotate its key for the client; what is dealt next is sealed to it."""
+        custodian = self.custodians[index - 1]
+        with self.databases[index - 1].transaction() as transaction:
+            pin = custodian._clients.rotate(transaction, self.client)
+        self.client_keys[index - 1] = pin.public
+        return pin
+
+    def drop_former(self, index: int, up_to: int) -> tuple[int, ...]:
+        """Let a custodian destroy its former keys for the client up to a serial."""
+        custodian = self.custodians[index - 1]
+        with self.databases[index - 1].transaction() as transaction:
+            return custodian._clients.drop_former(transaction, self.client, up_to)
 
     def opening(self, statement: Statement) -> Opening:
         """Return an opening that everybody approved and witnessed."""

@@ -49,6 +49,23 @@ OPS: Final = (
         must={"count": COUNT},
     ),
     Op(
+        "client.key_rotated",
+        "A",
+        "update",
+        "A custodian has made a new key for what is dealt to a client from now on; what was dealt "
+        "before still opens with former ones.",
+        _CLIENT,
+        must={"serial": COUNT},
+    ),
+    Op(
+        "client.former_keys_dropped",
+        "A",
+        "delete",
+        "A custodian has destroyed so many keys of a client that were rotated away before.",
+        _CLIENT,
+        must={"serial": COUNT, "dropped": COUNT},
+    ),
+    Op(
         "snapshot.receipted",
         "B",
         "create",

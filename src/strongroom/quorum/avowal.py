@@ -15,6 +15,7 @@ from strongroom.clock import format_instant
 from strongroom.crypto.envelope import Envelope, Statement, sign_envelope
 from strongroom.errors import Damaged, UsageError
 from strongroom.ids import ClientId, CustodianId, InstallId, VaultId
+from strongroom.quorum.client_key import FORMER_MAX, SERIAL_MAX
 from strongroom.quorum.dealing import Dealing
 from strongroom.quorum.fields import HASH_DIGITS, Fields, checked_hex
 from strongroom.quorum.label import FORMAT
@@ -38,6 +39,8 @@ class Avowal:
     challenge: str
     proved_at: datetime
     shares: tuple[ReceiptedShare, ...]
+    former: tuple[int, ...] = ()
+    """The serials of the former keys that some of these shares were sealed to."""
 
     def sign(self, identity_seed: bytes) -> Envelope:
         """Return the avowal as a signed object."""
@@ -51,6 +54,7 @@ class Avowal:
             "challenge": self.challenge,
             "proved_at": format_instant(self.proved_at),
             "shares": [share.to_json() for share in self.shares],
+            **({"former": list(self.former)} if self.former else {}),
         }
         return sign_envelope(identity_seed, KIND, fields)
 
@@ -70,6 +74,7 @@ class Avowal:
             shares=tuple(
                 ReceiptedShare.of_json(one) for one in fields.list("shares", 2 * KEYS_MAX)
             ),
+            former=_parse_former(fields) if fields.has("former") else (),
         )
         fields.done()
         if envelope.body:
@@ -93,6 +98,15 @@ class Avowal:
                 f"{culprit} is not about what was asked",
                 f"{len(wanted)} shares were asked for, it tells of {len(self.shares)}",
             )
+
+
+def _parse_former(fields: Fields) -> tuple[int, ...]:
+    serials = fields.list("former", FORMER_MAX)
+    if not serials or any(type(one) is not int or not 1 <= one <= SERIAL_MAX for one in serials):
+        raise fields.refuse("former must be a list of serials")
+    if serials != sorted(set(serials)):
+        raise fields.refuse("former must have rising serials")
+    return tuple(serials)
 
 
 def client_of(challenge: str, keys: Sequence[Statement]) -> ClientId:

@@ -18,6 +18,8 @@ from strongroom.quorum.shares import COUNT_MAX
 
 KIND = "client-key"
 SERIAL_MAX = 99_999_999
+FORMER_MAX = 32
+"""How many keys that were rotated away are kept: a share is tried with each."""
 READ_MAX = 64
 
 

@@ -1,13 +1,14 @@
 """The clients at a custodian's side: whom it has pinned, with which vault, key and writers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from strongroom.crypto import public_sealing, signing
 from strongroom.crypto.envelope import Envelope
 from strongroom.database import Transaction
 from strongroom.errors import Refused, UsageError
+from strongroom.facts import FactValue
 from strongroom.ids import ClientId, VaultId, WriterId
 from strongroom.quorum import rules, store
 from strongroom.quorum.header import SnapshotHeader
@@ -81,7 +82,7 @@ class ClientSeat:
                 created_at=self._own.clock.now(),
                 writers=writers,
             )
-            self._own.kits.write_client(transaction, ClientEntry(newer, entry.seed))
+            self._own.kits.write_client(transaction, replace(entry, pin=newer))
             writer_id = SnapshotHeader.writer_id(new_writer)
             self._own.record(transaction, "writer.succeeded", client, {"writer": writer_id})
             return self.certificate(newer)
@@ -102,11 +103,36 @@ class ClientSeat:
                 )
                 if writer.id not in {one.id for one in entry.pin.writers}:
                     self._refuse_shared_writer(transaction, writer.key)
-            sealed = self._own.safe.close(f"client/{client}", entry.seed, self._own.token)
-            store.write_client(transaction, adopted, sealed)
+            newer = replace(entry, pin=adopted)
+            store.write_client(transaction, newer, self._own.safe, self._own.token)
             self._own.record(
                 transaction, "writers.adopted", client, {"count": len(adopted.writers)}
             )
+
+    def rotate(self, transaction: Transaction, client: ClientId) -> ClientPin:
+        """Make a new key for what is dealt to a client from now on; what was dealt still opens."""
+        entry = self._own.entry(transaction, client)
+        newer = entry.rotated(self._own.token(public_sealing.SEED_BYTES), self._own.clock.now())
+        self._own.kits.write_client(transaction, newer)
+        self._own.record(transaction, "client.key_rotated", client, {"serial": newer.pin.serial})
+        return newer.pin
+
+    def drop_former(
+        self, transaction: Transaction, client: ClientId, up_to: int
+    ) -> tuple[int, ...]:
+        """Destroy former keys of serials up to this one; return the serials of those there were.
+
+        What was dealt to them can be opened here no more. Nothing changes where there are none; the
+        entries of the key table that were placed before still hold them, sealed to the kit.
+        """
+        entry = self._own.entry(transaction, client)
+        newer = entry.without_former(up_to, self._own.clock.now())
+        gone = tuple(key.serial for key in entry.former if key not in newer.former)
+        if gone:
+            self._own.kits.write_client(transaction, newer)
+            told: dict[str, FactValue] = {"serial": newer.pin.serial, "dropped": len(gone)}
+            self._own.record(transaction, "client.former_keys_dropped", client, told)
+        return gone
 
     def certificate(self, pin: ClientPin) -> Envelope:
         """Return the certificate of a pin's serial; the same each time it is made."""

@@ -141,8 +141,7 @@ class LocalCustodian:
             store.write_self(transaction, row)
             store.write_kit_entries(transaction, kept)
             for entry in clients:
-                sealed = safe.close(f"client/{entry.pin.client}", entry.seed, token)
-                store.write_client(transaction, entry.pin, sealed)
+                store.write_client(transaction, entry, safe, token)
         return cls(database, kek, clock, token)
 
     def card(self) -> Member:
@@ -249,12 +248,13 @@ class LocalCustodian:
         """Open its shares of these keys objects again; return its signed word that they open."""
         with self._own.database.reading() as transaction:
             entry = self._own.entry(transaction, avowal.client_of(challenge, keys))
-        shares = rules.open_again(self._own.member, self._own.install, entry, keys)
+        shares, former = rules.open_again(self._own.member, self._own.install, entry, keys)
         pin, own = (
             entry.pin,
             (self._own.member.id, self._own.member.index, challenge, self._own.clock.now()),
         )
-        return Avowal(self._own.install, pin.client, pin.vault, *own, shares).sign(self._own.seed)
+        said = Avowal(self._own.install, pin.client, pin.vault, *own, shares, former)
+        return said.sign(self._own.seed)
 
     def standing(self, vault: VaultId) -> Standing:
         """Return the highest snapshot receipted for the vault's current writer."""

@@ -37,6 +37,10 @@ HEADER_BYTES_MAX = 256 << 10
 """32 members and two dealings take about 115 KB; a custodian reads no more than this."""
 
 
+class SealedElsewhere(Damaged):
+    """A sealed share that this seed does not open: it was altered, or sealed to another key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One dealing as the keys object holds it; lists are by index, from 1."""
@@ -114,13 +118,16 @@ class Dealing:
         return cls(label, parts, statement.hash.hex())
 
     def open_own(self, number: int, index: int, seed: bytes, culprit: str) -> bytes:
-        """Open the share sealed to this index; return its 64 bytes once the commitment fits."""
+        """Open the share sealed to this index; return its 64 bytes once the commitment fits.
+
+        Raises SealedElsewhere where the seed is not that of the key it was sealed to.
+        """
         sealed = self.parts[number - 1].shares[index - 1]
         info = role("share", self.label.hash, u8(number), u8(index))
         try:
             opened = open_from(seed, sealed, info)
         except Damaged as err:
-            raise Damaged(
+            raise SealedElsewhere(
                 f"{culprit}: the share sealed to it in session {self.label.session} does not open",
                 err.why,
             ) from err

@@ -41,6 +41,10 @@ class Fields:
             raise self.refuse(f"the field {name!r} is missing")
         return self._left.pop(name)
 
+    def has(self, name: str) -> bool:
+        """Return whether a field that may be left out is there and was not taken yet."""
+        return name in self._left
+
     def text(self, name: str) -> str:
         """Return a printable name of 1 to 64 characters."""
         value = self.take(name)

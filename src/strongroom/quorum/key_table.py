@@ -1,20 +1,22 @@
 """The entries of a custodian's key table: what its recovery kit gives back.
 
-One identity entry per adopted roster and one client entry per change of a client's writers; the
-highest serial of a name counts. Entries travel sealed to the kit only (`kit.EntryPlace`).
+One identity entry per adopted roster and one client entry per change of a client's writers or keys;
+the highest serial of a name counts. Entries travel sealed to the kit only (`kit.EntryPlace`).
 """
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from strongroom.clock import format_instant
 from strongroom.crypto import public_sealing, signing
-from strongroom.errors import Damaged, UsageError
+from strongroom.errors import Damaged, Refused, UsageError
 from strongroom.ids import ClientId, CustodianId, InstallId, VaultId, WriterId
-from strongroom.quorum.client_key import SERIAL_MAX, ClientKey
+from strongroom.quorum.client_key import FORMER_MAX, SERIAL_MAX, ClientKey
+from strongroom.quorum.dealing import Dealing, SealedElsewhere
 from strongroom.quorum.fields import Fields, to_base64
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.kit import EntryPlace, Kit, find_custodian
@@ -141,14 +143,63 @@ class ClientPin:
 
 
 @dataclass(frozen=True, slots=True)
+class FormerKey:
+    """The seed of a key that was rotated away, for sessions dealt while it was certified."""
+
+    serial: int
+    """The last serial under which it was certified."""
+    seed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ClientEntry:
-    """A client's pin together with the seed of its X-Wing key."""
+    """A client's pin together with the seeds of its X-Wing keys."""
 
     pin: ClientPin
     seed: bytes = field(repr=False)
+    former: tuple[FormerKey, ...] = ()
+    """In order of their serials."""
+
+    def open_share(
+        self, dealing: Dealing, number: int, member: Member
+    ) -> tuple[bytes, FormerKey | None]:
+        """Return this custodian's share, checked, and the former key it was sealed to, if any.
+
+        A keys object does not say which key of a custodian it was sealed to, so the newest is tried
+        first. Raises Damaged where none of them opens the share, or it does not fit.
+        """
+        index, culprit = member.index, str(member)
+        try:
+            return dealing.open_own(number, index, self.seed, culprit), None
+        except SealedElsewhere as err:
+            for key in reversed(self.former):
+                with suppress(SealedElsewhere):
+                    return dealing.open_own(number, index, key.seed, culprit), key
+            raise err
+
+    def rotated(self, seed: bytes, at: datetime) -> "ClientEntry":
+        """Return the next entry, with a new key; the one until now becomes the newest former."""
+        if len(self.former) >= FORMER_MAX:
+            raise Refused(
+                f"the key of client {self.pin.client[:8]} is not rotated",
+                f"{FORMER_MAX} former ones are kept already",
+            )
+        public = public_sealing.public_key(seed)
+        pin = replace(self.pin, serial=self.pin.serial + 1, public=public, created_at=at)
+        return ClientEntry(pin, seed, (*self.former, FormerKey(self.pin.serial, self.seed)))
+
+    def without_former(self, up_to: int, at: datetime) -> "ClientEntry":
+        """Return the next entry, without the former keys of serials up to this one.
+
+        What was dealt to them cannot be opened any more.
+        """
+        kept = tuple(key for key in self.former if key.serial > up_to)
+        pin = replace(self.pin, serial=self.pin.serial + 1, created_at=at)
+        return ClientEntry(pin, self.seed, kept)
 
     def to_json(self, install: InstallId, custodian: CustodianId) -> dict[str, Any]:
         """Return the inside of the entry."""
+        former = [{"serial": key.serial, "seed": to_base64(key.seed)} for key in self.former]
         return {
             "format": FORMAT,
             "install": install,
@@ -158,6 +209,7 @@ class ClientEntry:
             "custodian": custodian,
             "serial": self.pin.serial,
             "seed": to_base64(self.seed),
+            **({"former": former} if former else {}),
             "writers": [
                 {"key": writer.key.hex(), "revoked_after": writer.revoked_after}
                 for writer in self.pin.writers
@@ -182,10 +234,16 @@ class ClientEntry:
             created_at=fields.instant("created_at"),
             writers=tuple(_parse_writer(one) for one in fields.list("writers", WRITERS_MAX)),
         )
+        former: tuple[FormerKey, ...] = ()
+        if fields.has("former"):
+            former = tuple(_parse_former(one) for one in fields.list("former", FORMER_MAX))
+            serials = [0, *(key.serial for key in former), pin.serial]
+            if not former or serials != sorted(set(serials)):
+                raise fields.refuse("former must have rising serials, all before its own")
         fields.done()
         if client_name(pin.client, pin.serial) != place.name:
             raise fields.refuse("its name is not that of its client and serial")
-        return cls(pin, seed)
+        return cls(pin, seed, former)
 
 
 def identity_name(serial: int) -> str:
@@ -253,6 +311,14 @@ def read_table(
     if not identities:
         raise Damaged("a key table has no identity entry", f"{len(kept)} entries were found")
     return identities[0], clients, sorted(kept.items())
+
+
+def _parse_former(raw: object) -> FormerKey:
+    fields = Fields(raw, "a former key of a kit entry")
+    serial = fields.number("serial", 1, SERIAL_MAX)
+    seed = fields.bytes("seed", public_sealing.SEED_BYTES)
+    fields.done()
+    return FormerKey(serial, seed)
 
 
 def _parse_writer(raw: object) -> PinnedWriter:

@@ -59,8 +59,7 @@ class KitSeat:
     def write_client(self, transaction: Transaction, entry: ClientEntry) -> None:
         """Write a client's row, and its entry of the pin's serial."""
         pin = entry.pin
-        sealed = self.safe.close(f"client/{pin.client}", entry.seed, self.token)
-        store.write_client(transaction, pin, sealed)
+        store.write_client(transaction, entry, self.safe, self.token)
         place = self._place(client_name(pin.client, pin.serial))
         data = place.seal(self.key, entry.to_json(self.safe.install, self.member.id), self.token)
         store.write_kit_entries(transaction, [(place.path, data)])

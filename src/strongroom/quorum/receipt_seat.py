@@ -48,7 +48,7 @@ class ReceiptSeat:
                 index=self._own.member.index,
                 roster=roster.id,
                 received_at=self._own.clock.now(),
-                shares=rules.hold_shares(asked, dealings, entry.seed),
+                shares=rules.hold_shares(asked, dealings, entry),
             ).sign(self._own.seed)
             reached = Standing(header.sequence, snapshot_hash)
             store.write_receipt(transaction, writer.id, reached, receipt.encode())

@@ -218,15 +218,14 @@ def _checked_dealing(
 
 
 def hold_shares(
-    asked: Asked, dealings: Sequence[Dealing], client_seed: bytes
+    asked: Asked, dealings: Sequence[Dealing], entry: ClientEntry
 ) -> tuple[ReceiptedShare, ...]:
     """Open this custodian's share of every dealing and return what its receipt says of them."""
     held: list[ReceiptedShare] = []
-    index = asked.member.index
     for dealing in dealings:
         for number in range(1, len(dealing.parts) + 1):
-            dealing.open_own(number, index, client_seed, str(asked.member))
-            held.append(ReceiptedShare.of(dealing, number, index))
+            entry.open_share(dealing, number, asked.member)
+            held.append(ReceiptedShare.of(dealing, number, asked.member.index))
     return tuple(held)
 
 
@@ -237,7 +236,7 @@ def open_released(
     check_author(asked, entry.pin, request.snapshot, receiving=False)
     check_not_forked(asked, request.snapshot.hash.hex(), receipted)
     return [
-        dealing.open_own(number, asked.member.index, entry.seed, str(asked.member))
+        entry.open_share(dealing, number, asked.member)[0]
         for dealing in check_release_keys(asked, entry.pin, request)
         for number in range(1, len(dealing.parts) + 1)
     ]
@@ -288,19 +287,22 @@ def _signed_by(statement: Statement, key: bytes) -> bool:
 
 def open_again(
     member: Member, install: InstallId, entry: ClientEntry, keys: Sequence[Statement]
-) -> tuple[ReceiptedShare, ...]:
+) -> tuple[tuple[ReceiptedShare, ...], tuple[int, ...]]:
     """Open this custodian's shares of keys objects again; return what an avowal says of them.
 
-    Each object must be signed by a pinned writer of the client, revoked since or not. Raises
-    Damaged for a share that does not open or does not fit its commitment.
+    Each object must be signed by a pinned writer of the client, revoked since or not. The second
+    are the serials of the former keys that some were sealed to. Raises Damaged for a share that
+    does not open or does not fit its commitment.
     """
     held: list[ReceiptedShare] = []
+    former: set[int] = set()
     for statement in keys:
         dealing = _provable(member, install, entry.pin, statement)
         for number in range(1, len(dealing.parts) + 1):
-            dealing.open_own(number, member.index, entry.seed, str(member))
+            _, key = entry.open_share(dealing, number, member)
+            former |= set() if key is None else {key.serial}
             held.append(ReceiptedShare.of(dealing, number, member.index))
-    return tuple(held)
+    return tuple(held), tuple(sorted(former))
 
 
 def _provable(member: Member, install: InstallId, pin: ClientPin, statement: Statement) -> Dealing:

@@ -16,7 +16,7 @@ from strongroom.database import Transaction
 from strongroom.facts import FACT_TABLE
 from strongroom.ids import ClientId, CustodianId, InstallId, Token, VaultId, WriterId
 from strongroom.ledger import Witness
-from strongroom.quorum.key_table import ClientEntry, ClientPin, PinnedWriter
+from strongroom.quorum.key_table import ClientEntry, ClientPin, FormerKey, PinnedWriter
 from strongroom.quorum.release import Release, ReleaseRequest
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import Standing
@@ -108,6 +108,14 @@ CREATE TABLE waiting (
 CREATE TABLE refused (
   digest TEXT PRIMARY KEY,
   at TEXT NOT NULL
+) STRICT
+""",
+    """
+CREATE TABLE former_key (
+  client TEXT NOT NULL REFERENCES client (client),
+  serial INTEGER NOT NULL,
+  seed_sealed BLOB NOT NULL,
+  PRIMARY KEY (client, serial)
 ) STRICT
 """,
     """
@@ -211,18 +219,20 @@ def read_roster(transaction: Transaction) -> bytes | None:
     return None if row is None else row[0]
 
 
-def write_client(transaction: Transaction, pin: ClientPin, seed_sealed: bytes) -> None:
-    """Write a client's pin, or the newer state of it."""
+def write_client(transaction: Transaction, entry: ClientEntry, safe: RowSeal, token: Token) -> None:
+    """Write a client's pin and seeds, or the newer state of them."""
+    pin = entry.pin
     transaction.run(
         "INSERT INTO client VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (client) DO UPDATE SET "
-        "serial = excluded.serial, created_at = excluded.created_at",
+        "serial = excluded.serial, public = excluded.public, "
+        "seed_sealed = excluded.seed_sealed, created_at = excluded.created_at",
         (
             pin.client,
             pin.vault,
             pin.vault_class,
             pin.serial,
             pin.public,
-            seed_sealed,
+            safe.close(f"client/{pin.client}", entry.seed, token),
             format_instant(pin.created_at),
         ),
     )
@@ -230,6 +240,14 @@ def write_client(transaction: Transaction, pin: ClientPin, seed_sealed: bytes) -
         "INSERT INTO writer (client, writer, key, revoked_after) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (writer) DO UPDATE SET revoked_after = excluded.revoked_after",
         [(pin.client, writer.id, writer.key, writer.revoked_after) for writer in pin.writers],
+    )
+    transaction.run("DELETE FROM former_key WHERE client = ?", (pin.client,))
+    transaction.run_many(
+        "INSERT INTO former_key VALUES (?, ?, ?)",
+        [
+            (pin.client, key.serial, safe.close(_former(pin.client, key.serial), key.seed, token))
+            for key in entry.former
+        ],
     )
 
 
@@ -278,12 +296,22 @@ def has_writer(transaction: Transaction, writer: WriterId) -> bool:
 
 
 def read_entry(transaction: Transaction, client: ClientId, safe: RowSeal) -> ClientEntry | None:
-    """Return a client's pin and seed, or None."""
+    """Return a client's pin and seeds, or None."""
     pin = read_pin(transaction, client)
     row = transaction.row("SELECT seed_sealed FROM client WHERE client = ?", (client,))
     if pin is None or row is None:
         return None
-    return ClientEntry(pin, safe.open(f"client/{client}", row[0]))
+    rows = transaction.rows(
+        "SELECT serial, seed_sealed FROM former_key WHERE client = ? ORDER BY serial", (client,)
+    )
+    former = tuple(
+        FormerKey(serial, safe.open(_former(client, serial), sealed)) for serial, sealed in rows
+    )
+    return ClientEntry(pin, safe.open(f"client/{client}", row[0]), former)
+
+
+def _former(client: ClientId, serial: int) -> str:
+    return f"former/{client}/{serial:08d}"
 
 
 def write_receipt(
