@@ -42,6 +42,7 @@ CLIENT = ClientEntry(
         public_sealing.public_key(SEED),
         START,
         (PinnedWriter(PUBLIC), PinnedWriter(signing.public_key(KEY), 7)),
+        (1, 2),
     ),
     SEED,
     (FormerKey(1, KEY), FormerKey(2, bytes(32))),

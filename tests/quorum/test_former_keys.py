@@ -69,7 +69,7 @@ def test_frozen_sessions_open_with_the_key_they_were_dealt_to(frozen: dict[str, 
         ClientKey.parse(decode_envelope(raw(data), "it"), identity)
         for data in fixed["certificates"]
     ]
-    assert [key.serial for key in certified] == [2, 3]
+    assert [(key.serial, key.former) for key in certified] == [(2, (1,)), (3, (1, 2))]
     assert certified[-1].public == rotated.pin.public
     seeds = [key.seed for key in (*rotated.former, FormerKey(3, rotated.seed))]
     for at, data in enumerate(frozen["keys_objects"]):
@@ -136,7 +136,7 @@ def test_a_new_key_has_a_certificate_and_an_entry_of_the_next_serial(world: Worl
     assert pin.serial == 2
     certificate = custodian.enrol(world.client, world.vault, "normal", world.writer)
     certified = world.roster.check_client_key(certificate)
-    assert (certified.serial, certified.public) == (2, pin.public)
+    assert (certified.serial, certified.public, certified.former) == (2, pin.public, (1,))
     assert [path[-8:] for path, _ in custodian.kit_entries(world.client)] == [
         "00000001",
         "00000002",
@@ -179,6 +179,12 @@ def test_an_avowal_names_the_former_keys_that_are_still_needed(world: World) -> 
         altered = resigned(avowal, world.custodians[0]._own.seed, "avowal", {"former": wrong})
         with pytest.raises(Damaged, match="former must"):
             Avowal.read(altered)
+    certificate = world.custodians[0].enrol(world.client, world.vault, "normal", world.writer)
+    assert world.roster.check_client_key(certificate).former == (1, 2, 3)
+    for wrong in ([], [1, 1], [4], [3, 5]):
+        seed = world.custodians[0]._own.seed
+        with pytest.raises(Damaged, match="former must"):
+            ClientKey.read(resigned(certificate, seed, "client-key", {"former": wrong}))
 
 
 def test_what_was_dealt_to_a_dropped_key_opens_at_this_custodian_no_more(world: World) -> None:
@@ -190,7 +196,8 @@ def test_what_was_dealt_to_a_dropped_key_opens_at_this_custodian_no_more(world: 
     assert world.drop_former(1, 1) == (1,)
     after = entry_of(world, 1)
     assert after.former == before.former[1:]
-    assert after.pin == replace(before.pin, serial=4, created_at=after.pin.created_at)
+    pin = replace(before.pin, serial=4, created_at=after.pin.created_at, former=(2,))
+    assert after.pin == pin
     keys = [one.keys_object.statement for one in (*dealt, *second)]
     world.custodians[0].prove(CHALLENGE, keys[1:])
     with pytest.raises(Damaged, match=r"custodian 1 .* does not open"):

@@ -15,7 +15,7 @@ from strongroom.clock import format_instant
 from strongroom.crypto.envelope import Envelope, Statement, sign_envelope
 from strongroom.errors import Damaged, UsageError
 from strongroom.ids import ClientId, CustodianId, InstallId, VaultId
-from strongroom.quorum.client_key import FORMER_MAX, SERIAL_MAX
+from strongroom.quorum.client_key import take_former
 from strongroom.quorum.dealing import Dealing
 from strongroom.quorum.fields import HASH_DIGITS, Fields, checked_hex
 from strongroom.quorum.label import FORMAT
@@ -74,7 +74,7 @@ class Avowal:
             shares=tuple(
                 ReceiptedShare.of_json(one) for one in fields.list("shares", 2 * KEYS_MAX)
             ),
-            former=_parse_former(fields) if fields.has("former") else (),
+            former=take_former(fields),
         )
         fields.done()
         if envelope.body:
@@ -98,15 +98,6 @@ class Avowal:
                 f"{culprit} is not about what was asked",
                 f"{len(wanted)} shares were asked for, it tells of {len(self.shares)}",
             )
-
-
-def _parse_former(fields: Fields) -> tuple[int, ...]:
-    serials = fields.list("former", FORMER_MAX)
-    if not serials or any(type(one) is not int or not 1 <= one <= SERIAL_MAX for one in serials):
-        raise fields.refuse("former must be a list of serials")
-    if serials != sorted(set(serials)):
-        raise fields.refuse("former must have rising serials")
-    return tuple(serials)
 
 
 def client_of(challenge: str, keys: Sequence[Statement]) -> ClientId:

@@ -34,6 +34,8 @@ class ClientKey:
     serial: int
     public: bytes = field(repr=False)
     created_at: datetime
+    former: tuple[int, ...] = ()
+    """The last serials of the keys that were rotated away and are kept still, rising."""
 
     def sign(self, identity_seed: bytes) -> Envelope:
         """Return the certificate as a signed object."""
@@ -49,6 +51,7 @@ class ClientKey:
                 "serial": self.serial,
                 "public": to_base64(self.public),
                 "created_at": format_instant(self.created_at),
+                **({"former": list(self.former)} if self.former else {}),
             },
         )
 
@@ -69,8 +72,11 @@ class ClientKey:
             serial=fields.number("serial", 1, SERIAL_MAX),
             public=fields.bytes("public", PUBLIC_KEY_BYTES),
             created_at=fields.instant("created_at"),
+            former=take_former(fields),
         )
         fields.done()
+        if key.former and key.former[-1] >= key.serial:
+            raise fields.refuse("former must have serials before its own")
         if envelope.body:
             raise fields.refuse("it has a body")
         return key
@@ -81,3 +87,15 @@ class ClientKey:
         key = cls.read(envelope)
         envelope.statement.verify(identity_public, f"the client key of custodian {key.index}")
         return key
+
+
+def take_former(fields: Fields) -> tuple[int, ...]:
+    """Return the serials in the field `former`, which is left out where there are none."""
+    if not fields.has("former"):
+        return ()
+    serials = fields.list("former", FORMER_MAX)
+    if not serials or any(type(one) is not int or not 1 <= one <= SERIAL_MAX for one in serials):
+        raise fields.refuse("former must be a list of serials")
+    if serials != sorted(set(serials)):
+        raise fields.refuse("former must have rising serials")
+    return tuple(serials)

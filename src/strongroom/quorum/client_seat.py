@@ -73,15 +73,8 @@ class ClientSeat:
             }
             writers = rules.succession(pin, new_writer, revoked_after, highest)
             self._refuse_shared_writer(transaction, new_writer)
-            newer = ClientPin(
-                client=client,
-                vault=pin.vault,
-                vault_class=pin.vault_class,
-                serial=pin.serial + 1,
-                public=pin.public,
-                created_at=self._own.clock.now(),
-                writers=writers,
-            )
+            now = self._own.clock.now()
+            newer = replace(pin, serial=pin.serial + 1, created_at=now, writers=writers)
             self._own.kits.write_client(transaction, replace(entry, pin=newer))
             writer_id = SnapshotHeader.writer_id(new_writer)
             self._own.record(transaction, "writer.succeeded", client, {"writer": writer_id})

@@ -95,6 +95,8 @@ class ClientPin:
     public: bytes = field(repr=False)
     created_at: datetime
     writers: tuple[PinnedWriter, ...]
+    former: tuple[int, ...] = ()
+    """The last serials of the keys that were rotated away and are kept still, rising."""
 
     @staticmethod
     def agreed(pins: "Sequence[ClientPin]") -> tuple[PinnedWriter, ...]:
@@ -137,9 +139,8 @@ class ClientPin:
 
     def certificate(self, install: InstallId, member: Member) -> ClientKey:
         """Return the client key certificate of this serial; the same each time it is made."""
-        return ClientKey(
-            install, self.client, member.id, member.index, self.serial, self.public, self.created_at
-        )
+        place = (install, self.client, member.id, member.index)
+        return ClientKey(*place, self.serial, self.public, self.created_at, self.former)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +185,8 @@ class ClientEntry:
                 f"the key of client {self.pin.client[:8]} is not rotated",
                 f"{FORMER_MAX} former ones are kept already",
             )
-        public = public_sealing.public_key(seed)
-        pin = replace(self.pin, serial=self.pin.serial + 1, public=public, created_at=at)
-        return ClientEntry(pin, seed, (*self.former, FormerKey(self.pin.serial, self.seed)))
+        newer = ClientEntry(self.pin, seed, (*self.former, FormerKey(self.pin.serial, self.seed)))
+        return newer._following(at)
 
     def without_former(self, up_to: int, at: datetime) -> "ClientEntry":
         """Return the next entry, without the former keys of serials up to this one.
@@ -194,8 +194,18 @@ class ClientEntry:
         What was dealt to them cannot be opened any more.
         """
         kept = tuple(key for key in self.former if key.serial > up_to)
-        pin = replace(self.pin, serial=self.pin.serial + 1, created_at=at)
-        return ClientEntry(pin, self.seed, kept)
+        return ClientEntry(self.pin, self.seed, kept)._following(at)
+
+    def _following(self, at: datetime) -> "ClientEntry":
+        """Return this entry with the next serial, pinned as it has its keys."""
+        pin = replace(
+            self.pin,
+            serial=self.pin.serial + 1,
+            public=public_sealing.public_key(self.seed),
+            created_at=at,
+            former=tuple(key.serial for key in self.former),
+        )
+        return replace(self, pin=pin)
 
     def to_json(self, install: InstallId, custodian: CustodianId) -> dict[str, Any]:
         """Return the inside of the entry."""
@@ -243,7 +253,8 @@ class ClientEntry:
         fields.done()
         if client_name(pin.client, pin.serial) != place.name:
             raise fields.refuse("its name is not that of its client and serial")
-        return cls(pin, seed, former)
+        pinned = replace(pin, former=tuple(key.serial for key in former))
+        return cls(pinned, seed, former)
 
 
 def identity_name(serial: int) -> str:

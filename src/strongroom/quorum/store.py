@@ -262,6 +262,9 @@ def read_pin(transaction: Transaction, client: ClientId) -> ClientPin | None:
     writers = transaction.rows(
         "SELECT key, revoked_after FROM writer WHERE client = ? ORDER BY number", (client,)
     )
+    former = transaction.rows(
+        "SELECT serial FROM former_key WHERE client = ? ORDER BY serial", (client,)
+    )
     return ClientPin(
         client,
         VaultId(vault),
@@ -270,6 +273,7 @@ def read_pin(transaction: Transaction, client: ClientId) -> ClientPin | None:
         public,
         parse_instant(created_at),
         tuple(PinnedWriter(key, revoked_after) for key, revoked_after in writers),
+        tuple(serial for (serial,) in former),
     )
 
 
