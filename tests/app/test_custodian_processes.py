@@ -15,24 +15,25 @@ pytestmark = pytest.mark.loopback
 
 
 @pytest.fixture(name="homes")
-def _homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Path]:
+def _homes(tmp_path: Path, kept_port: int, monkeypatch: pytest.MonkeyPatch) -> dict[int, Path]:
     # What runs in another process must be what is tested here.
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     homes = {index: tmp_path / f"custodian-{index}" for index in (1, 2)}
     for index, home in homes.items():
-        plan = CustodianPlan(home, ("127.0.0.1", 0), key_file=tmp_path / f"{index}.key")
+        listen = ("127.0.0.1", kept_port if index == 1 else 0)
+        plan = CustodianPlan(home, listen, key_file=tmp_path / f"{index}.key")
         Custodians(SystemClock(), os.urandom).make(plan)
     return homes
 
 
-def test_they_serve_until_the_block_ends(homes: dict[int, Path]) -> None:
+def test_they_serve_until_the_block_ends(homes: dict[int, Path], kept_port: int) -> None:
     with CustodianProcesses(homes) as processes:
         assert processes.places.keys() == {1, 2}
         assert processes.ended() == []
-        first = processes.places[1]
+        assert processes.places[1] == ("127.0.0.1", kept_port)
         processes.kill(1)
         processes.start(1)
-        assert processes.places[1] == first
+        assert processes.places[1] == ("127.0.0.1", kept_port)
         pid = processes._running[2].pid
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

@@ -33,19 +33,19 @@ def meet(joined: Joined, port: int) -> None:
         remote_custodian(link, joined.introduction.member).meet()
 
 
-def joined_once(folder: Path) -> Joined:
+def joined_once(folder: Path, port: int = 0) -> Joined:
     """Return a custodian that was made and joined, and has stopped."""
-    made = make(folder)
-    with served(folder) as (port, told):
-        joined = join(port, made.code, AUTHORITY)
+    made = make(folder, port=port)
+    with served(folder) as (listens, told):
+        joined = join(listens, made.code, AUTHORITY)
         told.until("serves custodian 1 (anna)")
-        meet(joined, port)
+        meet(joined, listens)
     return joined
 
 
-def test_a_custodian_is_joined_and_serves_and_serves_again(tmp_path: Path) -> None:
+def test_a_custodian_is_joined_and_serves_and_serves_again(tmp_path: Path, kept_port: int) -> None:
     folder = tmp_path / "anna"
-    made = make(folder)
+    made = make(folder, port=kept_port)
     assert len(made.words) == 24
     assert folder.stat().st_mode & 0o777 == 0o700
     with served(folder) as (first, told):
@@ -53,7 +53,7 @@ def test_a_custodian_is_joined_and_serves_and_serves_again(tmp_path: Path) -> No
         assert told.next() == f"listens at 127.0.0.1 port {first}, and serves custodian 1 (anna)"
         meet(joined, first)
     with served(folder) as (port, _), joined.link(port) as link:
-        assert port == first
+        assert port == first == kept_port
         custodian = remote_custodian(link, joined.introduction.member)
         custodian.meet()
         assert custodian.witness.registered(["an origin"]) == [False]
@@ -146,9 +146,11 @@ def test_an_invitation_has_one_answer_until_there_is_another(tmp_path: Path) -> 
             opened.finish(AUTHORITY.certificate)
 
 
-def test_its_certificate_is_renewed_while_it_serves_and_kept(tmp_path: Path) -> None:
+def test_its_certificate_is_renewed_while_it_serves_and_kept(
+    tmp_path: Path, kept_port: int
+) -> None:
     folder = tmp_path / "anna"
-    joined = joined_once(folder)
+    joined = joined_once(folder, kept_port)
     later = CLOCK.now() + timedelta(hours=1)
     renewed = AUTHORITY.renew(joined.certificate, later, secrets.token_bytes)
     with served(folder) as (port, _), joined.link(port) as link:
@@ -159,9 +161,9 @@ def test_its_certificate_is_renewed_while_it_serves_and_kept(tmp_path: Path) -> 
         assert opened.badge().leaf == read_leaf(renewed)
 
 
-def test_a_denied_server_is_refused_also_after_a_restart(tmp_path: Path) -> None:
+def test_a_denied_server_is_refused_also_after_a_restart(tmp_path: Path, kept_port: int) -> None:
     folder = tmp_path / "anna"
-    joined = joined_once(folder)
+    joined = joined_once(folder, kept_port)
     deny_list = AUTHORITY.deny(None, [joined.badge.leaf.serial], CLOCK.now())
     member = joined.introduction.member
     with served(folder) as (port, _), joined.link(port) as link:

@@ -40,10 +40,10 @@ class Told:
             pass
 
 
-def make(folder: Path, name: str = "") -> NewCustodian:
+def make(folder: Path, name: str = "", port: int = 0) -> NewCustodian:
     """Make the home of a custodian in this folder, its key file beside it."""
     key_file = folder.with_suffix(".key")
-    return CUSTODIANS.make(CustodianPlan(folder, ("127.0.0.1", 0), "key-file", key_file, name))
+    return CUSTODIANS.make(CustodianPlan(folder, ("127.0.0.1", port), "key-file", key_file, name))
 
 
 @contextmanager
