@@ -13,6 +13,7 @@ WRITES = {
     "clients/registry.py": {
         "keep_certificate": "the same peer and key for another day",
         "note_missed": "what was noticed of custodians; nothing was done to them",
+        "note_deny_list": "that what `network.denied` told of has come to a custodian",
     },
     "clients/history.py": {
         "adopt_client_keys": "found at the locations; the recovery tells of the client",

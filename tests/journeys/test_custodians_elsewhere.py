@@ -21,7 +21,7 @@ from strongroom.errors import StrongroomError, UsageError
 from strongroom.ids import InstallId
 from strongroom.operations.join_custodians import Invited, LeftJoined
 from strongroom.operations.set_up import InstallPlan, set_up
-from strongroom.transport import Authority
+from strongroom.transport import Authority, Link, Peer
 from tests.support import served_custodian
 from tests.support.first_home import make_database
 from tests.support.ports import held
@@ -290,3 +290,63 @@ def test_the_authority_is_a_sealed_secret(tmp_path: Path) -> None:
             path for path in tmp_path.rglob("*") if path.is_file() and seed in path.read_bytes()
         ]
         assert found == []
+
+
+def test_a_denied_custodian_is_asked_nothing_more_and_a_denied_server_is_refused(
+    tmp_path: Path,
+) -> None:
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        make_database(tmp_path / "app.db")
+        begin(tmp_path, three.invited())
+        done(0, "client", "add", "acme", "--source", "app.db")
+        done(4, "custodian", "deny", "berta")
+        with App().open(tmp_path / "home") as deployment:
+            authority = Authority.open(
+                deployment.install, deployment.tools.secrets.read("authority")
+            )
+            berta = deployment.roster.member(2)
+            anna = deployment.roster.member(1)
+        badge = authority.badge(Peer.server(authority.install), SystemClock().now(), token_bytes)
+        three.stop("clara")
+        said = done(3, "custodian", "deny", "berta", f"{badge.leaf.serial:032X}", "--yes")
+        assert f"The certificate {badge.leaf.serial:032x} is denied." in said.out
+        assert "Told: anna." in said.out
+        assert "clara is told by the next command that meets it" in said.err
+        # The home asks berta nothing more, and the others refuse the badge.
+        listed = done(3, "custodian", "list")
+        assert "custodian 2 (berta) is not asked: its certificate is denied" in listed.out
+        found = done(0, "ledger", "search", "network.denied").out
+        assert found.count("network.denied") == 2
+        three.start("clara")
+        done(0, "backup", "acme")
+        done(0, "restore", "acme", "--to", "back")
+        for name, member in (("anna", anna), ("clara", None)):
+            port = three.ports[name]
+            with App().open(tmp_path / "home") as deployment:
+                expected = member or deployment.roster.member(3)
+            peer = Peer.custodian(expected.id)
+            with (
+                Link(("127.0.0.1", port), badge, peer, SystemClock()) as link,
+                pytest.raises(StrongroomError, match="refuses us") as caught,
+            ):
+                link.ask("GET", "/v1/health")
+            assert "is denied" in str(caught.value)
+        # Who shows the denied certificate is not believed either, whatever this home knows of it.
+        own = places(tmp_path / "home")[2]
+        with closing(sqlite3.connect(tmp_path / "home" / "server.db")) as opened, opened:
+            opened.execute(
+                "UPDATE custodian_place SET certificate = ? WHERE custodian = 2",
+                (authority.renew(own, SystemClock().now(), token_bytes),),
+            )
+        listed = done(3, "custodian", "list")
+        assert f"that of custodian {berta.id[:8]} is denied" in listed.out
+        done(0, "ledger", "verify")
+
+
+def test_what_cannot_be_denied(tmp_path: Path) -> None:
+    with at_home(tmp_path):
+        done(0, "init", "--location", "one", "--quiet")
+        assert "runs in this home" in done(2, "custodian", "deny", "custodian-1").err
+        assert "neither a custodian nor a serial" in done(2, "custodian", "deny", "nobody").err
+        assert "nobody to tell" in done(2, "custodian", "deny", "8" * 32).err
+        assert "nothing is named" in done(2, "custodian", "deny").err

@@ -7,13 +7,12 @@ does not answer is absent from the beginning of a command, with its reason.
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
 from strongroom.clients import Registry
 from strongroom.errors import StrongroomError
 from strongroom.operations.asking import Asking
-from strongroom.operations.custodian_url import parse_custodian_url
 from strongroom.operations.deployment import Tools
+from strongroom.operations.meet_custodians import meet_custodians
 from strongroom.quorum import Custodian, LocalCustodian, Roster
 
 
@@ -57,26 +56,13 @@ def _open_elsewhere(
     members: Members,
     opened: ExitStack,
 ) -> None:
-    places = registry.custodian_places()
     try:
         links = tools.links(roster.install, False)
     except StrongroomError as err:
-        members.absent |= dict.fromkeys(places, err)
+        members.absent |= dict.fromkeys(registry.custodian_places(), err)
         return
     opened.callback(links.close)
-    questions = {
-        index: partial(
-            links.open, parse_custodian_url(place.url), roster.member(index), place.certificate
-        )
-        for index, place in places.items()
-    }
-    for index, outcome in asking.each(questions):
-        try:
-            custodian, certificate = outcome.result()
-        except StrongroomError as err:
-            members.absent[index] = err
-            continue
-        members.custodians[index] = custodian
-        if certificate != places[index].certificate:
-            registry.keep_certificate(index, certificate)
+    met = meet_custodians(links, registry, roster, asking)
+    members.custodians |= met.custodians
+    members.absent |= met.absent
     members.custodians = dict(sorted(members.custodians.items()))

@@ -5,7 +5,7 @@ only noticed, as that a custodian is silent, is noted without one.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from datetime import datetime
 
@@ -70,6 +70,11 @@ SCHEMA = (
       machine TEXT NOT NULL, boot TEXT NOT NULL, joined_at TEXT NOT NULL
     ) STRICT
     """,
+    # The newest list alone; a custodian has taken that of the number beside its place.
+    """
+    CREATE TABLE deny_list (number INTEGER PRIMARY KEY, list BLOB NOT NULL) STRICT;
+    ALTER TABLE custodian_place ADD COLUMN deny_list INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 
@@ -123,6 +128,7 @@ class Registry:
         """Where a custodian is that is a process of its own, and by which certificate it is known.
 
         The marks tell its machine, and that machine's run, from others; empty where it knows none.
+        `deny_list` is the number of the newest list that it has taken, 0 for none.
         """
 
         custodian: int
@@ -131,6 +137,7 @@ class Registry:
         machine: str
         boot: str
         joined_at: datetime
+        deny_list: int = 0
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -300,7 +307,8 @@ class Registry:
         """Return where each custodian is that is not in this process, by its index."""
         with self._database.reading() as reading:
             rows = reading.rows(
-                "SELECT custodian, url, certificate, machine, boot, joined_at FROM custodian_place"
+                "SELECT custodian, url, certificate, machine, boot, joined_at, deny_list "
+                "FROM custodian_place"
             )
         return {row[0]: _custodian_place(row) for row in rows}
 
@@ -328,6 +336,27 @@ class Registry:
             transaction.run(
                 "UPDATE custodian_place SET certificate = ? WHERE custodian = ?",
                 (certificate, custodian),
+            )
+
+    def deny_list(self) -> tuple[int, bytes]:
+        """Return number and bytes of the newest deny list; 0 and nothing where there is none."""
+        with self._database.reading() as reading:
+            row = reading.row("SELECT number, list FROM deny_list")
+        return (0, b"") if row is None else (row[0], row[1])
+
+    def keep_deny_list(self, number: int, data: bytes, facts: Sequence[Fact]) -> None:
+        """Keep a deny list in the place of the one before it; custodians take it later."""
+        with self._database.transaction() as transaction:
+            transaction.run("DELETE FROM deny_list WHERE number < ?", (number,))
+            transaction.run("INSERT INTO deny_list (number, list) VALUES (?, ?)", (number, data))
+            for fact in facts:
+                self.log.append(transaction, fact)
+
+    def note_deny_list(self, custodian: int, number: int) -> None:
+        """Note that a custodian has taken the list of this number."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "UPDATE custodian_place SET deny_list = ? WHERE custodian = ?", (number, custodian)
             )
 
     def note_missed(self, custodians: Collection[int], now: datetime) -> dict[int, datetime]:
@@ -399,9 +428,9 @@ _CLIENT = "SELECT id, name, vault, class, keep, parity, created_at FROM client"
 
 
 def _custodian_place(row: Row) -> Registry.CustodianPlace:
-    custodian, url, certificate, machine, boot, joined_at = row
+    custodian, url, certificate, machine, boot, joined_at, deny_list = row
     joined = parse_instant(joined_at)
-    return Registry.CustodianPlace(custodian, url, certificate, machine, boot, joined)
+    return Registry.CustodianPlace(custodian, url, certificate, machine, boot, joined, deny_list)
 
 
 def _client(row: Row) -> Client:

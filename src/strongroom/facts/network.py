@@ -1,4 +1,4 @@
-"""What was found of the ways between our own processes."""
+"""The ways between our own processes: what was found of them, and who goes them no more."""
 
 from typing import Final
 
@@ -20,5 +20,15 @@ OPS: Final = (
             "unknown": COUNT,
             "wrong_at": many(ID),
         },
+    ),
+    Op(
+        "network.denied",
+        "B",
+        "update",
+        "A certificate counts no more, by its serial: it is in the deny list of this number, which "
+        "every custodian takes at the next command that meets it.",
+        ("certificate", ID),
+        must={"number": COUNT},
+        may={"custodian": ID},
     ),
 )

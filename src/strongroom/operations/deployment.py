@@ -66,10 +66,25 @@ class CustodianLinks(Protocol):
         """Join these one by one; none of them where one refuses its code or does not answer."""
         ...
 
+    def deny(self, kept: bytes, serials: Collection[int]) -> tuple[int, bytes]:
+        """Return the deny list after this one, with these serials as well, and its number."""
+        ...
+
+    def heed(self, deny_list: bytes) -> None:
+        """Believe no certificate of this list from now on, and bring it to nobody by itself."""
+        ...
+
     def open(
-        self, address: tuple[str, int], member: LocalCustodian.Wire.Member, certificate: bytes
+        self,
+        address: tuple[str, int],
+        member: LocalCustodian.Wire.Member,
+        certificate: bytes,
+        deny_list: bytes = b"",
     ) -> tuple[Custodian, bytes]:
-        """Meet a member at this place; return how it is asked, and its newest certificate."""
+        """Meet a member at this place; return how it is asked, and its newest certificate.
+
+        It is brought a deny list first, where one is given.
+        """
         ...
 
     def close(self) -> None:

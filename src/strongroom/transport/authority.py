@@ -80,12 +80,17 @@ class Authority:
         certificate = self._sign(certificates.public_key(seed), peer, (), now, token)
         return Badge.make(self.install, seed, certificate, self.certificate)
 
-    def deny(self, previous: bytes | None, serials: Iterable[int], now: datetime) -> bytes:
-        """Return the deny list after this one, with these serials as well, in DER."""
+    def deny(
+        self, previous: bytes | None, serials: Iterable[int], now: datetime, number: int = 1
+    ) -> bytes:
+        """Return the deny list after this one, with these serials as well, in DER.
+
+        It has this number, or where that is not higher than the one before, the next.
+        """
         before = DenyList(0, frozenset())
         if previous is not None:
             before = certificates.read_deny_list(previous, self.certificate)
-        after = DenyList(before.number + 1, before.serials | frozenset(serials))
+        after = DenyList(max(before.number + 1, number), before.serials | frozenset(serials))
         at = now.replace(microsecond=0)
         return certificates.sign_deny_list(
             self.seed, self.certificate, after, at, at + AUTHORITY_LIFE

@@ -251,11 +251,18 @@ class Link(Way):
         self.expected = expected
         self._install = badge.install
         self._key = key
+        self._denied: frozenset[int] = frozenset()
         context = client_context(badge, check_dates=key is None)
         super().__init__(address, str(expected), context, self._recognise, clock, timeout_seconds)
 
+    def refuse(self, serials: frozenset[int]) -> None:
+        """Believe no certificate of these serials from the next connection on."""
+        self._denied = serials
+
     def _recognise(self, certificate: bytes) -> None:
         peer, leaf = peer_of(certificate, self._install)
+        if leaf.serial in self._denied:
+            raise WrongCertificate("a denied certificate is shown", f"that of {peer} is denied")
         if peer != self.expected:
             raise WrongCertificate("another peer answers", f"{peer} answers there")
         if self._key is not None and not same(self._key, leaf.public):

@@ -6,7 +6,7 @@ when it has expired, and when the one that is shown has, as after a custodian wa
 older image: then the custodian is known by its key, and brought a new one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Final, NamedTuple
 
@@ -26,6 +26,13 @@ CONNECT_SECONDS: Final = 5.0
 """Who does not take a connection is absent; every command waits so long for that."""
 
 ASK_SECONDS: Final = 30.0
+
+
+class Denied(Refused):
+    """A custodian's certificate was denied: nothing is asked of it."""
+
+    code = "denied"
+    hint = "`strongroom ledger search network.denied` tells who denied it, and when."
 
 
 class Newcomer(NamedTuple):
@@ -56,6 +63,22 @@ class CustodianLinks:
         self._token = token
         self._badge = self._authority.badge(Peer.server(install), clock.now(), token)
         self._links: list[Link] = []
+        self._denied: frozenset[int] = frozenset()
+
+    def deny(self, kept: bytes, serials: Collection[int]) -> tuple[int, bytes]:
+        """Return the deny list after this one, with these serials as well, and its number.
+
+        Numbers are seconds since 1970, so that a home which was put back goes on above those that
+        it has forgotten.
+        """
+        now = self._clock.now()
+        made = self._authority.deny(kept or None, serials, now, int(now.timestamp()))
+        return certificates.read_deny_list(made, self._authority.certificate).number, made
+
+    def heed(self, deny_list: bytes) -> None:
+        """Believe no certificate of this list from now on."""
+        listed = certificates.read_deny_list(deny_list, self._authority.certificate)
+        self._denied = listed.serials
 
     def join(self, newcomers: Sequence[tuple[int, str, Address, JoinCode]]) -> Iterator[Joined]:
         """Join custodians that wait; all have to prove their codes before the first is joined.
@@ -101,7 +124,7 @@ class CustodianLinks:
         return Joined(custodian, introduction.machine, introduction.boot, certificate)
 
     def open(
-        self, address: Address, member: Wire.Member, certificate: bytes
+        self, address: Address, member: Wire.Member, certificate: bytes, deny_list: bytes = b""
     ) -> tuple[Wire.Asked, bytes]:
         """Meet a custodian of the roster; return how it is asked, and its certificate.
 
@@ -110,6 +133,8 @@ class CustodianLinks:
         and Refused where somebody else does.
         """
         leaf = certificates.read_leaf(certificate, self._authority.certificate)
+        if leaf.serial in self._denied:
+            raise Denied(f"{member} is not asked", "its certificate is denied")
         if leaf.is_due(self._clock.now()):
             certificate = self._renew(address, member, certificate)
         link = self._link(address, member)
@@ -120,6 +145,8 @@ class CustodianLinks:
             link.connect(CONNECT_SECONDS)
         custodian = remote_custodian(link, member)
         custodian.meet()
+        if deny_list:
+            put(link, "deny-list", deny_list, str(member))
         return custodian, certificate
 
     def _renew(self, address: Address, member: Wire.Member, certificate: bytes) -> bytes:
@@ -140,5 +167,6 @@ class CustodianLinks:
         expected = Peer.custodian(member.id)
         link = Link(address, self._badge, expected, self._clock, ASK_SECONDS, key)
         link.call(str(member))
+        link.refuse(self._denied)
         self._links.append(link)
         return link
