@@ -24,6 +24,7 @@ def custodian_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
         "card answer": messages.read_card_answer,
         "adopt-roster question": messages.read_adopt_roster_question,
         "enrol question": messages.read_enrol_question,
+        "enrol question with a past": messages.read_enrol_question,
         "ingest question": messages.read_ingest_question,
         "hear question": messages.read_hear_question,
         "release answer": lambda data: messages.read_envelope_answer("release", data),

@@ -12,6 +12,7 @@ from strongroom.quorum import messages, refusals
 from strongroom.quorum.error_report import TEXT_LENGTH_MAX, TooManyAsked, read_report, report
 from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.quorum.kit import ENTRY_BYTES_MAX
+from strongroom.quorum.rules import NO_PAST
 from strongroom.quorum.wire import Wire
 from tests.house.tree import ROOT
 from tests.vectors import build_custodian_v1 as vector
@@ -33,7 +34,10 @@ def test_what_was_written_is_read() -> None:
     assert roster == vector.object_of("roster")
     policy = messages.read_adopt_policy_question(said["adopt-policy question"])
     assert policy == vector.object_of("policy")
-    assert messages.read_enrol_question(said["enrol question"]) == (*ids[:2], "high", ids[2])
+    enrolled = (ids[0], ids[1], "high", ids[2], NO_PAST)
+    assert messages.read_enrol_question(said["enrol question"]) == enrolled
+    late = messages.read_enrol_question(said["enrol question with a past"])
+    assert late == (*enrolled[:4], vector.PAST)
     snapshot, keys = messages.read_ingest_question(said["ingest question"])
     assert (snapshot, keys) == (
         vector.object_of("snapshot").statement,

@@ -18,9 +18,10 @@ from strongroom.ledger.note import NoteInvalid
 from strongroom.quorum import messages
 from strongroom.quorum.error_report import TooManyAsked, report
 from strongroom.quorum.invitation import Introduction, Invitation
+from strongroom.quorum.key_table import PinnedWriter
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.roster import Member
-from strongroom.quorum.rules import Standing
+from strongroom.quorum.rules import Past, Standing
 from strongroom.quorum.team_policy import TeamPolicy
 from tests.vectors import build_procedure_v1 as procedures
 
@@ -42,6 +43,7 @@ EVIDENCE = [
 CARD = Member(3, CustodianId("c1" * 16), "Anna's cellar", bytes([5]) * 32)
 STANDING = Standing(12, "3a" * 32)
 ENROLMENT = (ClientId("11" * 16), VaultId("22" * 16), bytes([4]) * 32)
+PAST = Past(Standing(7, "3b" * 32), (PinnedWriter(bytes([5]) * 32, 40),))
 ENTRIES = [(f"{'25' * 16}/kits/{'c1' * 16}/identity-00000001", b"SRKIT\x01 sealed")]
 JOURNAL = [
     Fact(
@@ -117,6 +119,9 @@ def said() -> Mapping[str, bytes]:
         "adopt-policy answer": messages.answer("adopt-policy"),
         "hear question": messages.hear_question(RECOVERY, [object_of("approval")] * 2),
         "hear answer": messages.envelope_answer("hear", object_of("hearing")),
+        "enrol question with a past": messages.enrol_question(
+            *ENROLMENT[:2], "high", ENROLMENT[2], PAST
+        ),
     }
 
 

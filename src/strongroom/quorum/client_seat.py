@@ -14,6 +14,7 @@ from strongroom.quorum import rules, store
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.key_table import ClientEntry, ClientPin, PinnedWriter
 from strongroom.quorum.own import Own
+from strongroom.quorum.rules import Past, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +29,25 @@ class ClientSeat:
         vault: VaultId,
         vault_class: Literal["normal", "high"],
         writer: bytes,
+        past: Past,
     ) -> Envelope:
-        """Pin a client's vault and writer key; return the certificate, always the same."""
+        """Pin a client's vault and writer key; return the certificate, always the same.
+
+        Asked again before it has signed for anything, it begins after a later snapshot.
+        """
+        rules.check_former(client, past.former)
         with self._own.database.transaction() as transaction:
             pin = store.read_pin(transaction, client)
             if pin is not None:
                 rules.check_enrolment(self._own.member, pin, vault, vault_class, writer)
+                self._begin(transaction, writer, past.standing)
                 return self.certificate(pin)
             if store.read_current_writer(transaction, vault) is not None:
                 raise Refused(
                     f"{self._own.member} refuses client {client[:8]}", "its vault is taken"
                 )
-            self._refuse_shared_writer(transaction, writer)
+            for key in (*(one.key for one in past.former), writer):
+                self._refuse_shared_writer(transaction, key)
             seed = self._own.token(public_sealing.SEED_BYTES)
             pin = ClientPin(
                 client=client,
@@ -48,9 +56,10 @@ class ClientSeat:
                 serial=1,
                 public=public_sealing.public_key(seed),
                 created_at=self._own.clock.now(),
-                writers=(PinnedWriter(writer),),
+                writers=(*past.former, PinnedWriter(writer)),
             )
             self._own.kits.write_client(transaction, ClientEntry(pin, seed))
+            self._begin(transaction, writer, past.standing)
             self._own.record(transaction, "client.enrolled", client, {"vault": vault})
             return self.certificate(pin)
 
@@ -130,6 +139,12 @@ class ClientSeat:
     def certificate(self, pin: ClientPin) -> Envelope:
         """Return the certificate of a pin's serial; the same each time it is made."""
         return pin.certificate(self._own.install, self._own.member).sign(self._own.seed)
+
+    def _begin(self, transaction: Transaction, writer: bytes, after: Standing) -> None:
+        """Note after which snapshot it is to sign, where it has signed for nothing yet."""
+        writer_id = SnapshotHeader.writer_id(writer)
+        if after.sequence and not store.has_receipts(transaction, writer_id):
+            store.write_beginning(transaction, writer_id, after)
 
     def _refuse_shared_writer(self, transaction: Transaction, writer: bytes) -> None:
         if len(writer) != signing.PUBLIC_KEY_BYTES:

@@ -30,7 +30,7 @@ from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.release_seat import ReleaseSeat
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member, Roster
-from strongroom.quorum.rules import Standing
+from strongroom.quorum.rules import NO_PAST, Past, Standing
 from strongroom.quorum.team_policy import TeamPolicy
 from strongroom.quorum.wire import Wire
 from strongroom.quorum.witness_seat import WitnessSeat
@@ -43,6 +43,7 @@ class LocalCustodian:
     """A custodian in this process; safe to share between threads, which take turns."""
 
     Kit: TypeAlias = Kit
+    Past: TypeAlias = Past
     Pin: TypeAlias = ClientPin
     Wire: TypeAlias = Wire
 
@@ -160,24 +161,33 @@ class LocalCustodian:
 
     def adopt_roster(self, envelope: Envelope) -> Roster:
         """Pin a roster; the same one again changes nothing, the threshold never changes."""
-        with self._own.database.transaction() as transaction:
-            pinned = self._own.pinned_roster(transaction)
-            row = store.read_self(transaction)
+        return self._follow(envelope, by_kit=False)
+
+    def take_roster(self, envelope: Envelope) -> Roster:
+        """Pin the roster that a recovery found, which may be a later one than the kit names.
+
+        For a recovery only, and nothing that a peer may ask: a kit holds the keys themselves.
+        """
+        return self._follow(envelope, by_kit=True)
+
+    def _follow(self, envelope: Envelope, *, by_kit: bool) -> Roster:
+        own = self._own
+        with own.database.transaction() as transaction:
+            pinned, row = own.pinned_roster(transaction), store.read_self(transaction)
             roster = Roster.parse(envelope, None)
-            rules.check_roster(self._own.member, self._own.install, pinned, roster)
-            restored_id = None if row is None else row.roster_id
-            if pinned is None and restored_id not in (None, roster.id):
-                raise Refused(
-                    f"{self._own.member} refuses roster version {roster.version}",
-                    "its kit names another roster",
-                )
+            rules.check_roster(own.member, own.install, pinned, roster)
+            named = None if row is None else row.roster_id
+            what = f"{own.member} refuses roster version {roster.version}"
+            if by_kit and pinned is not None:
+                raise Refused(what, "it has one, and was not rebuilt just now")
+            if not by_kit and pinned is None and named not in (None, roster.id):
+                raise Refused(what, "its kit names another roster")
             if pinned is not None and pinned.id == roster.id:
                 return roster
-            if restored_id != roster.id:
-                identity = (roster.id, self._own.seed, self._own.created_at)
-                self._own.kits.write_identity(transaction, *identity)
+            if named != roster.id:
+                own.kits.write_identity(transaction, roster.id, own.seed, own.created_at)
             store.write_roster(transaction, roster.version, roster.id, envelope.encode())
-            self._own.record(transaction, "roster.adopted", roster.id, {"version": roster.version})
+            own.record(transaction, "roster.adopted", roster.id, {"version": roster.version})
             return roster
 
     def adopt_policy(self, envelope: Envelope) -> TeamPolicy:
@@ -199,9 +209,10 @@ class LocalCustodian:
         vault: VaultId,
         vault_class: Literal["normal", "high"],
         writer: bytes,
+        past: Past = NO_PAST,
     ) -> Envelope:
         """Pin a client's vault and writer key; return the certificate, always the same."""
-        return self._clients.enrol(client, vault, vault_class, writer)
+        return self._clients.enrol(client, vault, vault_class, writer, past)
 
     def succeed(
         self, client: ClientId, new_writer: bytes, revoked_after: Mapping[WriterId, int]

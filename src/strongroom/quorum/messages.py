@@ -19,10 +19,11 @@ from strongroom.ledger import Checkpoint, Witness
 from strongroom.quorum.approval import APPROVALS_MAX
 from strongroom.quorum.avowal import KEYS_MAX
 from strongroom.quorum.fields import NAME_LENGTH_MAX, NUMBER_MAX
+from strongroom.quorum.key_table import WRITERS_MAX
 from strongroom.quorum.kit import ENTRY_BYTES_MAX
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member
-from strongroom.quorum.rules import Standing
+from strongroom.quorum.rules import NO_PAST, Past, Standing
 from strongroom.quorum.shares import COUNT_MAX
 
 MESSAGE_BYTES_MAX: Final = 64 << 20
@@ -116,17 +117,30 @@ def read_adopt_policy_question(data: bytes) -> Envelope:
 
 
 def enrol_question(
-    client: ClientId, vault: VaultId, vault_class: Literal["normal", "high"], writer: bytes
+    client: ClientId,
+    vault: VaultId,
+    vault_class: Literal["normal", "high"],
+    writer: bytes,
+    past: Past = NO_PAST,
 ) -> bytes:
-    """Return a client to be enrolled with its vault, class and writer key."""
+    """Return a client to be enrolled with its vault, class, writer key and, if any, its past."""
     ids = bytes.fromhex(client), bytes.fromhex(vault)
-    return question("enrol", *ids, vault_class.encode(), writer)
+    standing = past.standing
+    told = (
+        write_number(standing.sequence),
+        bytes.fromhex(standing.hash),
+        *(frame(one.key, write_number(one.revoked_after or 0)) for one in past.former),
+    )
+    asked = (*ids, vault_class.encode(), writer)
+    return question("enrol", *asked, *(() if past == NO_PAST else told))
 
 
-def read_enrol_question(data: bytes) -> tuple[ClientId, VaultId, Literal["normal", "high"], bytes]:
+def read_enrol_question(
+    data: bytes,
+) -> tuple[ClientId, VaultId, Literal["normal", "high"], bytes, Past]:
     """Read what `enrol_question` wrote."""
     what = "a question enrol"
-    client, vault, vault_class, writer = read_question("enrol", data, 4)
+    client, vault, vault_class, writer, *past = read_question("enrol", data, 4, 6 + WRITERS_MAX)
     if vault_class not in (b"normal", b"high"):
         raise Damaged(f"{what} is malformed", "there is no such class")
     return (
@@ -134,6 +148,23 @@ def read_enrol_question(data: bytes) -> tuple[ClientId, VaultId, Literal["normal
         VaultId(read_hex(vault, ID_BYTES, what)),
         cast("Literal['normal', 'high']", vault_class.decode()),
         bytes.fromhex(read_hex(writer, signing.PUBLIC_KEY_BYTES, what)),
+        _read_past(past, what) if past else NO_PAST,
+    )
+
+
+def _read_past(parts: Sequence[bytes], what: str) -> Past:
+    sequence, hashed, *former = _counted(list(parts), 2, what)
+    writers = [_pieces(one, 2, what) for one in former]
+    return Past.of(
+        read_number(sequence, 0, NUMBER_MAX, what),
+        read_hex(hashed, HASH_BYTES, what),
+        [
+            (
+                bytes.fromhex(read_hex(key, signing.PUBLIC_KEY_BYTES, what)),
+                read_number(after, 0, NUMBER_MAX, what),
+            )
+            for key, after in writers
+        ],
     )
 
 

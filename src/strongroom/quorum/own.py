@@ -65,6 +65,13 @@ class Own:
         data = store.read_roster(transaction)
         return None if data is None else Roster.parse(decode_envelope(data, "the roster"), None)
 
+    def rosters(self, transaction: Transaction) -> list[Roster]:
+        """Return every roster that it has followed, oldest first."""
+        return [
+            Roster.parse(decode_envelope(data, "a roster"), None)
+            for data in store.read_rosters(transaction)
+        ]
+
     def record(
         self,
         transaction: Transaction,

@@ -14,7 +14,7 @@ from strongroom.ledger import Witness
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member
-from strongroom.quorum.rules import Standing
+from strongroom.quorum.rules import NO_PAST, Past, Standing
 
 
 class Custodian(Protocol):
@@ -38,8 +38,12 @@ class Custodian(Protocol):
         vault: VaultId,
         vault_class: Literal["normal", "high"],
         writer: bytes,
+        past: Past = NO_PAST,
     ) -> Envelope:
-        """Pin a client's vault and writer key; return the certificate, always the same."""
+        """Pin a client's vault and writer key; return the certificate, always the same.
+
+        `past` is for a custodian that took the seat of another: it signs from there on.
+        """
         ...
 
     def ingest(self, snapshot: Statement, keys: Sequence[Envelope]) -> Envelope:

@@ -27,15 +27,14 @@ class ReceiptSeat:
         with self._own.database.transaction() as transaction:
             entry = self._own.entry(transaction, header.client)
             writer = rules.check_author(asked, entry.pin, snapshot, receiving=True)
-            roster = self._own.pinned_roster(transaction)
-            if roster is None:
-                raise asked.refuse("it has adopted no roster yet")
             stored = store.read_receipt(transaction, writer.id, header.sequence)
             if stored is not None:
                 rules.check_not_forked(asked, snapshot_hash, stored[0])
                 return decode_envelope(stored[1], "a stored receipt")
             standing = store.read_standing(transaction, writer.id)
             rules.check_sequence(asked, snapshot_hash, standing)
+            last = _roster_of(store.read_receipt(transaction, writer.id, standing.sequence))
+            roster = rules.roster_dealt_to(asked, self._own.rosters(transaction), last)
             dealings = rules.check_fresh(asked, roster, writer, keys)
             receipt = Receipt(
                 install=self._own.install,
@@ -75,3 +74,10 @@ class ReceiptSeat:
                 if store.read_receipt(transaction, receipt.writer, receipt.sequence) is None:
                     reached = Standing(receipt.sequence, receipt.snapshot)
                     store.write_receipt(transaction, receipt.writer, reached, envelope.encode())
+
+
+def _roster_of(stored: tuple[str, bytes] | None) -> str | None:
+    """Return to which roster a stored receipt's snapshot was dealt."""
+    if stored is None:
+        return None
+    return Receipt.read(decode_envelope(stored[1], "a stored receipt")).roster

@@ -48,7 +48,9 @@ class ReleaseSeat:
         asked = Asked(self._own.member, self._own.install, header)
         entry = self._own.entry(transaction, header.client)
         stored = store.read_receipt(transaction, header.writer, header.sequence)
-        opened = rules.open_released(asked, entry, request, stored[0] if stored else None)
+        followed = {one.id for one in self._own.rosters(transaction)}
+        receipted = stored[0] if stored else None
+        opened = rules.open_released(asked, entry, request, receipted, followed)
         release = Release(
             request=request.request,
             custodian=self._own.member.id,

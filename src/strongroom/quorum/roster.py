@@ -52,6 +52,56 @@ class Roster:
     created_at: datetime
     members: tuple[Member, ...]
 
+    @dataclass(frozen=True, slots=True)
+    class Line:
+        """The rosters of an install, the oldest first; the last is the one that counts now.
+
+        Who has lost the seat signs nothing more, but what was signed before stays signed.
+        """
+
+        rosters: tuple["Roster", ...]
+
+        def version(self, version: int) -> "Roster":
+            """Return the roster of this version; raise Damaged where it is not known."""
+            for roster in self.rosters:
+                if roster.version == version:
+                    return roster
+            raise Damaged(f"roster version {version} is not known", "no home or location has it")
+
+        def holds(self, roster: str, member: Member) -> bool:
+            """Tell whether this member sits, with this key, in the roster of this id."""
+            return any(one.id == roster and member in one.members for one in self.rosters)
+
+        def check_client_key(self, envelope: Envelope) -> ClientKey:
+            """Return a client key certificate that its member signed, who may have gone since."""
+            key = ClientKey.read(envelope)
+            return self._last_with(key.index, key.custodian).check_client_key(envelope)
+
+        def check_witness(self, envelope: Envelope) -> WitnessCard:
+            """Return a witness card that its member signed, who may have gone since."""
+            card = WitnessCard.read(envelope)
+            return self._last_with(card.index, card.custodian).check_witness(envelope)
+
+        def check_receipt(self, envelope: Envelope, snapshot: Statement | None = None) -> Receipt:
+            """Return a receipt signed by a member of the very roster that it names."""
+            receipt = Receipt.read(envelope)
+            for roster in self.rosters:
+                if roster.id == receipt.roster:
+                    return roster.check_read_receipt(receipt, envelope, snapshot)
+            raise Damaged(
+                f"the receipt of custodian {receipt.index} names another roster",
+                f"roster {receipt.roster[:8]} is not known",
+            )
+
+        def _last_with(self, index: int, custodian: CustodianId) -> "Roster":
+            """Return the last roster in which this custodian sits; else the last one of all."""
+            seated = [
+                one
+                for one in self.rosters
+                if index <= len(one.members) and one.members[index - 1].id == custodian
+            ]
+            return seated[-1] if seated else self.rosters[-1]
+
     @staticmethod
     def sign(
         operator_seed: bytes,
@@ -114,6 +164,23 @@ class Roster:
         envelope.statement.verify(roster.operator, "the roster")
         return roster
 
+    def after(self, former: Iterable["Roster"]) -> "Roster.Line":
+        """Return the line that ends with this roster; raise Damaged for one that fits nowhere."""
+        line = (*sorted(former, key=lambda one: one.version), self)
+        for one in line:
+            if (one.install, one.operator, one.threshold) != (
+                self.install,
+                self.operator,
+                self.threshold,
+            ):
+                raise Damaged(
+                    f"roster version {one.version} is of no line with version {self.version}",
+                    "another install, operator or threshold",
+                )
+        if len({one.version for one in line}) < len(line) or line[-1] is not self:
+            raise Damaged("two rosters have one version", f"version {self.version} is the last")
+        return Roster.Line(line)
+
     def member(self, index: int) -> Member:
         """Return the member of this index; raise Damaged when there is none."""
         if not 1 <= index <= len(self.members):
@@ -153,7 +220,12 @@ class Roster:
 
     def check_receipt(self, envelope: Envelope, snapshot: Statement | None = None) -> Receipt:
         """Return a receipt signed by the member it names and, where given, for that snapshot."""
-        receipt = Receipt.read(envelope)
+        return self.check_read_receipt(Receipt.read(envelope), envelope, snapshot)
+
+    def check_read_receipt(
+        self, receipt: Receipt, envelope: Envelope, snapshot: Statement | None
+    ) -> Receipt:
+        """Do the same for a receipt that was read from this envelope already."""
         member = self._signer(receipt.index, receipt.custodian, receipt.install)
         envelope.statement.verify(member.identity, f"the receipt of custodian {receipt.index}")
         if snapshot is not None:

@@ -5,13 +5,14 @@ error that names the snapshot and the custodian; the order of the checks is that
 docs/formats/share-v1.md. A remote custodian runs these same rules.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.errors import Damaged, Refused, Stale, UsageError
-from strongroom.ids import InstallId, VaultId, WriterId
-from strongroom.quorum.dealing import Dealing
+from strongroom.ids import ClientId, InstallId, VaultId, WriterId
+from strongroom.quorum.dealing import Dealing, SealedElsewhere
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.key_table import ClientEntry, ClientPin, PinnedWriter
 from strongroom.quorum.label import VaultClass
@@ -26,6 +27,24 @@ class Standing:
 
     sequence: int = 0
     hash: str = SnapshotHeader.NO_PREVIOUS
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What there was of a client before a custodian began: up to where, and who wrote before."""
+
+    standing: Standing = Standing()
+    """The snapshot of the current writer after which this custodian is to sign."""
+    former: tuple[PinnedWriter, ...] = ()
+    """The writers that are revoked, oldest first."""
+
+    @classmethod
+    def of(cls, sequence: int, snapshot: str, former: Sequence[tuple[bytes, int | None]]) -> "Past":
+        """Return the past up to this snapshot, with the keys of former writers."""
+        return cls(Standing(sequence, snapshot), tuple(PinnedWriter(*one) for one in former))
+
+
+NO_PAST: Final = Past()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +202,36 @@ def _rolled_back(asked: Asked, why: str) -> Stale:
     )
 
 
+def check_former(client: ClientId, former: Sequence[PinnedWriter]) -> None:
+    """Raise UsageError where a former writer could still write."""
+    if any(writer.revoked_after is None for writer in former):
+        raise UsageError(
+            f"a former writer of client {client[:8]} is not revoked", "one writes at a time"
+        )
+
+
+def roster_dealt_to(asked: Asked, followed: Sequence[Roster], last: str | None) -> Roster:
+    """Return the roster that a snapshot was dealt to, of those that were followed, oldest first.
+
+    `last` is the roster of what was last receipted of this writer: who lost the seat since gets no
+    share of anything after that.
+    """
+    if not followed:
+        raise asked.refuse("it has adopted no roster yet")
+    for roster in reversed(followed):
+        if roster.id == asked.header.roster:
+            return roster
+        if roster.id == last:
+            # Whatever came before it is over for this writer.
+            break
+    raise asked.refuse(f"it was dealt to another roster than {followed[-1].id[:8]}")
+
+
 def check_fresh(
     asked: Asked, roster: Roster, writer: PinnedWriter, keys: Sequence[Envelope]
 ) -> tuple[Dealing, ...]:
     """Return the dealings of exactly the fresh sessions, in the header's order, each checked."""
     header = asked.header
-    if header.roster != roster.id:
-        raise asked.refuse(f"it was dealt to another roster than {roster.id[:8]}")
     by_hash = {envelope.statement.hash.hex(): envelope for envelope in keys}
     if sorted(by_hash) != sorted(wanted for _, wanted in header.fresh) or len(by_hash) < len(keys):
         raise asked.refuse(
@@ -230,16 +272,39 @@ def hold_shares(
 
 
 def open_released(
-    asked: Asked, entry: ClientEntry, request: ReleaseRequest, receipted: str | None
+    asked: Asked,
+    entry: ClientEntry,
+    request: ReleaseRequest,
+    receipted: str | None,
+    followed: Collection[str],
 ) -> list[bytes]:
-    """Return this custodian's opened shares of a snapshot, in order, after every check of it."""
+    """Return this custodian's opened shares of a snapshot, in order, after every check of it.
+
+    `followed` are the ids of the rosters that it knows itself to have sat in.
+    """
     check_author(asked, entry.pin, request.snapshot, receiving=False)
     check_not_forked(asked, request.snapshot.hash.hex(), receipted)
     return [
-        entry.open_share(dealing, number, asked.member)[0]
+        _open_own(asked, dealing, number, entry, followed)
         for dealing in check_release_keys(asked, entry.pin, request)
         for number in range(1, len(dealing.parts) + 1)
     ]
+
+
+def _open_own(
+    asked: Asked, dealing: Dealing, number: int, entry: ClientEntry, followed: Collection[str]
+) -> bytes:
+    try:
+        return entry.open_share(dealing, number, asked.member)[0]
+    except SealedElsewhere:
+        if dealing.label.roster_id in followed:
+            raise
+        # It may have taken the seat of another. One that came back by its kit has forgotten which
+        # rosters it followed, and opens what was dealt to them all the same.
+        raise asked.refuse(
+            f"session {dealing.label.session[:8]} was dealt to a roster that it never followed",
+            "Whoever sat there then can open it, with the others of that time.",
+        ) from None
 
 
 def check_release_keys(

@@ -124,6 +124,13 @@ CREATE TABLE hearing (
   envelope BLOB NOT NULL
 ) STRICT
 """,
+    """
+CREATE TABLE beginning (
+  writer TEXT PRIMARY KEY REFERENCES writer (writer),
+  sequence INTEGER NOT NULL,
+  snapshot TEXT NOT NULL
+) STRICT
+""",
 )
 
 
@@ -217,6 +224,11 @@ def read_roster(transaction: Transaction) -> bytes | None:
     """Return the newest roster's bytes, or None before the first."""
     row = transaction.row("SELECT envelope FROM roster ORDER BY version DESC LIMIT 1")
     return None if row is None else row[0]
+
+
+def read_rosters(transaction: Transaction) -> list[bytes]:
+    """Return every roster that was pinned, oldest first."""
+    return [data for (data,) in transaction.rows("SELECT envelope FROM roster ORDER BY version")]
 
 
 def write_client(transaction: Transaction, entry: ClientEntry, safe: RowSeal, token: Token) -> None:
@@ -340,12 +352,26 @@ def read_receipt(
 
 
 def read_standing(transaction: Transaction, writer: WriterId) -> Standing:
-    """Return the highest snapshot of a writer that has a receipt."""
+    """Return the highest snapshot of a writer that has a receipt, or after which it began."""
     row = transaction.row(
         "SELECT sequence, snapshot FROM receipt WHERE writer = ? ORDER BY sequence DESC LIMIT 1",
         (writer,),
-    )
+    ) or transaction.row("SELECT sequence, snapshot FROM beginning WHERE writer = ?", (writer,))
     return Standing() if row is None else Standing(row[0], row[1])
+
+
+def has_receipts(transaction: Transaction, writer: WriterId) -> bool:
+    """Return whether it has signed for anything of a writer."""
+    return transaction.row("SELECT 1 FROM receipt WHERE writer = ?", (writer,)) is not None
+
+
+def write_beginning(transaction: Transaction, writer: WriterId, standing: Standing) -> None:
+    """Note the snapshot of a writer after which this custodian began."""
+    transaction.run(
+        "INSERT INTO beginning VALUES (?, ?, ?) ON CONFLICT (writer) DO UPDATE SET "
+        "sequence = excluded.sequence, snapshot = excluded.snapshot",
+        (writer, standing.sequence, standing.hash),
+    )
 
 
 def write_release(

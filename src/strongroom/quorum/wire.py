@@ -23,7 +23,7 @@ from strongroom.quorum.protocol import Custodian
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member
-from strongroom.quorum.rules import Standing
+from strongroom.quorum.rules import NO_PAST, Past, Standing
 
 Ask: TypeAlias = Callable[[str, bytes], bytes]
 """Carry a question of this name to a custodian, and return its answer or raise its error."""
@@ -211,9 +211,10 @@ class AskedCustodian:
         vault: VaultId,
         vault_class: Literal["normal", "high"],
         writer: bytes,
+        past: Past = NO_PAST,
     ) -> Envelope:
         """Have a client's vault and writer key pinned; return the certificate."""
-        asked = messages.enrol_question(client, vault, vault_class, writer)
+        asked = messages.enrol_question(client, vault, vault_class, writer, past)
         return messages.read_envelope_answer("enrol", self._ask("enrol", asked))
 
     def ingest(self, snapshot: Statement, keys: Sequence[Envelope]) -> Envelope:

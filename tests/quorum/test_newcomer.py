@@ -1,0 +1,203 @@
+"""A custodian that takes the seat of another: what it signs and opens, and who counts since."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from strongroom.adapters.database.sqlite import open_sqlite
+from strongroom.crypto import signing
+from strongroom.crypto.envelope import Envelope, Statement
+from strongroom.database import Database
+from strongroom.errors import Damaged, Refused, UsageError
+from strongroom.quorum import Dealing, LocalCustodian, Roster
+from strongroom.quorum.rules import Past, Standing
+from tests.quorum.world import KEK, World
+
+
+@dataclass
+class Replaced:
+    """A world whose third custodian gave its seat to another after some snapshots."""
+
+    world: World
+    newcomer: LocalCustodian
+    lost: LocalCustodian
+    first: Roster
+    second: Roster
+    envelope: Envelope
+
+    @property
+    def line(self) -> Roster.Line:
+        return self.second.after([self.first])
+
+    def enrol(self, past: Past) -> Envelope:
+        world = self.world
+        return self.newcomer.enrol(world.client, world.vault, "normal", world.writer, past)
+
+    def follow(self) -> None:
+        """Let everybody that stays follow, and deal to the new roster from here on."""
+        world = self.world
+        for custodian in world.custodians[:2]:
+            custodian.adopt_roster(self.envelope)
+        certificate = self.enrol(Past(Standing(world.sequence, world.last)))
+        world.roster = self.second
+        world.custodians[2] = self.newcomer
+        world.client_keys[2] = self.second.check_client_key(certificate).public
+
+
+@pytest.fixture(name="spare")
+def _spare() -> Iterator[Database]:
+    database = open_sqlite(None)
+    yield database
+    database.close()
+
+
+@pytest.fixture(name="replaced")
+def _replaced(world: World, spare: Database) -> Replaced:
+    secret = world.token(32)
+    seat = (world.install, 3, "name3")
+    newcomer = LocalCustodian.create(spare, KEK, seat, secret, world.clock, world.token)
+    first, lost = world.roster, world.custodians[2]
+    members = [*(one.card() for one in world.custodians[:2]), newcomer.card()]
+    envelope = world.sign_roster(version=2, members=members)
+    second = Roster.parse(envelope, signing.public_key(world.operator_seed))
+    newcomer.adopt_roster(envelope)
+    return Replaced(world, newcomer, lost, first, second, envelope)
+
+
+def receipts(world: World, shown: tuple[Statement, list[Envelope], object]) -> list[Envelope]:
+    statement, keys, _ = shown
+    return [custodian.ingest(statement, keys) for custodian in world.custodians]
+
+
+def test_it_signs_from_where_the_writer_stands(replaced: Replaced) -> None:
+    world = replaced.world
+    world.backed_up()
+    before = Standing(world.sequence, world.last)
+    replaced.follow()
+    assert replaced.newcomer.standing(world.vault) == before
+    shown = world.snapshot()
+    for receipt in receipts(world, shown):
+        replaced.line.check_receipt(receipt, shown[0])
+    assert replaced.newcomer.standing(world.vault).sequence == before.sequence + 1
+
+
+def test_it_begins_later_only_until_it_has_signed(replaced: Replaced) -> None:
+    world = replaced.world
+    world.backed_up()
+    replaced.follow()
+    certificate = replaced.enrol(Past(Standing(5, "5" * 64)))
+    assert replaced.newcomer.standing(world.vault) == Standing(5, "5" * 64)
+    assert replaced.enrol(Past(Standing(world.sequence, world.last))) == certificate
+    receipts(world, world.snapshot())
+    replaced.enrol(Past(Standing(9, "9" * 64)))
+    assert replaced.newcomer.standing(world.vault) == Standing(world.sequence, world.last)
+
+
+def test_a_former_writer_that_could_still_write_is_refused(replaced: Replaced) -> None:
+    with pytest.raises(UsageError, match="is not revoked"):
+        replaced.enrol(Past.of(1, "1" * 64, [(signing.public_key(bytes(32)), None)]))
+    replaced.enrol(Past.of(1, "1" * 64, [(signing.public_key(bytes(32)), 4)]))
+    pin = replaced.newcomer.pin(replaced.world.client)
+    assert pin is not None
+    assert [one.revoked_after for one in pin.writers] == [4, None]
+
+
+def test_what_was_dealt_before_is_opened_by_those_of_that_time(replaced: Replaced) -> None:
+    world = replaced.world
+    statement, dealt = world.backed_up()
+    replaced.follow()
+    after, fresh = world.backed_up()
+    opening = world.opening(after)
+    with pytest.raises(Refused, match="was dealt to a roster that it never followed"):
+        replaced.newcomer.release(opening.request)
+    for custodian in world.custodians[:2]:
+        opening.take(custodian.card(), custodian.release(opening.request))
+    keys = opening.complete()
+    for one in (*dealt, *fresh):
+        session = Dealing.parse(one.keys_object.statement).label.session
+        assert keys[session][0] == one.inner
+    assert statement.hash != after.hash
+
+
+def test_a_share_that_was_lost_is_still_named(replaced: Replaced) -> None:
+    world = replaced.world
+    replaced.follow()
+    statement, _ = world.backed_up()
+    world.lose_seed(2)
+    with pytest.raises(Damaged, match="does not open"):
+        world.custodians[1].release(world.opening(statement).request)
+
+
+def test_what_was_under_way_is_signed_for_and_nothing_later(replaced: Replaced) -> None:
+    world = replaced.world
+    pending = world.snapshot()
+    stays = world.custodians[0]
+    stays.adopt_roster(replaced.envelope)
+    replaced.first.check_receipt(stays.ingest(*pending[:2]), pending[0])
+    replaced.follow()
+    shown = world.snapshot()
+    replaced.second.check_receipt(stays.ingest(*shown[:2]), shown[0])
+    # Whoever lost the seat could open this one.
+    world.roster = replaced.first
+    late = world.snapshot()
+    with pytest.raises(Refused, match="dealt to another roster"):
+        stays.ingest(*late[:2])
+
+
+def test_who_lost_the_seat_signs_nothing_of_the_new_roster(replaced: Replaced) -> None:
+    world = replaced.world
+    old = world.snapshot()
+    signed = receipts(world, old)[2]
+    certificate = replaced.lost.enrol(world.client, world.vault, "normal", world.writer)
+    replaced.follow()
+    line = replaced.line
+    assert line.check_receipt(signed, old[0]).custodian == replaced.lost.card().id
+    assert line.check_client_key(certificate).custodian == replaced.lost.card().id
+    assert line.check_witness(replaced.lost.witness_card()).index == 3
+    with pytest.raises(Damaged):
+        replaced.second.check_client_key(certificate)
+    with pytest.raises(Damaged):
+        replaced.second.check_witness(replaced.lost.witness_card())
+    new = world.snapshot()
+    with pytest.raises(Refused, match="dealt to another roster"):
+        replaced.lost.ingest(*new[:2])
+
+
+def test_a_card_of_somebody_unknown_counts_for_nothing(replaced: Replaced) -> None:
+    world = replaced.world
+    statement, _ = world.backed_up()
+    world.custodians[2] = replaced.newcomer
+    opening = world.opening(statement)
+    opening.take(world.custodians[0].card(), world.custodians[0].release(opening.request))
+    assert opening.lacking == 1
+
+
+def test_a_line_is_of_one_install_and_operator(replaced: Replaced) -> None:
+    world = replaced.world
+    assert replaced.line.version(1) == replaced.first
+    assert replaced.line.holds(replaced.first.id, replaced.lost.card())
+    assert not replaced.line.holds(replaced.second.id, replaced.lost.card())
+    with pytest.raises(Damaged, match="is not known"):
+        replaced.line.version(3)
+    for changes in ({"operator_seed": bytes(32)}, {"threshold": 3}, {"version": 2}):
+        other = Roster.parse(world.sign_roster(**changes), None)
+        with pytest.raises(Damaged):
+            replaced.second.after([other])
+
+
+def test_a_recovery_takes_a_later_roster_than_the_kit_names(
+    replaced: Replaced,
+) -> None:
+    world = replaced.world
+    entries = world.custodians[0].kit_entries()
+    database = open_sqlite(None)
+    kit = LocalCustodian.Kit(world.kit_secrets[0])
+    restored = LocalCustodian.restore(database, KEK, entries, kit, world.clock, world.token)
+    with pytest.raises(Refused, match="its kit names another roster"):
+        restored.adopt_roster(replaced.envelope)
+    assert restored.take_roster(replaced.envelope) == replaced.second
+    assert len(restored.kit_entries("identity")) == 2
+    with pytest.raises(Refused, match="not rebuilt just now"):
+        restored.take_roster(replaced.envelope)
+    database.close()
