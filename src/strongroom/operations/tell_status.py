@@ -18,6 +18,7 @@ from strongroom.operations.sealed_logs import Lookout
 from strongroom.operations.witnessing import OpenLog, Witnesses, what_was_seen
 
 FRESH = timedelta(hours=24)
+CLIENTS_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,14 @@ def tell_status(deployment: Deployment) -> Status:
     logs = [look_at_log(OpenLog.of_server(deployment), lookout.of(None))]
     clients: list[ClientStatus] = []
     unproved: list[str] = []
+    unsigned: dict[int, list[str]] = {}
     for client in deployment.registry.clients():
         with deployment.tools.history(client.id) as history:
             shares = look_at_shares(deployment, client, history)
             unproved += shares.warnings
             clients.append(_client_status(client, history, now, shares.proved_at))
+            for index in _not_signed(deployment, history):
+                unsigned.setdefault(index, []).append(client.name)
             logs.append(look_at_log(OpenLog.of_client(client, history), seen))
         if logs[-1].behind_since is not None:
             # No other command comes by a client that it does not work on.
@@ -110,6 +114,7 @@ def tell_status(deployment: Deployment) -> Status:
         warnings=[
             *(warning for log in logs if log.problem for warning in log.warnings),
             *unproved,
+            *_unsigned(unsigned),
             *_warnings(deployment, confirmed, locations, clients),
             *(warning for log in logs if not log.problem for warning in log.warnings),
         ],
@@ -142,6 +147,28 @@ def _client_status(
         state,
         shares_proved_at,
     )
+
+
+def _not_signed(deployment: Deployment, history: History) -> list[int]:
+    """Return who is there and has not signed for the newest good snapshot."""
+    newest = history.newest_good()
+    if newest is None:
+        return []
+    signed = history.receipts(newest)
+    return [index for index in deployment.custodians if index not in signed]
+
+
+def _unsigned(found: dict[int, list[str]]) -> list[str]:
+    return [
+        f"custodian {index} answers and has not signed for the newest good snapshot of "
+        f"{_named(found[index])}; the next backup says why, or collects it"
+        for index in sorted(found)
+    ]
+
+
+def _named(clients: list[str]) -> str:
+    more = len(clients) - CLIENTS_NAMED
+    return ", ".join(clients[:CLIENTS_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _is_partial(newest: Snapshot, sources: list[ClientSource]) -> bool:
