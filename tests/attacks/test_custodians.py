@@ -21,6 +21,7 @@ from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.team_policy import Rule, TeamPolicy
 from tests.quorum.granting import HOUR, Ledger, Server
+from tests.quorum.ordering import Orders, newcomer
 from tests.quorum.world import World, resigned, seeded
 
 THIEF = bytes([66]) * 32
@@ -254,7 +255,9 @@ def test_the_policy_is_swapped(world: World) -> None:
 
 def test_an_old_roster_is_brought_back(world: World) -> None:
     asked(world)
-    world.custodians[0].adopt_roster(world.sign_roster(version=2))
+    orders = Orders(world)
+    roster, request = orders.seat(newcomer(world))
+    world.custodians[0].obey(orders.waited(request, roster))
     with pytest.raises(StrongroomError, match="version 2 is pinned"):
         world.custodians[0].adopt_roster(world.roster_envelope)
 

@@ -9,11 +9,12 @@ import pytest
 from strongroom.adapters.custodians.remote import remote_custodian
 from strongroom.adapters.custodians.served import ServedCustodian
 from strongroom.crypto import signing
-from strongroom.errors import Damaged, Refused, Stale, UsageError
+from strongroom.errors import Damaged, Refused, Stale, UsageError, Waiting
 from strongroom.facts import record
 from strongroom.ids import VaultId
 from strongroom.ledger import Witness
 from strongroom.quorum import Custodian, LocalCustodian, Opening
+from strongroom.quorum.approval import Approval
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.refusals import Unheard
 from strongroom.quorum.rules import Standing
@@ -24,6 +25,7 @@ from strongroom.transport.edge import Limits
 from strongroom.transport.listener import Listener, bind
 from strongroom.transport.peer import Role
 from tests.ledger.seat import ORIGIN, Tree, log_key
+from tests.quorum.ordering import DAY, Orders, newcomer
 from tests.quorum.world import World
 from tests.support.peers import CLOCK, PATIENCE_SECONDS, badge_of, new_authority, somebody
 
@@ -89,13 +91,10 @@ def test_it_says_who_it_is(world: World, asked: Custodian) -> None:
     assert world.roster.check_witness(asked.witness_card()).custodian == asked.card().id
 
 
-def test_a_roster_is_pinned_once_and_its_threshold_for_ever(world: World, asked: Custodian) -> None:
+def test_a_roster_is_pinned_once(world: World, asked: Custodian) -> None:
     asked.adopt_roster(world.roster_envelope)
-    asked.adopt_roster(world.sign_roster(version=2))
-    with pytest.raises(Refused, match="version 2 is pinned"):
-        asked.adopt_roster(world.roster_envelope)
-    with pytest.raises(Refused, match="the threshold is 2 for ever"):
-        asked.adopt_roster(world.sign_roster(version=3, threshold=3))
+    with pytest.raises(Refused, match="version 1 is pinned"):
+        asked.adopt_roster(world.sign_roster(version=2))
 
 
 def test_a_team_policy_is_pinned_once(world: World, asked: Custodian) -> None:
@@ -103,6 +102,32 @@ def test_a_team_policy_is_pinned_once(world: World, asked: Custodian) -> None:
     asked.adopt_policy(world.policy_envelope)
     with pytest.raises(Refused, match="version 1 is pinned, and this is not it"):
         asked.adopt_policy(world.sign_policy(at=world.clock.now()))
+
+
+def test_an_order_is_done_once_and_signed_for(world: World, asked: Custodian) -> None:
+    orders = Orders(world)
+    roster, request = orders.seat(newcomer(world))
+    with pytest.raises(Waiting, match="any approver may refuse it until") as caught:
+        asked.obey(orders.order(request, roster))
+    assert caught.value.code == "veto_time"
+    world.clock.at += DAY
+    order = orders.order(request, roster)
+    deed = asked.obey(order)
+    assert asked.obey(order) == deed
+    told = world.roster.check_deed(deed, request)
+    assert (told.index, told.told["version"]) == (1, 2)
+    asked.adopt_roster(roster)
+
+
+def test_a_refusal_is_kept(world: World, asked: Custodian) -> None:
+    orders = Orders(world)
+    roster, request = orders.seat(newcomer(world))
+    word = Approval.sign(world.operator_seed, request, "refuse", world.clock.now())
+    asked.refuse(request, word)
+    asked.refuse(request, word)
+    with pytest.raises(Refused, match="an approver has refused it") as caught:
+        asked.obey(orders.order(request, roster))
+    assert caught.value.code == "vetoed"
 
 
 def test_enrolling_again_gives_the_same_certificate(world: World, asked: Custodian) -> None:

@@ -13,8 +13,10 @@ from strongroom.crypto.hashing import content_hash
 from strongroom.procedures.device import Device
 from strongroom.procedures.parcel import Parcel
 from strongroom.quorum.approval import Approval
+from strongroom.quorum.deed import Deed
 from strongroom.quorum.grant import Grant
 from strongroom.quorum.hearing import Hearing
+from strongroom.quorum.order import Order
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.team_policy import TeamPolicy
@@ -25,6 +27,7 @@ SEED = b"\x09" * 32
 PUBLIC = signing.public_key(SEED)
 FIRST = TeamPolicy.sign(vector.OPERATOR, vector.single(), vector.AT)
 ASKED = vector.request(Procedure.RESTORE, TeamPolicy.parse(FIRST))
+ORDER = vector.order(TeamPolicy.parse(FIRST), FIRST)
 POLICY = {**FIRST.statement.fields("policy"), "signer": PUBLIC.hex(), "type": "policy"}
 
 
@@ -54,6 +57,12 @@ def act_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object], bool]]:
         "quorum.hearing:Hearing.parse": (
             vector.hearings(ASKED)[0].statement.header,
             lambda data: Hearing.parse(_signed(data), PUBLIC),
+            True,
+        ),
+        "quorum.order:Order.decode": (ORDER.encode(), Order.decode, False),
+        "quorum.deed:Deed.read": (
+            vector.deed(Procedure.POLICY_CHANGE, TeamPolicy.parse(FIRST)).statement.header,
+            lambda data: Deed.read(_signed(data)),
             True,
         ),
         "quorum.approval:Approval.parse": (

@@ -28,6 +28,8 @@ def custodian_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
         "ingest question": messages.read_ingest_question,
         "hear question": messages.read_hear_question,
         "release answer": lambda data: messages.read_envelope_answer("release", data),
+        "obey question": messages.read_obey_question,
+        "refuse question": messages.read_refuse_question,
         "prove question": messages.read_prove_question,
         "standing question": messages.read_standing_question,
         "standing answer": messages.read_standing_answer,

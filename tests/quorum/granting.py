@@ -63,6 +63,13 @@ class Ledger:
         self.append(fact)
         return fact
 
+    def announce_run(self, subject: str, **body: Any) -> Fact:
+        """Append the announcement that something approved is run, in the server's log."""
+        session = Session(Who("ab" * 16, "human"), "", "", self.clock, self.token)
+        fact = session.intent("procedure.run", subject, **body)
+        self.append(fact)
+        return fact
+
     def sign(self) -> bytes:
         return self.log.sign(self.seed, self.clock.now())
 

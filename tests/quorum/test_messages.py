@@ -49,6 +49,11 @@ def test_what_was_written_is_read() -> None:
     assert answered == vector.object_of("release", b"sealed")
     challenge, proved = messages.read_prove_question(said["prove question"])
     assert (challenge, proved) == ("5c" * 32, [vector.object_of("keys").statement])
+    assert messages.read_obey_question(said["obey question"]) == vector.ORDER
+    assert messages.read_refuse_question(said["refuse question"]) == (
+        vector.ORDER.grant.request,
+        vector.object_of("approval"),
+    )
     assert messages.read_standing_question(said["standing question"]) == ids[1]
     assert messages.read_standing_answer(said["standing answer"]) == vector.STANDING
     assert messages.read_journal_question(said["journal question"]) == 500

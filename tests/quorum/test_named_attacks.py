@@ -17,6 +17,7 @@ from strongroom.quorum.dealing import Dealt
 from strongroom.quorum.opening import SharesAltered
 from strongroom.quorum.release import Release
 from strongroom.quorum.shares import combine, split
+from tests.quorum.ordering import Orders, newcomer
 from tests.quorum.world import World, object_hash, resigned, seeded
 
 
@@ -127,9 +128,14 @@ def test_cross_purpose_key_use(world: World) -> None:
 
 
 def test_lowered_threshold_in_a_later_roster(world: World) -> None:
+    """Not even what was approved for a new custodian lowers it."""
+    orders = Orders(world)
     for threshold in (1, 3):
-        lowered = world.sign_roster(version=2, threshold=threshold)
+        lowered, request = orders.seat(newcomer(world), threshold=threshold)
+        order = orders.waited(request, lowered)
         with pytest.raises(Refused, match=r"custodian 1 .* the threshold is 2 for ever"):
+            world.custodians[0].obey(order)
+        with pytest.raises(Refused, match=r"custodian 1 .* version 1 is pinned"):
             world.custodians[0].adopt_roster(lowered)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import pytest
 
@@ -11,7 +12,10 @@ from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.database import Database
 from strongroom.errors import Damaged, Refused, UsageError
 from strongroom.quorum import Dealing, LocalCustodian, Roster
+from strongroom.quorum.order import Order
+from strongroom.quorum.procedure import Procedure, Value
 from strongroom.quorum.rules import Past, Standing
+from tests.quorum.ordering import Orders
 from tests.quorum.world import KEK, World
 
 
@@ -34,11 +38,23 @@ class Replaced:
         world = self.world
         return self.newcomer.enrol(world.client, world.vault, "normal", world.writer, past)
 
+    @cached_property
+    def orders(self) -> Orders:
+        return Orders(self.world)
+
+    def order(self) -> Order:
+        """Return the order to follow the new roster, approved and waited for."""
+        card = self.newcomer.card()
+        params: dict[str, Value] = {"index": card.index, "identity": card.identity.hex()}
+        asked = self.orders.ask(Procedure.CUSTODIAN_ENROL, params)
+        return self.orders.waited(asked, self.envelope)
+
     def follow(self) -> None:
         """Let everybody that stays follow, and deal to the new roster from here on."""
-        world = self.world
+        world, order = self.world, self.order()
         for custodian in world.custodians[:2]:
-            custodian.adopt_roster(self.envelope)
+            custodian.obey(order)
+        self.newcomer.adopt_policy(world.policy_envelope)
         certificate = self.enrol(Past(Standing(world.sequence, world.last)))
         world.roster = self.second
         world.custodians[2] = self.newcomer
@@ -133,7 +149,7 @@ def test_what_was_under_way_is_signed_for_and_nothing_later(replaced: Replaced) 
     world = replaced.world
     pending = world.snapshot()
     stays = world.custodians[0]
-    stays.adopt_roster(replaced.envelope)
+    stays.obey(replaced.order())
     replaced.first.check_receipt(stays.ingest(*pending[:2]), pending[0])
     replaced.follow()
     shown = world.snapshot()

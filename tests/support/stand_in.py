@@ -8,6 +8,7 @@ from strongroom.facts import Fact
 from strongroom.ids import VaultId
 from strongroom.ledger import Witness
 from strongroom.quorum import Custodian
+from strongroom.quorum.order import Order
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member
@@ -40,6 +41,12 @@ class StandIn:
 
     def release(self, request: ReleaseRequest) -> Envelope:
         return self._honest.release(request)
+
+    def obey(self, order: Order) -> Envelope:
+        return self._honest.obey(order)
+
+    def refuse(self, request: ActRequest, word: Envelope) -> None:
+        self._honest.refuse(request, word)
 
     def prove(self, challenge: str, keys: Sequence[Statement]) -> Envelope:
         return self._honest.prove(challenge, keys)

@@ -19,6 +19,7 @@ from strongroom.quorum import messages
 from strongroom.quorum.error_report import TooManyAsked, report
 from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.quorum.key_table import PinnedWriter
+from strongroom.quorum.order import Order
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import Past, Standing
@@ -70,6 +71,7 @@ ERRORS: tuple[StrongroomError, ...] = (
 RECOVERY = procedures.request(
     Procedure.RECOVERY, TeamPolicy.parse(TeamPolicy.sign(SEED, procedures.single(), procedures.AT))
 )
+ORDER = Order.decode(bytes.fromhex(procedures.build()["order"]))
 INVITATION = Invitation(InstallId("25" * 16), 3, "Anna's cellar", b"an authority")
 INTRODUCTION = Introduction(CARD, b"a request", "1a" * 32, "")
 
@@ -122,6 +124,10 @@ def said() -> Mapping[str, bytes]:
         "enrol question with a past": messages.enrol_question(
             *ENROLMENT[:2], "high", ENROLMENT[2], PAST
         ),
+        "obey question": messages.obey_question(ORDER),
+        "obey answer": messages.envelope_answer("obey", object_of("deed")),
+        "refuse question": messages.refuse_question(ORDER.grant.request, object_of("approval")),
+        "refuse answer": messages.answer("refuse"),
     }
 
 

@@ -13,8 +13,10 @@ from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope
 from strongroom.ids import ClientId, CustodianId, InstallId
 from strongroom.quorum.approval import Approval
+from strongroom.quorum.deed import Deed, Told
 from strongroom.quorum.grant import Grant, Proven
 from strongroom.quorum.hearing import Hearing
+from strongroom.quorum.order import Order
 from strongroom.quorum.procedure import Procedure, Value
 from strongroom.quorum.request import ActRequest, Wanted, recovery_params
 from strongroom.quorum.team_policy import TeamPolicy
@@ -41,6 +43,12 @@ PARAMS: dict[Procedure, dict[str, Value]] = {
     },
     Procedure.RECOVERY: recovery_params(ORIGIN),
 }
+
+DEEDS: dict[Procedure, dict[str, Told]] = {
+    Procedure.POLICY_CHANGE: {"policy": "35" * 32, "version": 2},
+    Procedure.CUSTODIAN_ENROL: {"roster": "36" * 32, "version": 2},
+}
+"""What a deed of each procedure that custodians do tells."""
 
 
 def single() -> TeamPolicy.Draft:
@@ -93,6 +101,20 @@ def hearings(asked: ActRequest) -> tuple[Envelope, ...]:
     )
 
 
+def order(policy: TeamPolicy, enclosed: Envelope) -> Order:
+    """Return an order in form to change to a policy."""
+    params: dict[str, Value] = {"policy": enclosed.statement.hash.hex(), "version": 2}
+    return Order(grant(request(Procedure.POLICY_CHANGE, policy, params=params)), (enclosed,))
+
+
+def deed(procedure: Procedure, policy: TeamPolicy) -> Envelope:
+    """Return the deed of a custodian that did what was asked for."""
+    asked = request(procedure, policy)
+    told = DEEDS[procedure]
+    place = (INSTALL, CustodianId("41" * 16), 1)
+    return Deed(*place, asked.request, procedure, asked.client, "54" * 32, AT, told).sign(BEN)
+
+
 def build() -> dict[str, Any]:
     """Return the vectors; the same each time."""
     first = TeamPolicy.sign(OPERATOR, single(), AT)
@@ -113,6 +135,8 @@ def build() -> dict[str, Any]:
             Approval.sign(BEN, restore, "refuse", AT).encode().hex(),
         ],
         "grant": grant(restore).encode().hex(),
+        "order": order(policy, second).encode().hex(),
+        "deeds": {str(one): deed(one, policy).encode().hex() for one in DEEDS},
         "grant_digest": Grant.digest(restore, grant(restore).approvals),
         "hearings": [one.encode().hex() for one in heard.hearings],
         "grant_of_recovery": heard.encode().hex(),

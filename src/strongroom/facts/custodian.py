@@ -4,6 +4,7 @@ from typing import Final
 
 from strongroom.facts.kinds import COUNT, HASH, ID, PUBLIC_KEY, many, one_of
 from strongroom.facts.op import Op
+from strongroom.facts.procedure import PROCEDURE
 
 _CLIENT: Final = ("client", ID)
 
@@ -108,6 +109,15 @@ OPS: Final = (
         "hash of its origin. None is answered before a quorum of custodians was told.",
         ("request", ID),
         must={"log": HASH},
+    ),
+    Op(
+        "request.obeyed",
+        "A",
+        "update",
+        "A custodian has done what was approved, and signed a deed, named by its hash; then it "
+        "left.",
+        ("request", ID),
+        must={"procedure": PROCEDURE, "deed": HASH},
     ),
     Op(
         "request.vetoed",

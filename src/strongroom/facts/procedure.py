@@ -86,4 +86,13 @@ OPS: Final = (
         must={"procedure": PROCEDURE, "digest": HASH},
         may={"grant": HASH},
     ),
+    Op(
+        "procedure.obeyed",
+        "B",
+        "update",
+        "A custodian has signed a deed: it did what was approved. The home keeps the deed, named "
+        "by its hash.",
+        _REQUEST,
+        must={"custodian": ID, "deed": HASH},
+    ),
 )

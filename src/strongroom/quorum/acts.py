@@ -3,7 +3,9 @@
 from typing import TypeAlias
 
 from strongroom.quorum.approval import Approval
+from strongroom.quorum.deed import Deed
 from strongroom.quorum.grant import Grant, Proven
+from strongroom.quorum.order import Order
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.refusals import LogMoved, NoPolicy, OtherLog, Unheard
 from strongroom.quorum.release import ReleaseRequest
@@ -15,7 +17,9 @@ class Acts:
     """The door to what is said of an act before it is done; each name has its own page of code."""
 
     Approval: TypeAlias = Approval
+    Deed: TypeAlias = Deed
     Grant: TypeAlias = Grant
+    Order: TypeAlias = Order
     Policy: TypeAlias = TeamPolicy
     Procedure: TypeAlias = Procedure
     Proven: TypeAlias = Proven

@@ -19,10 +19,13 @@ from strongroom.ledger import Witness
 from strongroom.quorum import avowal, rules, store
 from strongroom.quorum.avowal import Avowal
 from strongroom.quorum.client_seat import ClientSeat
+from strongroom.quorum.deeds import Seats
 from strongroom.quorum.gate import Gate
 from strongroom.quorum.key_table import ClientPin, PinnedWriter, open_table
 from strongroom.quorum.kit import Kit
 from strongroom.quorum.kit_seat import KitSeat
+from strongroom.quorum.order import Order
+from strongroom.quorum.order_seat import OrderSeat
 from strongroom.quorum.own import Own
 from strongroom.quorum.receipt_seat import ReceiptSeat
 from strongroom.quorum.recovery_seat import RecoverySeat
@@ -30,7 +33,9 @@ from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.release_seat import ReleaseSeat
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member, Roster
+from strongroom.quorum.roster_seat import RosterSeat
 from strongroom.quorum.rules import NO_PAST, Past, Standing
+from strongroom.quorum.schema import MIGRATIONS
 from strongroom.quorum.team_policy import TeamPolicy
 from strongroom.quorum.wire import Wire
 from strongroom.quorum.witness_seat import WitnessSeat
@@ -65,6 +70,8 @@ class LocalCustodian:
         self._receipts = ReceiptSeat(self._own)
         self._recoveries = RecoverySeat(self._own, self._gate)
         self._releases = ReleaseSeat(self._own, self._gate)
+        self._rosters = RosterSeat(self._own)
+        self._orders = OrderSeat(Seats(self._own, self._gate, self._rosters, self._clients))
 
     @classmethod
     def create(
@@ -90,7 +97,7 @@ class LocalCustodian:
             roster_id=None,
             created_at=clock.now(),
         )
-        database.migrate(store.MIGRATIONS)
+        database.migrate(MIGRATIONS)
         with database.transaction() as transaction:
             _refuse_second(transaction)
             store.write_self(transaction, row)
@@ -99,7 +106,7 @@ class LocalCustodian:
     @classmethod
     def open(cls, database: Database, kek: bytes, clock: Clock, token: Token) -> "LocalCustodian":
         """Take up an existing custodian; refuse to serve when its secrets do not fit."""
-        database.migrate(store.MIGRATIONS)
+        database.migrate(MIGRATIONS)
         return cls(database, kek, clock, token)
 
     @staticmethod
@@ -136,7 +143,7 @@ class LocalCustodian:
             roster_id=identity.roster,
             created_at=identity.created_at,
         )
-        database.migrate(store.MIGRATIONS)
+        database.migrate(MIGRATIONS)
         with database.transaction() as transaction:
             _refuse_second(transaction)
             store.write_self(transaction, row)
@@ -160,38 +167,25 @@ class LocalCustodian:
             return store.read_pin(transaction, client)
 
     def adopt_roster(self, envelope: Envelope) -> Roster:
-        """Pin a roster; the same one again changes nothing, the threshold never changes."""
-        return self._follow(envelope, by_kit=False)
+        """Pin the first roster; the same one again changes nothing, and no other one is taken.
+
+        Every later one comes enclosed in an order that was approved: `obey`.
+        """
+        return self._rosters.adopt(envelope)
 
     def take_roster(self, envelope: Envelope) -> Roster:
         """Pin the roster that a recovery found, which may be a later one than the kit names.
 
         For a recovery only, and nothing that a peer may ask: a kit holds the keys themselves.
         """
-        return self._follow(envelope, by_kit=True)
-
-    def _follow(self, envelope: Envelope, *, by_kit: bool) -> Roster:
-        own = self._own
-        with own.database.transaction() as transaction:
-            pinned, row = own.pinned_roster(transaction), store.read_self(transaction)
-            roster = Roster.parse(envelope, None)
-            rules.check_roster(own.member, own.install, pinned, roster)
-            named = None if row is None else row.roster_id
-            what = f"{own.member} refuses roster version {roster.version}"
-            if by_kit and pinned is not None:
-                raise Refused(what, "it has one, and was not rebuilt just now")
-            if not by_kit and pinned is None and named not in (None, roster.id):
-                raise Refused(what, "its kit names another roster")
-            if pinned is not None and pinned.id == roster.id:
-                return roster
-            if named != roster.id:
-                own.kits.write_identity(transaction, roster.id, own.seed, own.created_at)
-            store.write_roster(transaction, roster.version, roster.id, envelope.encode())
-            own.record(transaction, "roster.adopted", roster.id, {"version": roster.version})
-            return roster
+        return self._rosters.take(envelope)
 
     def adopt_policy(self, envelope: Envelope) -> TeamPolicy:
-        """Pin the first team policy; the same one again changes nothing."""
+        """Pin the first team policy; the same one again changes nothing.
+
+        While it has no client yet, a custodian takes the policies that followed, too, one after
+        the other. Every later one comes enclosed in an order that was approved: `obey`.
+        """
         with self._own.database.transaction() as transaction:
             return self._gate.adopt(transaction, self._own.roster(transaction), envelope)
 
@@ -254,6 +248,17 @@ class LocalCustodian:
         stored answer is given, byte for byte; another recipient is refused.
         """
         return self._releases.release(request)
+
+    def obey(self, order: Order) -> Envelope:
+        """Do what was approved; return the signed deed, always the same.
+
+        It leaves only once it is durable, together with what was done.
+        """
+        return self._orders.obey(order)
+
+    def refuse(self, request: ActRequest, word: Envelope) -> None:
+        """Remember for good that an approver refuses a request; the same again changes nothing."""
+        self._orders.refuse(request, word)
 
     def prove(self, challenge: str, keys: Sequence[Statement]) -> Envelope:
         """Open its shares of these keys objects again; return its signed word that they open."""

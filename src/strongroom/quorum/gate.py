@@ -6,17 +6,20 @@ in `gate_rules`, pure. Every change is in the transaction, and in the journal, o
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.database import Transaction
-from strongroom.errors import StrongroomError
+from strongroom.errors import StrongroomError, UsageError
 from strongroom.facts import FactValue
 from strongroom.ledger import Witness
 from strongroom.quorum import gate_rules, store
 from strongroom.quorum.header import SnapshotHeader
+from strongroom.quorum.order import Order
+from strongroom.quorum.procedure import Value
 from strongroom.quorum.refusals import NoGrant, NoPolicy, OtherPolicy, Vetoed, VetoTime
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest
@@ -55,17 +58,25 @@ class Gate:
         return pinned
 
     def adopt(self, transaction: Transaction, roster: Roster, envelope: Envelope) -> TeamPolicy:
-        """Pin the first policy; the same one again changes nothing."""
+        """Pin the first policy; the same one again changes nothing.
+
+        A custodian that has no client yet holds nothing that a policy guards: it takes those that
+        followed the first, too, one after the other, as whoever makes it one shows them.
+        """
         policy = TeamPolicy.parse(envelope)
         pinned = self._pinned(transaction)
-        if pinned is not None:
-            if pinned.id != policy.id:
-                raise OtherPolicy(
-                    f"{self._member} refuses policy version {policy.version}",
-                    f"version {pinned.version} is pinned, and this is not it",
-                )
+        if pinned is not None and pinned.id == policy.id:
             return pinned
-        gate_rules.check_first_policy(self._member, roster, policy)
+        if pinned is None:
+            gate_rules.check_first_policy(self._member, roster, policy)
+        elif store.has_clients(transaction):
+            raise OtherPolicy(
+                f"{self._member} refuses policy version {policy.version}",
+                f"version {pinned.version} is pinned, and this is not it",
+                hint="Another policy comes by a `policy-change` that approvers have signed.",
+            )
+        else:
+            gate_rules.check_next_policy(self._member, roster, pinned, policy)
         self._pin(transaction, policy, envelope)
         return policy
 
@@ -78,6 +89,39 @@ class Gate:
         self._pin(transaction, policy, envelope)
         return policy
 
+    def change(
+        self,
+        transaction: Transaction,
+        roster: Roster,
+        envelope: Envelope,
+        params: Mapping[str, Value],
+    ) -> TeamPolicy:
+        """Pin the policy that an approved order encloses; that one again changes nothing."""
+        policy, pinned = TeamPolicy.parse(envelope), self.policy(transaction)
+        if (policy.id, policy.version) != (params["policy"], params["version"]):
+            raise OtherPolicy(
+                f"{self._member} refuses policy version {policy.version}",
+                "it is not the one that was approved",
+            )
+        if policy.id != pinned.id:
+            gate_rules.check_next_policy(self._member, roster, pinned, policy)
+            self._pin(transaction, policy, envelope)
+        return policy
+
+    def refuse(
+        self, transaction: Transaction, request: ActRequest, word: Envelope, now: datetime
+    ) -> None:
+        """Keep an approver's refusal of a request for good; the same again changes nothing."""
+        what = f"{self._member} takes no refusal of request {request.request[:8]}"
+        policy = self.policy(transaction)
+        if (request.install, request.policy) != (policy.install, policy.id):
+            raise OtherPolicy(what, f"it is under policy {request.policy[:8]}, not the pinned")
+        (said,) = policy.check_given(request, [word])
+        if said.decision != "refuse":
+            raise UsageError(what, f"approver {said.approver[:8]} approves it")
+        if not store.is_refused(transaction, request.digest):
+            self._veto(transaction, request, now)
+
     def check(
         self, transaction: Transaction, roster: Roster, asked: ReleaseRequest, now: datetime
     ) -> StrongroomError | None:
@@ -85,32 +129,57 @@ class Gate:
 
         A refusal that is returned is to be kept: it waits from now on, or was vetoed for good.
         """
-        client = SnapshotHeader.read(asked.snapshot).client
         if asked.grant is None:
             raise NoGrant(
                 f"{self._member} refuses request {asked.request[:8]}",
                 "nobody approved it, and no log announces it",
             )
-        request = asked.grant.request
-        self._refuse_vetoed(transaction, request)
-        pinned = store.read_client_log(transaction, client)
-        judge = gate_rules.Judge(
-            self._member,
-            roster,
-            self.policy(transaction),
-            Witness.seen(transaction, request.origin),
-            pinned,
-            now,
-        )
-        try:
-            at = judge.judge(asked)
-        except Vetoed as err:
-            return self._keep_veto(transaction, request, err, now)
-        waits = self._wait(transaction, judge, request, at)
-        if waits is None and pinned != request.origin:
+        client = SnapshotHeader.read(asked.snapshot).client
+        request, pinned = asked.grant.request, store.read_client_log(transaction, client)
+        judge = self._judge(transaction, roster, request, pinned, now)
+        kept = self._pass(transaction, judge, request, partial(judge.judge, asked))
+        if kept is None and pinned != request.origin:
             store.write_client_log(transaction, client, request.origin)
             self._journal(transaction, "log.pinned", _log_id(request), {}, client)
-        return waits
+        return kept
+
+    def check_order(
+        self, transaction: Transaction, roster: Roster, order: Order, now: datetime
+    ) -> StrongroomError | None:
+        """Let an order pass, or raise why not; what is returned is to be kept, as of `check`."""
+        request = order.grant.request
+        judge = self._judge(transaction, roster, request, None, now)
+        return self._pass(transaction, judge, request, partial(judge.judge_order, order))
+
+    def _judge(
+        self,
+        transaction: Transaction,
+        roster: Roster,
+        request: ActRequest,
+        pinned: str | None,
+        now: datetime,
+    ) -> gate_rules.Judge:
+        self._refuse_vetoed(transaction, request)
+        seen = Witness.seen(transaction, request.origin)
+        return gate_rules.Judge(self._member, roster, self.policy(transaction), seen, pinned, now)
+
+    def _pass(
+        self,
+        transaction: Transaction,
+        judge: gate_rules.Judge,
+        request: ActRequest,
+        decide: Callable[[], datetime],
+    ) -> StrongroomError | None:
+        try:
+            at = decide()
+        except Vetoed as err:
+            self._veto(transaction, request, judge.now)
+            return err
+        return self._wait(transaction, judge, request, at)
+
+    def _veto(self, transaction: Transaction, request: ActRequest, now: datetime) -> None:
+        store.write_refused(transaction, request.digest, now)
+        self._journal(transaction, "request.vetoed", request.request, {}, request.client or "")
 
     def hear(
         self,
@@ -130,7 +199,8 @@ class Gate:
         try:
             judge.check_told(request, approvals)
         except Vetoed as err:
-            return self._keep_veto(transaction, request, err, now)
+            self._veto(transaction, request, now)
+            return err
         if store.read_hearing(transaction, request.digest) is None:
             told: dict[str, FactValue] = {"log": _log_id(request)}
             client = request.client or ""
@@ -143,13 +213,6 @@ class Gate:
                 f"{self._member} refuses request {request.request[:8]}",
                 "an approver has refused it",
             )
-
-    def _keep_veto(
-        self, transaction: Transaction, request: ActRequest, veto: Vetoed, now: datetime
-    ) -> Vetoed:
-        store.write_refused(transaction, request.digest, now)
-        self._journal(transaction, "request.vetoed", request.request, {}, request.client or "")
-        return veto
 
     def _wait(
         self, transaction: Transaction, judge: gate_rules.Judge, request: ActRequest, at: datetime

@@ -14,10 +14,11 @@ from typing import Final
 from strongroom.crypto.envelope import Envelope
 from strongroom.errors import Damaged, Refused, StrongroomError
 from strongroom.facts import Fact
-from strongroom.ids import ClientId
 from strongroom.ledger import Checkpoint, Policy, Proof, Witness
+from strongroom.quorum.deed import TOLD
 from strongroom.quorum.grant import Grant
 from strongroom.quorum.header import SnapshotHeader
+from strongroom.quorum.order import Order
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.refusals import (
     ClockOff,
@@ -46,6 +47,7 @@ from strongroom.quorum.team_policy import TeamPolicy
 CLOCKS_DIFFER_MAX: Final = timedelta(minutes=15)
 """How far clocks may be from each other; what was witnessed longer ago is not news."""
 OPENED: Final = "keys.opened"
+RUN: Final = "procedure.run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,8 @@ class Judge:
         """Return the time that counts, once everything but delay and veto is as it must be."""
         header = SnapshotHeader.read(asked.snapshot)
         grant = check_asked(self.member, self.roster, header, asked)
+        at = self._judge(grant)
         request = grant.request
-        self._check_policy(request)
-        self.policy.check_approved(request, grant.approvals)
-        check_leaf(self.member, header.client, grant)
-        verdict, checkpoint = self._check_witnessed(grant)
-        at = self._check_times(request, verdict.cosigned.values())
-        self._check_own_head(grant, checkpoint)
         if self.origin not in (None, request.origin) and request.procedure != Procedure.RECOVERY:
             raise OtherLog(
                 self._refuses(request), f"keys of this client are announced in {self.origin}"
@@ -91,6 +88,26 @@ class Judge:
         self.policy.check_approved(request, approvals)
         if self.now > request.expires + CLOCKS_DIFFER_MAX:
             raise Expired(what, f"it ended at {request.expires:%c} Z")
+
+    def judge_order(self, order: Order) -> datetime:
+        """Return the time that counts, once everything but delay and veto is as it must be."""
+        request = order.grant.request
+        if request.install != self.roster.install:
+            raise OtherInstall(self._refuses(request), "it is of another install")
+        if request.procedure not in TOLD:
+            raise OtherAct(self._refuses(request), f"a {request.procedure} is not ordered here")
+        return self._judge(order.grant)
+
+    def _judge(self, grant: Grant) -> datetime:
+        """Do what releases and orders have in common, from the policy to the own head."""
+        request = grant.request
+        self._check_policy(request)
+        self.policy.check_approved(request, grant.approvals)
+        check_leaf(self.member, grant)
+        verdict, checkpoint = self._check_witnessed(grant)
+        at = self._check_times(request, verdict.cosigned.values())
+        self._check_own_head(grant, checkpoint)
+        return at
 
     def _check_policy(self, request: ActRequest) -> None:
         if request.policy != self.policy.id:
@@ -115,8 +132,10 @@ class Judge:
     def _check_witnessed(self, grant: Grant) -> tuple[Policy.Verdict, Checkpoint]:
         """Return what the note shows once the log signed it with the leaf, and enough cosigned."""
         request, proven = grant.request, grant.proven
-        if self.seen is None or self.seen.purpose != "client":
-            raise UnknownLog(self._refuses(request), f"its log {request.origin} is no client's")
+        # What opens keys is announced to the client whose they are, what is ordered to everybody.
+        purpose, whose = ("client", "client's") if request.wanted else ("server", "server's")
+        if self.seen is None or self.seen.purpose != purpose:
+            raise UnknownLog(self._refuses(request), f"its log {request.origin} is no {whose}")
         keys: dict[str, Witness.Key] = {}
         for envelope in proven.cards:
             # One of a member that this custodian does not know yet, or of nobody, counts nothing.
@@ -217,7 +236,7 @@ def wanted_of(asked: ReleaseRequest, header: SnapshotHeader) -> Wanted:
     return Wanted(asked.snapshot.hash.hex(), len(header.sessions), recipient_hash(asked.recipient))
 
 
-def check_leaf(member: Member, client: ClientId, grant: Grant) -> None:
+def check_leaf(member: Member, grant: Grant) -> None:
     """Raise Unannounced unless the leaf announces exactly this request with these approvals."""
     request = grant.request
     what = f"{member} refuses request {request.request[:8]}"
@@ -226,13 +245,15 @@ def check_leaf(member: Member, client: ClientId, grant: Grant) -> None:
     except Damaged as err:
         raise Unannounced(what, str(err)) from err
     found = (fact.op, fact.phase, fact.client, fact.subject)
-    told = (fact.body.get("request"), fact.body.get("grant"), fact.body.get("snapshot"))
-    wanted = request.wanted.snapshot if request.wanted else None
-    if found != (OPENED, "intent", client, client) or told != (
-        request.request,
-        Grant.digest(request, grant.approvals),
-        wanted,
-    ):
+    if request.wanted is not None:
+        whose = str(request.client)
+        wanted = (OPENED, "intent", whose, whose)
+        body = {"request": request.request, "snapshot": request.wanted.snapshot}
+    else:
+        wanted = (RUN, "intent", "", request.request)
+        body = {"procedure": str(request.procedure), "digest": request.digest}
+    body["grant"] = Grant.digest(request, grant.approvals)
+    if found != wanted or any(fact.body.get(name) != value for name, value in body.items()):
         raise Unannounced(what, "the leaf announces something else")
 
 
@@ -257,6 +278,17 @@ def check_given_policy(member: Member, roster: Roster, policy: TeamPolicy) -> No
             policy,
             f"it wants {policy.cosignatures} cosignatures: {least} to {count} are allowed",
         )
+
+
+def check_next_policy(
+    member: Member, roster: Roster, pinned: TeamPolicy, policy: TeamPolicy
+) -> None:
+    """Raise OtherPolicy unless this policy follows the pinned one, signed by one who approves."""
+    check_given_policy(member, roster, policy)
+    if (policy.version, policy.previous) != (pinned.version + 1, pinned.id):
+        raise _other(member, policy, f"it does not follow version {pinned.version}, the pinned")
+    if policy.signer not in pinned.approvers.values():
+        raise _other(member, policy, f"no approver of version {pinned.version} signed it")
 
 
 def _other(member: Member, policy: TeamPolicy, why: str) -> Refused:

@@ -21,6 +21,7 @@ from strongroom.quorum.avowal import KEYS_MAX
 from strongroom.quorum.fields import NAME_LENGTH_MAX, NUMBER_MAX
 from strongroom.quorum.key_table import WRITERS_MAX
 from strongroom.quorum.kit import ENTRY_BYTES_MAX
+from strongroom.quorum.order import Order
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import NO_PAST, Past, Standing
@@ -194,6 +195,28 @@ def read_prove_question(data: bytes) -> tuple[str, list[Statement]]:
         read_hex(challenge, HASH_BYTES, "a question prove"),
         [decode_statement(one, "a keys object of a question") for one in keys],
     )
+
+
+def obey_question(order: Order) -> bytes:
+    """Return an order to be done."""
+    return question("obey", order.encode())
+
+
+def read_obey_question(data: bytes) -> Order:
+    """Read what `obey_question` wrote."""
+    (part,) = read_question("obey", data, 1)
+    return Order.decode(part)
+
+
+def refuse_question(request: ActRequest, word: Envelope) -> bytes:
+    """Return a request, and an approver's refusal of it."""
+    return question("refuse", request.encode(), word.encode())
+
+
+def read_refuse_question(data: bytes) -> tuple[ActRequest, Envelope]:
+    """Read what `refuse_question` wrote."""
+    request, word = read_question("refuse", data, 2)
+    return ActRequest.parse(request), decode_envelope(word, "the refusal of a question")
 
 
 def standing_question(vault: VaultId) -> bytes:

@@ -11,6 +11,7 @@ from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.facts import Fact
 from strongroom.ids import ClientId, VaultId
 from strongroom.ledger import Witness
+from strongroom.quorum.order import Order
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member
@@ -25,11 +26,14 @@ class Custodian(Protocol):
         ...
 
     def adopt_roster(self, envelope: Envelope) -> object:
-        """Pin a roster; the same one again changes nothing."""
+        """Pin the first roster; the same one again changes nothing, and no other one is taken."""
         ...
 
     def adopt_policy(self, envelope: Envelope) -> object:
-        """Pin the team policy; the same one again changes nothing."""
+        """Pin the first team policy; the same one again changes nothing.
+
+        While it has no client yet, it takes those that followed, too, one after the other.
+        """
         ...
 
     def enrol(
@@ -59,6 +63,17 @@ class Custodian(Protocol):
 
     def release(self, request: ReleaseRequest) -> Envelope:
         """Journal the request, then return this custodian's shares sealed to the recipient."""
+        ...
+
+    def obey(self, order: Order) -> Envelope:
+        """Do what was approved, at most once; return the signed deed, always the same.
+
+        Raises Waiting until the rule's delay has passed since it was first shown the order.
+        """
+        ...
+
+    def refuse(self, request: ActRequest, word: Envelope) -> None:
+        """Remember for good that an approver refuses a request; the same again changes nothing."""
         ...
 
     def prove(self, challenge: str, keys: Sequence[Statement]) -> Envelope:

@@ -15,11 +15,13 @@ from strongroom.errors import Damaged
 from strongroom.ids import ClientId, CustodianId, InstallId, SessionId, SourceId, VaultId
 from strongroom.quorum.avowal import Avowal
 from strongroom.quorum.client_key import SERIAL_MAX, ClientKey
+from strongroom.quorum.deed import Deed
 from strongroom.quorum.fields import Fields
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.hearing import Hearing
 from strongroom.quorum.label import FORMAT, Label, VaultClass
 from strongroom.quorum.receipt import Receipt
+from strongroom.quorum.request import ActRequest
 from strongroom.quorum.shares import COUNT_MAX, check_threshold
 from strongroom.quorum.witness_card import WitnessCard
 
@@ -239,6 +241,14 @@ class Roster:
         envelope.statement.verify(member.identity, f"the avowal of custodian {avowal.index}")
         avowal.check_answers(challenge, keys)
         return avowal
+
+    def check_deed(self, envelope: Envelope, request: ActRequest) -> Deed:
+        """Return a deed signed by the member it names, of this request."""
+        deed = Deed.read(envelope)
+        member = self._signer(deed.index, deed.custodian, deed.install)
+        envelope.statement.verify(member.identity, f"the deed of custodian {deed.index}")
+        deed.check_answers(request)
+        return deed
 
     def check_witness(self, envelope: Envelope) -> WitnessCard:
         """Return a witness card signed by the member it names."""

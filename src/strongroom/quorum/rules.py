@@ -16,6 +16,7 @@ from strongroom.quorum.dealing import Dealing, SealedElsewhere
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.key_table import ClientEntry, ClientPin, PinnedWriter
 from strongroom.quorum.label import VaultClass
+from strongroom.quorum.procedure import Value
 from strongroom.quorum.receipt import ReceiptedShare
 from strongroom.quorum.release import ReleaseRequest, match_keys
 from strongroom.quorum.roster import Member, Roster
@@ -63,7 +64,7 @@ class Asked:
 
 
 def check_roster(member: Member, install: InstallId, pinned: Roster | None, new: Roster) -> None:
-    """Raise Refused unless this custodian may follow the new roster after the pinned one."""
+    """Raise Refused unless this is the pinned roster, or one that a new custodian may pin."""
 
     def refuse(why: str) -> Refused:
         return Refused(f"{member} refuses roster version {new.version}", why)
@@ -72,16 +73,43 @@ def check_roster(member: Member, install: InstallId, pinned: Roster | None, new:
         raise refuse("it is of another install")
     if member not in new.members:
         raise refuse("it does not list this custodian with this index, name and identity key")
-    if pinned is None or new.id == pinned.id:
-        return
-    if new.version <= pinned.version:
-        raise refuse(f"version {pinned.version} is pinned, and this is not it")
-    if new.operator != pinned.operator:
-        raise refuse("another operator signed it")
+    if pinned is not None and new.id != pinned.id:
+        raise Refused(
+            f"{member} refuses roster version {new.version}",
+            f"version {pinned.version} is pinned, and this is not it",
+            hint="A custodian follows another roster only by an order that was approved.",
+        )
+
+
+def check_next_roster(
+    member: Member, pinned: Roster, new: Roster, params: Mapping[str, Value]
+) -> None:
+    """Raise Refused unless this roster is the pinned one with exactly the approved seat changed."""
+
+    def refuse(why: str) -> Refused:
+        return Refused(f"{member} refuses roster version {new.version}", why)
+
+    if (new.install, new.operator) != (pinned.install, pinned.operator):
+        raise refuse("it is of another install, or another operator signed it")
     if new.threshold != pinned.threshold:
         raise refuse(
             f"the threshold is {pinned.threshold} for ever; this roster says {new.threshold}"
         )
+    if new.version != pinned.version + 1:
+        raise refuse(f"version {pinned.version} is pinned; {pinned.version + 1} follows it")
+    seat = params["index"]
+    if len(new.members) != len(pinned.members) or seat not in range(1, len(new.members) + 1):
+        raise refuse("it has another number of seats, or the approved one is none of them")
+    stay = [one for one in pinned.members if one.index != seat]
+    if [one for one in new.members if one.index != seat] != stay:
+        raise refuse(f"it changes another seat than {seat}, which was approved")
+    (taken,) = (one for one in new.members if one.index == seat)
+    if taken.identity.hex() != params["identity"]:
+        raise refuse(f"seat {seat} has another identity key than was approved")
+    if taken.id in {one.id for one in pinned.members}:
+        raise refuse("a seat is taken by a new custodian, which has an id of its own")
+    if member not in new.members:
+        raise refuse("it does not list this custodian with this index, name and identity key")
 
 
 def check_enrolment(

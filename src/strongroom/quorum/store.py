@@ -13,125 +13,15 @@ from strongroom.clock import format_instant, parse_instant
 from strongroom.crypto.framing import frame
 from strongroom.crypto.sealing import SALT_BYTES, open_sealed, seal
 from strongroom.database import Transaction
-from strongroom.facts import FACT_TABLE
 from strongroom.ids import ClientId, CustodianId, InstallId, Token, VaultId, WriterId
-from strongroom.ledger import Witness
 from strongroom.quorum.key_table import ClientEntry, ClientPin, FormerKey, PinnedWriter
 from strongroom.quorum.release import Release, ReleaseRequest
+from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import Standing
 
 ROW_KIND = "custodian-row"
 JOURNAL_PAGE = 500
-
-MIGRATIONS = (
-    """
-CREATE TABLE custodian (
-  one INTEGER PRIMARY KEY CHECK (one = 1),
-  install TEXT NOT NULL,
-  id TEXT NOT NULL,
-  member_index INTEGER NOT NULL,
-  name TEXT NOT NULL,
-  identity BLOB NOT NULL,
-  identity_sealed BLOB NOT NULL,
-  kit_key_sealed BLOB NOT NULL,
-  kit_secret_sealed BLOB,
-  roster_id TEXT,
-  created_at TEXT NOT NULL
-) STRICT;
-CREATE TABLE roster (
-  version INTEGER PRIMARY KEY,
-  envelope BLOB NOT NULL
-) STRICT;
-CREATE TABLE client (
-  client TEXT PRIMARY KEY,
-  vault TEXT NOT NULL UNIQUE,
-  class TEXT NOT NULL,
-  serial INTEGER NOT NULL,
-  public BLOB NOT NULL,
-  seed_sealed BLOB NOT NULL,
-  created_at TEXT NOT NULL
-) STRICT;
-CREATE TABLE writer (
-  number INTEGER PRIMARY KEY,
-  client TEXT NOT NULL REFERENCES client (client),
-  writer TEXT NOT NULL UNIQUE,
-  key BLOB NOT NULL,
-  revoked_after INTEGER
-) STRICT;
-CREATE TABLE receipt (
-  writer TEXT NOT NULL REFERENCES writer (writer),
-  sequence INTEGER NOT NULL,
-  snapshot TEXT NOT NULL,
-  envelope BLOB NOT NULL,
-  PRIMARY KEY (writer, sequence)
-) STRICT;
-CREATE TABLE release (
-  request TEXT PRIMARY KEY,
-  client TEXT NOT NULL,
-  snapshot TEXT NOT NULL,
-  sessions INTEGER NOT NULL,
-  recipient BLOB NOT NULL,
-  requested_at TEXT NOT NULL,
-  released_at TEXT NOT NULL,
-  answer BLOB NOT NULL
-) STRICT;
-CREATE TABLE kit_entry (
-  path TEXT PRIMARY KEY,
-  bytes BLOB NOT NULL
-) STRICT;
-""",
-    FACT_TABLE,
-    """
-CREATE TABLE witness (
-  one INTEGER PRIMARY KEY CHECK (one = 1),
-  seed_sealed BLOB NOT NULL,
-  card BLOB NOT NULL
-) STRICT
-""",
-    *Witness.SCHEMA,
-    """
-CREATE TABLE policy (
-  version INTEGER PRIMARY KEY,
-  envelope BLOB NOT NULL
-) STRICT
-""",
-    """
-CREATE TABLE client_log (
-  client TEXT PRIMARY KEY,
-  origin TEXT NOT NULL
-) STRICT;
-CREATE TABLE waiting (
-  digest TEXT PRIMARY KEY,
-  since TEXT NOT NULL
-) STRICT;
-CREATE TABLE refused (
-  digest TEXT PRIMARY KEY,
-  at TEXT NOT NULL
-) STRICT
-""",
-    """
-CREATE TABLE former_key (
-  client TEXT NOT NULL REFERENCES client (client),
-  serial INTEGER NOT NULL,
-  seed_sealed BLOB NOT NULL,
-  PRIMARY KEY (client, serial)
-) STRICT
-""",
-    """
-CREATE TABLE hearing (
-  digest TEXT PRIMARY KEY,
-  envelope BLOB NOT NULL
-) STRICT
-""",
-    """
-CREATE TABLE beginning (
-  writer TEXT PRIMARY KEY REFERENCES writer (writer),
-  sequence INTEGER NOT NULL,
-  snapshot TEXT NOT NULL
-) STRICT
-""",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,6 +351,24 @@ def read_hearing(transaction: Transaction, digest: str) -> bytes | None:
     """Return the word given about a recovery, or None where none was."""
     row = transaction.row("SELECT envelope FROM hearing WHERE digest = ?", (digest,))
     return None if row is None else row[0]
+
+
+def write_deed(transaction: Transaction, request: ActRequest, envelope: bytes) -> None:
+    """Keep the deed of an order for good."""
+    transaction.run(
+        "INSERT INTO deed VALUES (?, ?, ?)", (request.request, request.digest, envelope)
+    )
+
+
+def read_deed(transaction: Transaction, request: str) -> tuple[str, bytes] | None:
+    """Return the digest of the request of this id that was done, and the deed, or None."""
+    row = transaction.row("SELECT digest, envelope FROM deed WHERE request = ?", (request,))
+    return None if row is None else (row[0], row[1])
+
+
+def has_clients(transaction: Transaction) -> bool:
+    """Return whether any client was ever enrolled."""
+    return transaction.row("SELECT 1 FROM client LIMIT 1") is not None
 
 
 def write_witness(transaction: Transaction, seed_sealed: bytes, card: bytes) -> None:

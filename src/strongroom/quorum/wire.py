@@ -19,6 +19,7 @@ from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.quorum.key_table import newest
 from strongroom.quorum.kit import EntryPlace
 from strongroom.quorum.messages import WITNESS_PARTS_MAX
+from strongroom.quorum.order import Order
 from strongroom.quorum.protocol import Custodian
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest
@@ -74,6 +75,15 @@ def _hear(custodian: Custodian, data: bytes) -> bytes:
 
 def _release(custodian: Custodian, data: bytes) -> bytes:
     return messages.envelope_answer("release", custodian.release(_release_request(data)))
+
+
+def _obey(custodian: Custodian, data: bytes) -> bytes:
+    return messages.envelope_answer("obey", custodian.obey(messages.read_obey_question(data)))
+
+
+def _refuse(custodian: Custodian, data: bytes) -> bytes:
+    custodian.refuse(*messages.read_refuse_question(data))
+    return messages.answer("refuse")
 
 
 def _prove(custodian: Custodian, data: bytes) -> bytes:
@@ -145,6 +155,8 @@ _ANSWERS: Final[Mapping[str, Callable[[Custodian, bytes], bytes]]] = {
     "ingest": _ingest,
     "hear": _hear,
     "release": _release,
+    "obey": _obey,
+    "refuse": _refuse,
     "prove": _prove,
     "standing": _standing,
     "journal": _journal,
@@ -231,6 +243,16 @@ class AskedCustodian:
         """Ask for this custodian's shares, sealed to the recipient."""
         asked = messages.question("release", request.encode())
         return messages.read_envelope_answer("release", self._ask("release", asked))
+
+    def obey(self, order: Order) -> Envelope:
+        """Have done what was approved; return the signed deed."""
+        asked = messages.obey_question(order)
+        return messages.read_envelope_answer("obey", self._ask("obey", asked))
+
+    def refuse(self, request: ActRequest, word: Envelope) -> None:
+        """Have it remembered for good that an approver refuses a request."""
+        answered = self._ask("refuse", messages.refuse_question(request, word))
+        messages.read_answer("refuse", answered, 0)
 
     def prove(self, challenge: str, keys: Sequence[Statement]) -> Envelope:
         """Have its shares of these keys objects opened again; return its signed avowal."""

@@ -1,0 +1,59 @@
+"""What a custodian does when an order tells it to, by procedure.
+
+Each function runs in the order's own transaction, once the order was judged, journals what it
+changes, and returns what the deed tells. It looks at the pinned state first: what was done already
+by another way is told, not done again. Nothing else in a custodian may change these things later.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from strongroom.database import Transaction
+from strongroom.quorum.client_seat import ClientSeat
+from strongroom.quorum.deed import Told
+from strongroom.quorum.gate import Gate
+from strongroom.quorum.order import Order
+from strongroom.quorum.own import Own
+from strongroom.quorum.procedure import Procedure
+from strongroom.quorum.roster_seat import RosterSeat
+
+
+@dataclass(frozen=True, slots=True)
+class Seats:
+    """What sits at a custodian's side and an order may reach."""
+
+    own: Own
+    gate: Gate
+    roster: RosterSeat
+    clients: ClientSeat
+
+
+Do = Callable[[Seats, Transaction, Order], Mapping[str, Told]]
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """How a procedure is done, and how many objects an order for it encloses."""
+
+    enclosed: int
+    do: Do
+
+
+def _change_policy(seats: Seats, transaction: Transaction, order: Order) -> Mapping[str, Told]:
+    params = order.grant.request.params
+    roster = seats.own.roster(transaction)
+    policy = seats.gate.change(transaction, roster, order.enclosed[0], params)
+    return {"policy": policy.id, "version": policy.version}
+
+
+def _follow_roster(seats: Seats, transaction: Transaction, order: Order) -> Mapping[str, Told]:
+    params = order.grant.request.params
+    roster = seats.roster.follow(transaction, order.enclosed[0], params)
+    return {"roster": roster.id, "version": roster.version}
+
+
+DEEDS: Final[Mapping[Procedure, Doing]] = {
+    Procedure.POLICY_CHANGE: Doing(1, _change_policy),
+    Procedure.CUSTODIAN_ENROL: Doing(1, _follow_roster),
+}
