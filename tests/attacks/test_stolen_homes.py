@@ -236,6 +236,9 @@ def test_stolen_home_with_the_passphrase_leaves_a_trace(alone: Install) -> None:
         assert done.code == 20
         assert "saw 10 leaves, and there are 6" in done.err
     assert "is READ-ONLY" in strongroom("status").out
+    done = strongroom("ledger", "reconcile")
+    assert done.code == 30
+    assert " ".join(done.out.split()).count("and the log announces no such opening") == 2
 
 
 def by_approver(word: Envelope) -> str:

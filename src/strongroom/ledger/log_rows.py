@@ -60,7 +60,10 @@ class LogBehind(Stale):
     """Somebody saw more leaves of this log than there are: the home is older than it was."""
 
     code = "log_behind"
-    hint = "This home was put back: run `strongroom ledger resume`; until then it only reads."
+    hint = (
+        "This home was put back, or somebody uses a copy of it: `strongroom ledger reconcile` tells "
+        "what custodians did. It only reads until `strongroom ledger resume`."
+    )
 
 
 class LogForked(SplitView):

@@ -7,6 +7,7 @@ could not be looked at is told apart from what was found in order.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -16,6 +17,7 @@ from strongroom.clients import Client, History
 from strongroom.clock import format_instant
 from strongroom.errors import Damaged, SplitView, Stale, StrongroomError, Unwitnessed
 from strongroom.facts import Fact
+from strongroom.ledger import Log
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.verify_ledger import judge_log
 from strongroom.operations.witnessing import Witnesses
@@ -139,17 +141,19 @@ def reconcile(deployment: Deployment) -> Reconciliation:
             logs.append(comparison.compare() if whole else comparison.outcome())
     logs += _of_strangers(journals, {client.id for client in clients})
     outcome = Reconciliation(logs, journals)
-    deployment.registry.record(
-        deployment.fact(
-            "ledger.reconciled",
-            deployment.install,
-            journals=sum(not one.problem for one in journals),
-            custodians=len(journals),
-            releases=sum(len(one.releases) for one in journals),
-            receipts=sum(len(one.receipts) for one in journals),
-            findings=len(outcome.findings),
-        )
+    fact = deployment.fact(
+        "ledger.reconciled",
+        deployment.install,
+        journals=sum(not one.problem for one in journals),
+        custodians=len(journals),
+        releases=sum(len(one.releases) for one in journals),
+        receipts=sum(len(one.receipts) for one in journals),
+        findings=len(outcome.findings),
     )
+    # A home that was put back, or of which somebody uses a copy, only reads: that is the very one
+    # whose owner must hear what was found.
+    with suppress(Log.Behind):
+        deployment.registry.record(fact)
     return outcome
 
 
