@@ -1,12 +1,15 @@
 """A team at its command line: what each step tells the ledger, and what no trick gets done."""
 
 import json
+import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from strongroom.app import App
+from strongroom.clock import SystemClock
 from strongroom.errors import Refused
 from strongroom.operations.open_keys import open_keys
 from strongroom.operations.receipts import fetch_record
@@ -52,6 +55,7 @@ def signed(to: str, *names: str, word: str = "approve") -> list[str]:
     answers = []
     for name in names:
         answer = f"{to}.{word}.{name}"
+        Path(answer).unlink(missing_ok=True)
         how = f"--device {name} --passphrase-file {name}.pass --yes --to {answer}"
         done = run(f"procedure {word} {to}.request {how}")
         assert done.code == 0, done.err
@@ -189,3 +193,51 @@ def test_a_request_file_that_was_altered_is_not_signed(folder: Path) -> None:
     assert Path("bad.request").read_bytes() != data
     done = run("procedure approve bad.request --device ann --passphrase-file ann.pass --yes")
     assert (done.code, "plan is not the one" in done.err) == (40, True)
+
+
+def put_back_and_resumed(folder: Path) -> None:
+    """Put home and location back to before what custodians have seen; have the logs go on."""
+    for part in ("home", "one"):
+        shutil.copytree(folder / part, folder / "image" / part)
+    assert run("vault check acme").code == 0
+    shutil.rmtree(folder / "one")
+    (folder / "image" / "one").rename(folder / "one")
+    shutil.rmtree(folder / "image" / "home" / "custodians")
+    (folder / "home" / "custodians").rename(folder / "image" / "home" / "custodians")
+    shutil.rmtree(folder / "home")
+    (folder / "image" / "home").rename(folder / "home")
+    done = run("ledger resume")
+    assert (done.code, "the log of acme begins a new epoch" in done.out) == (3, True), done.out
+
+
+def test_a_team_whose_log_began_anew_asks_for_a_recovery(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def approved(to: str) -> Done:
+        for answer in signed(to, "ann", "bob"):
+            assert run("procedure take", answer).code == 0
+        return run("restore acme --to", to)
+
+    asked("known")
+    assert approved("known").code == 0
+    put_back_and_resumed(folder)
+    asked("anew")
+    done = approved("anew")
+    assert (done.code, "recovery waits for approval" in done.err) == (5, True), done.err
+    with App().open(folder / "home") as deployment:
+        *_, ended, recovery = deployment.desk.acts()
+    assert (ended.state, ended.why) == (ended.state.ENDED, "other_log")
+    assert str(recovery.request.procedure) == "recovery"
+    shown = asked("anew")
+    assert "began anew" in shown["plan"][0]
+    assert (folder / "home" / "secrets" / f"recipient-{shown['request']}").exists()
+    done = approved("anew")
+    assert (done.code, "may refuse it until" in done.err) == (5, True), done.err
+    assert json.loads(run("procedure show latest --json").out)["state"] == "approved"
+    assert not (folder / "anew").exists()
+    real = SystemClock.now
+    monkeypatch.setattr(SystemClock, "now", lambda self: real(self) + timedelta(hours=25))
+    assert run("procedure run latest").code == 0
+    assert (folder / "anew" / "notes" / "today.txt").exists()
+    asked("known-again")
+    assert approved("known-again").code == 0

@@ -30,7 +30,7 @@ from strongroom.operations.credentials import (
     secret_name,
 )
 from strongroom.operations.deployment import Deployment, Tools
-from strongroom.operations.device_key import nobody_to_ask
+from strongroom.operations.device_key import nobody_agrees, nobody_to_ask
 from strongroom.operations.notice_settings import notice_settings
 from strongroom.operations.privacy import Author
 from strongroom.operations.recover import (
@@ -64,11 +64,13 @@ class App:
     """The name of the person on whose behalf this acts."""
     passphrase: Callable[[], str] = nobody_to_ask
     """Ask for the passphrase of the operator's key."""
+    agree: Callable[[str], None] = nobody_agrees
+    """Ask for a yes, where nothing is approved without one."""
 
     def tools(self, settings: Settings) -> Tools:
         """Return what operations may use of the world, for the home of these settings."""
         acting = (Disclosures.Origin(*self.origin()), self.behalf)
-        return make_tools(settings, self.clock, self.token, acting, self.passphrase)
+        return make_tools(settings, self.clock, self.token, acting, self.passphrase, self.agree)
 
     def location(self, url: str, credential: Credential | None) -> Location:
         """Open a location with this credential, or with none."""

@@ -38,11 +38,13 @@ def make_tools(
     token: Token,
     acting: tuple[Disclosures.Origin, str],
     passphrase: Callable[[], str],
+    agree: Callable[[str], None],
 ) -> Tools:
     """Return what operations may use of the world, for the home of these settings.
 
     `acting` is from where it is done, and the name of the person on whose behalf, or nothing.
-    `passphrase` asks for that of the operator's key, where something is to be approved.
+    `passphrase` asks for that of the operator's key, where something is to be approved, and
+    `agree` for a yes.
     """
     home = settings.home
     run = new_id(token)
@@ -74,7 +76,7 @@ def make_tools(
         wait=timedelta(hours=settings.prune_wait_hours),
         key_file=settings.key_file,
         secrets=sealed,
-        device=DeviceKey(sealed, passphrase),
+        device=DeviceKey(sealed, passphrase, agree),
         history=_histories(home),
         index=_indexes(home),
         search_file=lambda client, anew: _search_file(home, client, anew),

@@ -29,7 +29,9 @@ class Face:
     @property
     def app(self) -> App:
         """The composition root, for the person who is named."""
-        return App(behalf=self.options.on_behalf_of, passphrase=self._passphrase)
+        return App(
+            behalf=self.options.on_behalf_of, passphrase=self._passphrase, agree=self.confirm
+        )
 
     @property
     def home(self) -> Path:

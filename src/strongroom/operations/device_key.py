@@ -39,13 +39,24 @@ def nobody_to_ask() -> str:
     )
 
 
-class DeviceKey:
-    """Opens the device key once, when something is to be approved first."""
+def nobody_agrees(question: str) -> None:
+    """Refuse: there is nobody who could say yes."""
+    raise Refused("this needs a yes, and nobody can be asked here", question)
 
-    def __init__(self, secrets: Secrets, ask: Callable[[], str]) -> None:
-        """Take where the secrets lie, and what asks for the passphrase."""
+
+class DeviceKey:
+    """Opens the device key once, when something is to be approved first.
+
+    `agree` asks the person yes or no, for what is not signed without a word, and raises on a no.
+    """
+
+    def __init__(
+        self, secrets: Secrets, ask: Callable[[], str], agree: Callable[[str], None]
+    ) -> None:
+        """Take where the secrets lie, and what asks for the passphrase and for a yes."""
         self._secrets = secrets
         self._ask = ask
+        self.agree = agree
         self._seed: bytes | None = None
 
     @property

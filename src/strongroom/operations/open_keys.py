@@ -11,7 +11,7 @@ from typing import Final
 
 from strongroom.clients import Client, History
 from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
-from strongroom.errors import Damaged, StrongroomError
+from strongroom.errors import Damaged, StrongroomError, Waiting
 from strongroom.operations.acceptance import check_signed_by_one_of
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.grants import BROWSE, Act, Approved, approve_alone, follow, prove
@@ -83,7 +83,8 @@ def open_keys(
     `by` is what it is for, where one person decides, or what a team has approved. Raises
     Unwitnessed, and asks nobody, where the announcement is not cosigned by the quorum; and
     OnlyByApproval for a team without a permit. A log that custodians do not know as this client's
-    is one of a home that was rebuilt or put back: one person then asks again, for a recovery.
+    is one of a home that was rebuilt or put back: one person who agrees to that then asks again,
+    for a recovery. Raises Waiting where custodians count a delay, from the first time on.
     """
     if not isinstance(by, Permit) and needs_team(deployment):
         raise OnlyByApproval(
@@ -101,7 +102,26 @@ def open_keys(
     except Acts.OtherLog:
         if isinstance(by, Permit):
             raise
+        if not _begun_from_kits(history):
+            deployment.tools.device.agree(
+                f"Custodians know {client.name} by another log than this home's, which was put "
+                "back or rebuilt, or is not the right one. Open its keys as a recovery, so that "
+                "this log counts from now on?"
+            )
         return _open(deployment, client, history, (statement, keys), RECOVERY)
+
+
+def _begun_from_kits(history: History) -> bool:
+    """Tell whether this log was begun by a recovery from kits, and nothing was opened since.
+
+    The custodians that were rebuilt then know the one under which that same command opened keys;
+    who holds the kits has said enough.
+    """
+    first, *others = history.log.facts()
+    if (first.op, first.body.get("cause")) != ("ledger.epoch_begun", "recovered"):
+        return False
+    opened = (one for one in others if (one.op, one.phase) == ("keys.opened", "result"))
+    return all(one.run == first.run or one.out != "ok" for one in opened)
 
 
 def _open(
@@ -141,12 +161,16 @@ def _open(
 
 
 def _ask(deployment: Deployment, opening: Opening, witnessed: Witnessed) -> None:
-    """Ask custodians until enough have answered; raises OtherLog where that is why too few did."""
+    """Ask custodians until enough have answered.
+
+    Raises Waiting or OtherLog where that is why too few did.
+    """
     for index, reason in deployment.absent_custodians.items():
         opening.miss(deployment.roster.member(index), reason)
     left = dict.fromkeys(deployment.custodians, opening.request)
     supplied: set[tuple[int, str]] = set()
     other_log: Acts.OtherLog | None = None
+    waits: Waiting | None = None
     while left and opening.lacking:
         # As many at a time as are needed: nobody releases a share that is of no use.
         chosen = list(left)[: opening.lacking]
@@ -168,6 +192,9 @@ def _ask(deployment: Deployment, opening: Opening, witnessed: Witnessed) -> None
             except StrongroomError as err:
                 opening.miss(member, err)
                 other_log = err if isinstance(err, Acts.OtherLog) else other_log
+                waits = err if isinstance(err, Waiting) else waits
+    if opening.lacking and waits is not None and not opening.altered:
+        raise waits
     if opening.lacking and other_log is not None and not opening.altered:
         raise other_log
 
