@@ -61,8 +61,8 @@ class LogBehind(Stale):
 
     code = "log_behind"
     hint = (
-        "This home was put back, or somebody uses a copy of it: `strongroom ledger reconcile` tells "
-        "what custodians did. It only reads until `strongroom ledger resume`."
+        "This home was put back, or somebody uses a copy of it: `strongroom ledger reconcile` "
+        "tells what custodians did. It only reads until `strongroom ledger resume`."
     )
 
 
