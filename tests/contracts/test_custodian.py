@@ -119,6 +119,28 @@ def test_an_order_is_done_once_and_signed_for(world: World, asked: Custodian) ->
     asked.adopt_roster(roster)
 
 
+def test_a_client_is_erased_by_order_and_never_served_again(world: World, asked: Custodian) -> None:
+    statement, _ = world.backed_up()
+    opening = world.opening(statement)
+    asked.release(opening.request)
+    orders = Orders(world)
+    request = orders.ask(Procedure.CLIENT_ERASURE, {}, world.client)
+    order = orders.waited(request)
+    deed = asked.obey(order)
+    assert asked.obey(order) == deed
+    told = world.roster.check_deed(deed, request).told
+    assert told["entries"] == (f"{world.client}-00000001",)
+    assert asked.kit_entries(world.client) == []
+    refused: tuple[Callable[[], object], ...] = (
+        lambda: asked.enrol(world.client, world.vault, "normal", world.writer),
+        lambda: asked.release(opening.request),
+    )
+    for question in refused:
+        with pytest.raises(Refused, match="has erased client") as caught:
+            question()
+        assert caught.value.code == "erased_client"
+
+
 def test_a_refusal_is_kept(world: World, asked: Custodian) -> None:
     orders = Orders(world)
     roster, request = orders.seat(newcomer(world))

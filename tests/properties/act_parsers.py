@@ -10,10 +10,12 @@ from dataclasses import replace
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.crypto.hashing import content_hash
+from strongroom.ids import ClientId
 from strongroom.procedures.device import Device
 from strongroom.procedures.parcel import Parcel
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.deed import Deed
+from strongroom.quorum.erasure import Erasure
 from strongroom.quorum.grant import Grant
 from strongroom.quorum.hearing import Hearing
 from strongroom.quorum.order import Order
@@ -63,6 +65,11 @@ def act_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object], bool]]:
         "quorum.deed:Deed.read": (
             vector.deed(Procedure.POLICY_CHANGE, TeamPolicy.parse(FIRST)).statement.header,
             lambda data: Deed.read(_signed(data)),
+            True,
+        ),
+        "quorum.erasure:Erasure.parse": (
+            json.dumps(vector.DEEDS[Procedure.CLIENT_ERASURE]).encode(),
+            lambda data: Erasure.parse(_value(data), ClientId("c1" * 16)),
             True,
         ),
         "quorum.approval:Approval.parse": (

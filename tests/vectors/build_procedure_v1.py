@@ -47,6 +47,12 @@ PARAMS: dict[Procedure, dict[str, Value]] = {
 DEEDS: dict[Procedure, dict[str, Told]] = {
     Procedure.POLICY_CHANGE: {"policy": "35" * 32, "version": 2},
     Procedure.CUSTODIAN_ENROL: {"roster": "36" * 32, "version": 2},
+    Procedure.CLIENT_ERASURE: {
+        "erased_at": "2026-01-03T04:05:06.789012Z",
+        "keys": ("61" * 32, "62" * 32),
+        "entries": (f"{'c1' * 16}-00000001", f"{'c1' * 16}-00000002"),
+        "answers": 3,
+    },
 }
 """What a deed of each procedure that custodians do tells."""
 

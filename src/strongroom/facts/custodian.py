@@ -34,6 +34,15 @@ OPS: Final = (
         must={"vault": ID},
     ),
     Op(
+        "client.keys_destroyed",
+        "A",
+        "delete",
+        "A custodian has destroyed every key that it had for a client, the `entries` of its key "
+        "table with them, and the `answers` that it had stored.",
+        _CLIENT,
+        must={"keys": COUNT, "entries": COUNT, "answers": COUNT},
+    ),
+    Op(
         "writer.succeeded",
         "A",
         "update",

@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.deed import Deed
+from strongroom.quorum.erasure import Erasure
 from strongroom.quorum.grant import Grant, Proven
 from strongroom.quorum.order import Order
 from strongroom.quorum.procedure import Procedure
@@ -18,6 +19,7 @@ class Acts:
 
     Approval: TypeAlias = Approval
     Deed: TypeAlias = Deed
+    Erasure: TypeAlias = Erasure
     Grant: TypeAlias = Grant
     Order: TypeAlias = Order
     Policy: TypeAlias = TeamPolicy

@@ -42,6 +42,7 @@ class ClientSeat:
                 rules.check_enrolment(self._own.member, pin, vault, vault_class, writer)
                 self._begin(transaction, writer, past.standing)
                 return self.certificate(pin)
+            self._own.refuse_erased(transaction, client)
             if store.read_current_writer(transaction, vault) is not None:
                 raise Refused(
                     f"{self._own.member} refuses client {client[:8]}", "its vault is taken"

@@ -20,6 +20,7 @@ from strongroom.quorum import avowal, rules, store
 from strongroom.quorum.avowal import Avowal
 from strongroom.quorum.client_seat import ClientSeat
 from strongroom.quorum.deeds import Seats
+from strongroom.quorum.erasure_seat import ErasureSeat
 from strongroom.quorum.gate import Gate
 from strongroom.quorum.key_table import ClientPin, PinnedWriter, open_table
 from strongroom.quorum.kit import Kit
@@ -71,7 +72,8 @@ class LocalCustodian:
         self._recoveries = RecoverySeat(self._own, self._gate)
         self._releases = ReleaseSeat(self._own, self._gate)
         self._rosters = RosterSeat(self._own)
-        self._orders = OrderSeat(Seats(self._own, self._gate, self._rosters, self._clients))
+        seats = self._own, self._gate, self._rosters, self._clients, ErasureSeat(self._own)
+        self._orders = OrderSeat(Seats(*seats))
 
     @classmethod
     def create(

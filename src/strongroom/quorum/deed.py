@@ -12,6 +12,7 @@ from typing import Any, Final
 from strongroom.clock import format_instant
 from strongroom.crypto.envelope import Envelope, sign_envelope
 from strongroom.ids import ClientId, CustodianId, InstallId
+from strongroom.quorum import erasure
 from strongroom.quorum.client_key import SERIAL_MAX
 from strongroom.quorum.fields import Fields
 from strongroom.quorum.procedure import Procedure
@@ -30,6 +31,7 @@ def _version(fields: Fields, name: str) -> int:
 
 TOLD: Final[Mapping[Procedure, Mapping[str, Take]]] = {
     Procedure.POLICY_CHANGE: {"policy": Fields.hash, "version": _version},
+    Procedure.CLIENT_ERASURE: erasure.TOLD,
     Procedure.CUSTODIAN_ENROL: {"roster": Fields.hash, "version": _version},
 }
 """What a deed of each procedure tells; those that are not here are not ordered of custodians."""

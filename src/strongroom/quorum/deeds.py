@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from strongroom.database import Transaction
+from strongroom.ids import ClientId
 from strongroom.quorum.client_seat import ClientSeat
 from strongroom.quorum.deed import Told
+from strongroom.quorum.erasure_seat import ErasureSeat
 from strongroom.quorum.gate import Gate
 from strongroom.quorum.order import Order
 from strongroom.quorum.own import Own
@@ -27,6 +29,7 @@ class Seats:
     gate: Gate
     roster: RosterSeat
     clients: ClientSeat
+    erasures: ErasureSeat
 
 
 Do = Callable[[Seats, Transaction, Order], Mapping[str, Told]]
@@ -38,6 +41,8 @@ class Doing:
 
     enclosed: int
     do: Do
+    destroys: bool = False
+    """Whether secrets go: then its deed leaves once no file of the database holds them."""
 
 
 def _change_policy(seats: Seats, transaction: Transaction, order: Order) -> Mapping[str, Told]:
@@ -53,7 +58,12 @@ def _follow_roster(seats: Seats, transaction: Transaction, order: Order) -> Mapp
     return {"roster": roster.id, "version": roster.version}
 
 
+def _erase_client(seats: Seats, transaction: Transaction, order: Order) -> Mapping[str, Told]:
+    return seats.erasures.erase(transaction, ClientId(order.grant.request.client or "")).told
+
+
 DEEDS: Final[Mapping[Procedure, Doing]] = {
     Procedure.POLICY_CHANGE: Doing(1, _change_policy),
+    Procedure.CLIENT_ERASURE: Doing(0, _erase_client, destroys=True),
     Procedure.CUSTODIAN_ENROL: Doing(1, _follow_roster),
 }

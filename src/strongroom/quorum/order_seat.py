@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.database import Transaction
-from strongroom.errors import Refused
+from strongroom.errors import Refused, StrongroomError
 from strongroom.facts import FactValue
 from strongroom.quorum import store
 from strongroom.quorum.deed import Deed
@@ -25,15 +25,21 @@ class OrderSeat:
         """Do what was approved; return the signed deed, always the same, once it is durable."""
         order.check_limits()
         own, gate, request = self._seats.own, self._seats.gate, order.grant.request
+        kept: StrongroomError | None = None
+        deed: Envelope | None = None
         with own.database.transaction() as transaction:
             done = store.read_deed(transaction, request.request)
             if done is not None:
-                return self._again(request, *done)
-            roster, now = own.roster(transaction), own.clock.now()
-            kept = gate.check_order(transaction, roster, order, now)
-            deed = None if kept else self._do(transaction, order)
-        if kept is not None or deed is None:
+                deed = self._again(request, *done)
+            else:
+                roster, now = own.roster(transaction), own.clock.now()
+                kept = gate.check_order(transaction, roster, order, now)
+                deed = None if kept else self._do(transaction, order)
+        if deed is None:
             raise kept or Refused(f"{own.member} refuses request {request.request[:8]}")
+        if DEEDS[request.procedure].destroys:
+            # Each time it is asked: the process may have ended between the row and this.
+            own.database.scour()
         # Point of no return: what was done is on disk, with the word for it.
         return deed
 

@@ -14,9 +14,10 @@ from strongroom.database import Database, Transaction
 from strongroom.errors import Refused
 from strongroom.facts import FactValue, Session, Who, record
 from strongroom.ids import ClientId, InstallId, Token
-from strongroom.quorum import store
+from strongroom.quorum import erasure_rows, store
 from strongroom.quorum.key_table import ClientEntry
 from strongroom.quorum.kit_seat import KitSeat
+from strongroom.quorum.refusals import ErasedClient
 from strongroom.quorum.roster import Member, Roster
 
 _FACT_ROLE = "strongroom/custodian-fact"
@@ -45,13 +46,23 @@ class Own:
         return self.kits.safe
 
     def entry(self, transaction: Transaction, client: ClientId) -> ClientEntry:
-        """Return a client's pin and seed; refuse one that was never enrolled."""
+        """Return a client's pin and seed; refuse one that was never enrolled, or is erased."""
         entry = store.read_entry(transaction, client, self.safe)
         if entry is None:
+            self.refuse_erased(transaction, client)
             raise Refused(
                 f"{self.member} does not know client {client[:8]}", "it was never enrolled there"
             )
         return entry
+
+    def refuse_erased(self, transaction: Transaction, client: ClientId) -> None:
+        """Raise ErasedClient for a client whose keys were destroyed here."""
+        erasure = erasure_rows.read_erasure(transaction, client)
+        if erasure is not None:
+            raise ErasedClient(
+                f"{self.member} has erased client {client[:8]}",
+                f"its keys were destroyed on {erasure.erased_at:%Y-%m-%d %H:%M:%S} Z",
+            )
 
     def roster(self, transaction: Transaction) -> Roster:
         """Return the pinned roster; refuse where there is none yet."""

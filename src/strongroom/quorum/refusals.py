@@ -162,6 +162,13 @@ class Expired(Refused):
     hint = "Ask again: a request that was not used in its time is never used."
 
 
+class ErasedClient(Refused):
+    """A client whose keys a custodian has destroyed."""
+
+    code = "erased_client"
+    hint = "`strongroom client show CLIENT` tells who has destroyed what, and when."
+
+
 class VetoTime(Waiting):
     """A request that is approved, and waits for a veto as long as its rule says."""
 

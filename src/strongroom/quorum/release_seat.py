@@ -33,6 +33,8 @@ class ReleaseSeat:
             if used is not None:
                 recipient, snapshot_hash, answered = used
                 rules.check_reuse(self._own.member, request, recipient, snapshot_hash)
+                client = SnapshotHeader.read(request.snapshot).client
+                self._own.refuse_erased(transaction, client)
                 return decode_envelope(answered, "a stored answer")
             roster, now = self._own.roster(transaction), self._own.clock.now()
             kept = self._gate.check(transaction, roster, request, now)

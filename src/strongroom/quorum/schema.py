@@ -122,4 +122,10 @@ CREATE TABLE deed (
   envelope BLOB NOT NULL
 ) STRICT
 """,
+    """
+CREATE TABLE erased (
+  client TEXT PRIMARY KEY,
+  told TEXT NOT NULL
+) STRICT
+""",
 )

@@ -1,0 +1,44 @@
+"""What a custodian's tables hold of erased clients: that they were, and what was destroyed."""
+
+import json
+
+from strongroom.database import Transaction
+from strongroom.ids import ClientId
+from strongroom.quorum.erasure import Erasure
+
+
+def write_erasure(transaction: Transaction, client: ClientId, erasure: Erasure) -> None:
+    """Note for good that a client was erased."""
+    told = json.dumps(erasure.told)
+    transaction.run("INSERT INTO erased VALUES (?, ?)", (client, told))
+
+
+def read_erasure(transaction: Transaction, client: ClientId) -> Erasure | None:
+    """Return what was destroyed of a client, or None where it was not erased."""
+    row = transaction.row("SELECT told FROM erased WHERE client = ?", (client,))
+    return None if row is None else Erasure.parse(json.loads(row[0]), client)
+
+
+def forget_client(transaction: Transaction, client: ClientId) -> int:
+    """Delete every row about a client but the journals; return how many stored answers went.
+
+    The row of a release stays, for a request is used once, and tells no secret without its answer.
+    """
+    wiped = transaction.run(
+        "UPDATE release SET answer = x'' WHERE client = ? AND answer <> x''", (client,)
+    )
+    for statement in (
+        "DELETE FROM receipt WHERE writer IN (SELECT writer FROM writer WHERE client = ?)",
+        "DELETE FROM beginning WHERE writer IN (SELECT writer FROM writer WHERE client = ?)",
+        "DELETE FROM former_key WHERE client = ?",
+        "DELETE FROM writer WHERE client = ?",
+        "DELETE FROM client WHERE client = ?",
+        "DELETE FROM client_log WHERE client = ?",
+    ):
+        transaction.run(statement, (client,))
+    return wiped
+
+
+def forget_kit_entries(transaction: Transaction, paths: list[str]) -> None:
+    """Delete entries of the key table."""
+    transaction.run_many("DELETE FROM kit_entry WHERE path = ?", [(path,) for path in paths])
