@@ -90,4 +90,4 @@ def test_the_desk_shares_a_file_with_the_registry_and_keeps_its_own_version(
     Desk(database, registry.log)
     Registry(database)
     with database.reading() as reading:
-        assert reading.rows("SELECT room, version FROM room_schema") == [("procedures", 2)]
+        assert reading.rows("SELECT room, version FROM room_schema") == [("procedures", 3)]

@@ -19,7 +19,7 @@ from strongroom.ids import new_id
 from strongroom.ledger import Checkpoint
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.log_keys import LogKeys
-from strongroom.operations.policies import current_policy, kept_policy
+from strongroom.operations.policies import current_policy, hand_over_policies
 from strongroom.operations.witnessing import OpenLog, Witnessed
 from strongroom.quorum import Acts, Custodian, Opening
 
@@ -165,10 +165,7 @@ def _tell(deployment: Deployment, custodian: Custodian, approved: Approved) -> E
     try:
         return custodian.hear(approved.request, approved.approvals)
     except Acts.NoPolicy:
-        kept = kept_policy(deployment.registry)
-        if kept is None:
-            raise
-        custodian.adopt_policy(kept)
+        hand_over_policies(deployment.registry, custodian)
     return custodian.hear(approved.request, approved.approvals)
 
 

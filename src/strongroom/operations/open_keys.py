@@ -17,7 +17,7 @@ from strongroom.operations.deployment import Deployment
 from strongroom.operations.grants import BROWSE, Act, Approved, approve_alone, follow, prove
 from strongroom.operations.intent import announced, have_announced
 from strongroom.operations.placing import session_path
-from strongroom.operations.policies import kept_policy
+from strongroom.operations.policies import hand_over_policies
 from strongroom.operations.requesting import OnlyByApproval, Permit, needs_team
 from strongroom.operations.witnessing import OpenLog, Witnessed
 from strongroom.quorum import Acts, Dealing, Opening, SnapshotHeader
@@ -205,9 +205,7 @@ def _supplied(
     """Hand a custodian the policy; return the request with a proof to what it has seen."""
     custodian, checkpoint = deployment.custodians[index], witnessed.checkpoint
     try:
-        policy = kept_policy(deployment.registry)
-        if policy is not None:
-            custodian.adopt_policy(policy)
+        hand_over_policies(deployment.registry, custodian)
         if checkpoint is None or request.grant is None:
             return request
         (seen,) = custodian.witness.latest([checkpoint.origin])

@@ -15,7 +15,7 @@ from strongroom.facts import Session
 from strongroom.ledger import Policy
 from strongroom.operations.deployment import Deployment, Tools
 from strongroom.operations.placing import policy_path
-from strongroom.quorum import Acts, Roster
+from strongroom.quorum import Acts, Custodian, Roster
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,20 @@ def current_envelope(deployment: Deployment) -> Envelope:
             custodian.adopt_policy(kept)
         deployment.copies.put(policy_path(deployment.install, kept), kept.encode())
     return kept
+
+
+def hand_over_policies(registry: Registry, custodian: Custodian) -> None:
+    """Show a custodian the newest policy, or every one from the first on where it knows none.
+
+    One that has a client takes the first alone: the others it takes as an order that was approved.
+    """
+    kept = [decode_envelope(data, "a policy") for data in registry.policies()]
+    try:
+        for newest in kept[-1:]:
+            custodian.adopt_policy(newest)
+    except Acts.OtherPolicy:
+        for policy in kept:
+            custodian.adopt_policy(policy)
 
 
 def policies_to_place(registry: Registry) -> list[Envelope]:

@@ -36,6 +36,12 @@ SCHEMA: Final = (
       envelope BLOB NOT NULL, PRIMARY KEY (request, approver)
     ) STRICT
     """,
+    """
+    CREATE TABLE act_deed (
+      request TEXT NOT NULL REFERENCES act (request), custodian INTEGER NOT NULL,
+      envelope BLOB NOT NULL, PRIMARY KEY (request, custodian)
+    ) STRICT
+    """,
 )
 _ACT: Final = "SELECT request, state, asked_at, why, statement, plan, policy, command FROM act"
 
@@ -145,6 +151,25 @@ class Desk:
                 )
             for fact in facts:
                 self._log.append(transaction, fact)
+
+    def deeds(self, request: str) -> dict[int, bytes]:
+        """Return the deeds (envelopes) of an act, by the index of the custodian that did it."""
+        with self._database.reading() as reading:
+            return dict(
+                reading.rows(
+                    "SELECT custodian, envelope FROM act_deed WHERE request = ? ORDER BY custodian",
+                    (request,),
+                )
+            )
+
+    def keep_deed(self, request: str, custodian: int, envelope: bytes, fact: Fact) -> None:
+        """Keep the deed of a custodian; there is one of each and act."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "INSERT INTO act_deed (request, custodian, envelope) VALUES (?, ?, ?)",
+                (request, custodian, envelope),
+            )
+            self._log.append(transaction, fact)
 
 
 def _act(transaction: Transaction, row: Row) -> Act:

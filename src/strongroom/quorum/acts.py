@@ -8,7 +8,7 @@ from strongroom.quorum.erasure import Erasure
 from strongroom.quorum.grant import Grant, Proven
 from strongroom.quorum.order import Order
 from strongroom.quorum.procedure import Procedure
-from strongroom.quorum.refusals import LogMoved, NoPolicy, OtherLog, Unheard
+from strongroom.quorum.refusals import LogMoved, NoPolicy, OtherLog, OtherPolicy, Unheard
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest, Wanted, recovery_params
 from strongroom.quorum.team_policy import Rule, TeamPolicy
@@ -32,5 +32,6 @@ class Acts:
     LogMoved: TypeAlias = LogMoved
     NoPolicy: TypeAlias = NoPolicy
     OtherLog: TypeAlias = OtherLog
+    OtherPolicy: TypeAlias = OtherPolicy
     Unheard: TypeAlias = Unheard
     recovery_params = staticmethod(recovery_params)

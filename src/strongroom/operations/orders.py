@@ -1,0 +1,144 @@
+"""Orders: custodians are told to do what was approved, and each signs for what it did.
+
+The run of an act is announced in the server's log and witnessed; that is proved to every custodian,
+side by side, and each judges it on its own. Its deed is kept with the act. Whoever is away, or
+still waits, is told when the same command is run again: what was done is never done twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from strongroom.crypto.envelope import Envelope, decode_envelope
+from strongroom.errors import PartlyDone, Refused, StrongroomError, Waiting
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.grants import Approved, follow, prove
+from strongroom.operations.intent import have_announced
+from strongroom.operations.policies import hand_over_policies
+from strongroom.operations.requesting import Permit
+from strongroom.operations.witnessing import OpenLog, Witnessed, name_of
+from strongroom.quorum import Acts
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What came of an order, by the index of the custodian; one of them has done it at least."""
+
+    deeds: Mapping[int, Acts.Deed]
+    absent: Mapping[int, StrongroomError]
+    """Why those who have not done it yet did not."""
+
+    def check_complete(self, what: str) -> None:
+        """Raise PartlyDone, naming everybody who has not done it yet; `what` begins the line."""
+        if not self.absent:
+            return
+        reasons = "; ".join(f"{name_of(index)}: {self.absent[index]}" for index in self.absent)
+        count = len(self.deeds) + len(self.absent)
+        raise PartlyDone(
+            f"{what} by {len(self.deeds)} of {count} custodians",
+            reasons,
+            hint="Run the same command again when they answer; who did it does not do it twice.",
+        )
+
+
+def give_order(deployment: Deployment, permit: Permit, enclosed: Sequence[Envelope] = ()) -> Orders:
+    """Have every custodian do what was approved; `enclosed` are objects that its params name.
+
+    To be called while the act runs (`permitted`). Raises Unwitnessed, and asks nobody, where too
+    few custodians cosign; Waiting where all that answer wait for a veto; and the error of the first
+    custodian where nobody has done it.
+    """
+    if permit.announced is None:
+        raise Refused("nothing can be ordered", "no run of it was announced")
+    deeds = kept_deeds(deployment, permit.request)
+    absent: dict[int, StrongroomError] = {
+        index: err for index, err in deployment.absent_custodians.items() if index not in deeds
+    }
+    left = [index for index in deployment.custodians if index not in deeds]
+    if left:
+        witnessed = have_announced(deployment, OpenLog.of_server(deployment))
+        approved = Approved(permit.request, permit.approvals, "")
+        grant = prove(deployment, approved, permit.announced, witnessed)
+        round_ = _Round(deployment, witnessed, deeds, absent)
+        round_.give(dict.fromkeys(left, Acts.Order(grant, tuple(enclosed))))
+    if not deeds:
+        raise _nobody(absent)
+    return Orders(dict(sorted(deeds.items())), dict(sorted(absent.items())))
+
+
+def kept_deeds(deployment: Deployment, request: Acts.Request) -> dict[int, Acts.Deed]:
+    """Return the deeds of a request that the home keeps, by the index of the custodian."""
+    kept = deployment.desk.deeds(request.request)
+    return {index: Acts.Deed.read(decode_envelope(data, "a deed")) for index, data in kept.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """An order on its way through the custodians."""
+
+    deployment: Deployment
+    witnessed: Witnessed
+    deeds: dict[int, Acts.Deed]
+    absent: dict[int, StrongroomError]
+
+    def give(self, orders: Mapping[int, Acts.Order], *, again: bool = False) -> None:
+        """Ask side by side; who lacks what this home has is handed it, and asked once more."""
+        deployment = self.deployment
+        asked = {
+            index: partial(deployment.custodians[index].obey, order)
+            for index, order in orders.items()
+        }
+        lacking: dict[int, Acts.Order] = {}
+        for index, answer in deployment.asking.each(asked):
+            try:
+                self._keep(index, answer.result(), orders[index])
+            except (Acts.NoPolicy, Acts.LogMoved) as err:
+                self.absent[index] = err
+                if not again:
+                    lacking[index] = self._supplied(index, orders[index])
+            except StrongroomError as err:
+                self.absent[index] = err
+        if lacking:
+            self.give(lacking, again=True)
+
+    def _keep(self, index: int, envelope: Envelope, order: Acts.Order) -> None:
+        """Keep a deed that its custodian signed, with the fact that tells of it."""
+        deployment, request = self.deployment, order.grant.request
+        deed = deployment.roster.check_deed(envelope, request)
+        member = deployment.roster.member(index)
+        if deed.index != index:
+            raise Refused(f"{member} gave no deed of its own", f"it is of custodian {deed.index}")
+        fact = deployment.fact(
+            "procedure.obeyed",
+            request.request,
+            custodian=member.id,
+            deed=envelope.statement.hash.hex(),
+        )
+        deployment.desk.keep_deed(request.request, index, envelope.encode(), fact)
+        self.deeds[index] = deed
+        self.absent.pop(index, None)
+
+    def _supplied(self, index: int, order: Acts.Order) -> Acts.Order:
+        """Hand a custodian the policies; return the order with a proof to what it has seen."""
+        custodian, checkpoint = self.deployment.custodians[index], self.witnessed.checkpoint
+        try:
+            hand_over_policies(self.deployment.registry, custodian)
+            if checkpoint is None:
+                return order
+            (seen,) = custodian.witness.latest([checkpoint.origin])
+            size = 0 if seen is None else seen.size
+            grant = follow(order.grant, self.witnessed.log, checkpoint, size)
+        except StrongroomError:
+            # It says itself, when it is asked again, why it does not answer.
+            return order
+        return Acts.Order(grant, order.enclosed)
+
+
+def _nobody(absent: Mapping[int, StrongroomError]) -> StrongroomError:
+    """Return the error of an order that nobody has followed: a wait where somebody waits."""
+    waits = [err for err in absent.values() if isinstance(err, Waiting)]
+    if waits:
+        return waits[-1]
+    if not absent:
+        return Refused("nobody can be told", "there is no custodian")
+    return absent[min(absent)]
