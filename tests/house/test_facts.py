@@ -56,6 +56,7 @@ DEEDS = {
     "operations/place_ledger.py": "places the facts themselves",
     "operations/placing.py": "only places; whoever has something to place tells",
     "operations/prune_delete.py": "deletes what `prune.begun` has told of; `prune.done` counts it",
+    "operations/rebuild_custodian.py": "the custodian tells in its own journal what it pins",
     "operations/side_by_side.py": "a queue within this process",
     "operations/tombs.py": "places what `prune.planned` has told of",
     "operations/vault_config.py": "part of `writer.enrolled` and `prune.planned`",

@@ -47,6 +47,7 @@ class Custodians:
 
     folder: Path
     codes: dict[str, str] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
     _running: dict[str, ExitStack] = field(default_factory=dict)
@@ -54,7 +55,8 @@ class Custodians:
 
     def make(self) -> None:
         for name in NAMES:
-            self.codes[name] = served_custodian.make(self.folder / name).code
+            made = served_custodian.make(self.folder / name)
+            self.codes[name], self.words[name] = made.code, " ".join(made.words)
             self.start(name)
 
     def start(self, name: str) -> None:

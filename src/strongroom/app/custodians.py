@@ -19,11 +19,13 @@ from strongroom.crypto.join_code import JoinCode, JoinKey
 from strongroom.database import Database
 from strongroom.errors import StrongroomError, UsageError
 from strongroom.ids import Token
+from strongroom.operations.rebuild_custodian import Kept, Rebuilt, rebuild_custodian
 from strongroom.quorum import LocalCustodian
 from strongroom.settings import CustodianSettings
 
 KeyKeeper = settings_file.KeyKeeper
 KIT_BYTES: Final = 32
+OWN: Final = "custodian.db"
 LOOK_SECONDS: Final = 0.5
 """How often a custodian that waits looks whether it was joined, stopped, or given another code."""
 
@@ -43,7 +45,7 @@ class CustodianPlan:
 
 @dataclass(frozen=True, slots=True)
 class NewCustodian:
-    """What `custodian init` shows once."""
+    """What `custodian init` shows once; of one that was rebuilt somebody has the words."""
 
     words: tuple[str, ...] = field(repr=False)
     code: str = field(repr=False)
@@ -60,10 +62,36 @@ class Custodians:
 
     def make(self, plan: CustodianPlan) -> NewCustodian:
         """Make the home of a custodian; leaves nothing where it fails."""
+        code = JoinCode.draw(self.token)
+        kit = LocalCustodian.Kit(self.token(KIT_BYTES))
+        settings, kek = self._new_home(plan)
+        with self._opened(plan.home, kek) as opened:
+            until = opened.begin(plan.name, kit.secret, code.key().secret).until
+        return NewCustodian(tuple(kit.words), code.text(), until, settings.key_file)
+
+    def rebuild(self, plan: CustodianPlan, kept: Kept) -> tuple[NewCustodian, Rebuilt]:
+        """Make the home of a custodian again, of what the locations kept of it.
+
+        It is who it was and waits to be joined again. Leaves nothing where it fails.
+        """
+        code = JoinCode.draw(self.token)
+        settings, kek = self._new_home(plan)
+        try:
+            with contextlib.closing(plug("database")(plan.home / OWN)) as own:
+                rebuilt = rebuild_custodian(own, kek, kept, self.clock, self.token)
+            with self._opened(plan.home, kek) as opened:
+                until = opened.begin(rebuilt.card.name, None, code.key().secret).until
+        except BaseException:
+            shutil.rmtree(plan.home, ignore_errors=True)
+            if settings.key_file is not None:
+                settings.key_file.unlink(missing_ok=True)
+            raise
+        return NewCustodian((), code.text(), until, settings.key_file), rebuilt
+
+    def _new_home(self, plan: CustodianPlan) -> tuple[CustodianSettings, bytes]:
         home = plan.home
         check_new_home(home)
-        settings, code = self._planned(plan), JoinCode.draw(self.token)
-        kit = LocalCustodian.Kit(self.token(KIT_BYTES))
+        settings = self._planned(plan)
         try:
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
             home.chmod(0o700)
@@ -76,9 +104,7 @@ class Custodians:
                 why = (err.strerror or type(err).__name__).lower()
                 raise StrongroomError(f"{home} cannot be made", why, _ANOTHER) from err
             raise
-        with self._opened(home, kek) as opened:
-            until = opened.begin(plan.name, kit.secret, code.key().secret).until
-        return NewCustodian(tuple(kit.words), code.text(), until, settings.key_file)
+        return settings, kek
 
     def settings(self, home: Path) -> CustodianSettings:
         """Return what a custodian's home is set to."""
@@ -171,7 +197,7 @@ class Custodians:
 
     @contextmanager
     def _opened(self, home: Path, kek: bytes) -> Iterator[Any]:
-        own = home / "custodian.db"
+        own = home / OWN
 
         def open_own(anew: bool) -> Database:
             if anew:

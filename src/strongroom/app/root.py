@@ -33,6 +33,7 @@ from strongroom.operations.deployment import Deployment, Tools
 from strongroom.operations.device_key import nobody_agrees, nobody_to_ask
 from strongroom.operations.notice_settings import notice_settings
 from strongroom.operations.privacy import Author
+from strongroom.operations.rebuild_custodian import Kept, find_kept
 from strongroom.operations.recover import (
     RecoveryPlan,
     begin_recovered,
@@ -221,6 +222,12 @@ class App:
             recovery.problems += [f"location {name}: {err}" for name, err in failures.items()]
             recovery.damages += [(name, str(err)) for name, _, err in copies.damages]
         return recovery
+
+    def find_kept(self, plan: RecoveryPlan) -> Kept:
+        """Return what locations keep of the custodian of one kit; writes nothing to any."""
+        check_credential(plan.credential, plan.locations.values())
+        with Copies(self._bare_locations(plan)) as copies:
+            return find_kept(copies, plan)
 
     def sniff(self, path: bytes) -> Literal["sqlite", "tree", "file"]:
         """Say what kind of source lies at a path."""

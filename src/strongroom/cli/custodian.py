@@ -6,7 +6,7 @@ from datetime import datetime
 from cyclopts import App as Commands
 
 from strongroom.cli import output
-from strongroom.cli.custodian_elsewhere import deny
+from strongroom.cli.custodian_elsewhere import deny, join
 from strongroom.cli.custodian_process import confirm_kit, init, join_code, serve
 from strongroom.cli.face import With
 from strongroom.errors import PartlyDone
@@ -14,7 +14,7 @@ from strongroom.operations.look_at_custodians import look_at_distribution
 from strongroom.operations.prove_shares import longest_ago
 
 commands = Commands(name="custodian")
-for command in (init, serve, join_code, confirm_kit, deny):
+for command in (init, serve, join_code, confirm_kit, join, deny):
     commands.command(command)
 
 

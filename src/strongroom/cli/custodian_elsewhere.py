@@ -1,13 +1,16 @@
-"""`strongroom custodian deny`: what the server does with custodians that are elsewhere."""
+"""`strongroom custodian deny` and `join`: what a server does with custodians elsewhere."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from strongroom.cli.face import With
+from strongroom.cli.face import Face, SecretFile, With
+from strongroom.cli.inviting import read_invited
 from strongroom.errors import PartlyDone, UsageError
+from strongroom.operations.deny import Denial, find_certificate
 from strongroom.operations.deny import deny as deny_serials
-from strongroom.operations.deny import find_certificate
+from strongroom.operations.join_again import join_again
 
 Who = Annotated[str, Parameter(metavar="NAME|SERIAL")]
 
@@ -35,16 +38,45 @@ def deny(*who: Who, face: With) -> int:
     for one in found:
         whose = "" if one.custodian is None else f" of {names[one.custodian]}"
         face.tell(f"The certificate {one}{whose} is denied.")
-    taken = [names[index] for index in denial.taken]
-    face.tell(f"Told: {', '.join(taken) or 'nobody'}.")
+    face.tell(f"Told: {', '.join(names[index] for index in denial.taken) or 'nobody'}.")
+    face.show(_told(face, denial, names))
+    return PartlyDone.exit_code if denial.away else 0
+
+
+def join(
+    custodian: Annotated[str, Parameter(metavar="NAME=URL")],
+    *,
+    join_code: SecretFile | None = None,
+    face: With,
+) -> int:
+    """Join a custodian again that was lost and made anew from its kit; it is who it was.
+
+    It waits (`custodian init --from-kit`, `custodian serve`) where the URL says. The certificate
+    that it had is denied, and every other custodian is told of that (exit 3 where one is away).
+
+    Parameters
+    ----------
+    custodian
+        Its name in the roster, and https://HOST:PORT where it waits now.
+    join_code
+        A file with the join code that it showed, or - for stdin; else it is asked for.
+    """
+    (invited,) = read_invited(face, [custodian], join_code)
+    with face.deployment() as deployment:
+        denial = join_again(deployment, invited)
+        names = {member.index: member.name for member in deployment.roster.members}
+    face.tell(f"{invited.name} is joined again, at {invited.url}.")
+    told = {"custodian": invited.name, "url": invited.url, **_told(face, denial, names)}
+    face.show(told)
+    return PartlyDone.exit_code if denial.away else 0
+
+
+def _told(face: Face, denial: Denial, names: Mapping[int, str]) -> dict[str, object]:
     for index, err in denial.away.items():
         face.warn(f"warning: {names[index]} is told by the next command that meets it: {err}")
-    face.show(
-        {
-            "denied": [str(one) for one in found],
-            "number": denial.number,
-            "told": taken,
-            "away": [names[index] for index in denial.away],
-        }
-    )
-    return PartlyDone.exit_code if denial.away else 0
+    return {
+        "denied": [str(one) for one in denial.serials],
+        "number": denial.number,
+        "told": [names[index] for index in denial.taken],
+        "away": [names[index] for index in denial.away],
+    }

@@ -16,7 +16,11 @@ from strongroom.cli import output
 from strongroom.cli.face import Face, SecretFile, With, read_secret_file
 from strongroom.cli.init import kit_rows, new_passphrase
 from strongroom.cli.kit import ask_words
-from strongroom.errors import UsageError
+from strongroom.cli.naming import name_locations
+from strongroom.errors import PartlyDone, UsageError
+from strongroom.operations.credentials import Credential
+from strongroom.operations.rebuild_custodian import Kept, Rebuilt
+from strongroom.operations.recover import RecoveryPlan
 from strongroom.quorum import LocalCustodian
 
 PORT_MAX = 65_535
@@ -38,18 +42,28 @@ class CustodianOptions:
     """Where the key file goes; otherwise into this user's configuration."""
     passphrase_file: SecretFile | None = None
     """A file with the passphrase, or - for stdin; else it is asked for."""
+    from_kit: SecretFile | None = None
+    """Make a custodian again that was lost: a file with the 24 words of its kit, or - for stdin."""
+    location: tuple[str, ...] = ()
+    """With --from-kit: a location of the recovery sheet; once for each. Name all of them."""
+    install: Annotated[str | None, Parameter(name="--install")] = None
+    """With --from-kit: the install's id on the sheet, where the locations hold several."""
+    credential_file: SecretFile | None = None
+    """With --from-kit, for object stores: a file with key id and secret, one a line, or -."""
 
 
 DEFAULT = CustodianOptions()
 
 
-def init(*, how: Annotated[CustodianOptions, Parameter(name="*")] = DEFAULT, face: With) -> None:
+def init(*, how: Annotated[CustodianOptions, Parameter(name="*")] = DEFAULT, face: With) -> int:
     """Make the home of a custodian on this machine; its kit and its join code are shown once.
 
-    The kit brings it back when this machine is lost. By the join code a server joins it, within
-    ten minutes: start `custodian serve`, then run `init --custodian` on the server.
+    The kit brings it back when this machine is lost: with --from-kit and the locations it is made
+    again, as who it was. By the join code a server joins it, within ten minutes: start `custodian
+    serve`, then run `init --custodian` on the server, or `custodian join` for one made again.
     """
     home, listen = _home(face), _listen(how.listen)
+    kept = _kept(face, how)
     keyed = how.key_keeper == "key-file"
     key_file = how.key_file.absolute() if how.key_file is not None and keyed else None
     passphrase = None
@@ -62,12 +76,16 @@ def init(*, how: Annotated[CustodianOptions, Parameter(name="*")] = DEFAULT, fac
                 hint="Pass --passphrase-file, or run it on a terminal.",
             )
     plan = CustodianPlan(home, listen, how.key_keeper, key_file, how.name, passphrase)
-    made = _custodians(face).make(plan)
     degraded = (
         ["DEGRADED: a key file opens this custodian's secrets; whoever reads both has its pieces"]
         if keyed
         else []
     )
+    if kept is not None:
+        made, rebuilt = _custodians(face).rebuild(plan, kept)
+        _tell_of_rebuilt(face, plan, made, rebuilt, degraded)
+        return PartlyDone.exit_code if rebuilt.problems else 0
+    made = _custodians(face).make(plan)
     _tell(face, plan, made, degraded)
     face.show(
         {
@@ -80,6 +98,7 @@ def init(*, how: Annotated[CustodianOptions, Parameter(name="*")] = DEFAULT, fac
             "degraded": degraded,
         }
     )
+    return 0
 
 
 def serve(*, passphrase_file: PassphraseFile = None, face: With) -> None:
@@ -167,6 +186,86 @@ def _tell(face: Face, plan: CustodianPlan, made: NewCustodian, degraded: list[st
         "Next:",
         f"  {face.command('custodian serve')}    (here, and leave it running)",
         f"  strongroom init --custodian NAME=https://{_shown(plan.listen)} ...    (on the server)",
+    )
+
+
+def _kept(face: Face, how: CustodianOptions) -> Kept | None:
+    """Return what the locations keep of the custodian whose kit is given, or None without one."""
+    if how.from_kit is None:
+        if how.location or how.install or how.credential_file:
+            raise UsageError(
+                "a location is named, and no kit",
+                "a new custodian needs none",
+                hint="Pass --from-kit FILE to make a lost one again.",
+            )
+        return None
+    if [how.from_kit, how.passphrase_file, how.credential_file].count("-") > 1:
+        raise UsageError("only one thing can be read from stdin", hint="Put the other in a file.")
+    if not how.location:
+        raise UsageError(
+            "no location is given",
+            "what a custodian had lies there, sealed to its kit",
+            hint="Pass --location with each location of the recovery sheet.",
+        )
+    if how.name:
+        raise UsageError("a name is given", "a custodian that is made again has the one it had")
+    kit = LocalCustodian.Kit.from_words(read_secret_file(how.from_kit, "the kit"))
+    credential = None
+    if how.credential_file is not None:
+        credential = Credential.read(read_secret_file(how.credential_file, "the credential"))
+    named = name_locations(how.location)
+    plan = RecoveryPlan(named, [kit], install=how.install, credential=credential)
+    return face.app.find_kept(plan)
+
+
+def _tell_of_rebuilt(
+    face: Face, plan: CustodianPlan, made: NewCustodian, rebuilt: Rebuilt, degraded: list[str]
+) -> None:
+    card, policy = rebuilt.card, rebuilt.policy
+    host, port = plan.listen
+    needed = max(rule.approvals for rule in policy.rules.values())
+    people = output.count(len(policy.approvers), "approver")
+    face.say(
+        f"Made {card} again in {plan.home}",
+        f"  install {rebuilt.install}, id {card.id}",
+        f"  {output.count(rebuilt.clients, 'client')}, {output.count(rebuilt.receipts, 'receipt')}",
+        f"  it will listen at {host} port {port}",
+        *(["  key file, outside the home on purpose:"] if made.key_file else []),
+        *([f"    {made.key_file}"] if made.key_file else []),
+        "",
+        f"TEAM POLICY, version {policy.version}, {policy.id}:",
+        f"  {needed} of {people} must approve. By it alone this custodian judges, and it is the",
+        "  newest at these locations: see that the server has no newer one,",
+        "  `strongroom ledger search policy.signed`.",
+        "",
+        f"JOIN CODE, for one server, good until {output.moment(made.until)}:",
+        f"    {made.code}",
+        "",
+        *degraded,
+    )
+    face.warn(*(f"warning: {problem}" for problem in rebuilt.problems))
+    face.tell(
+        *([""] if degraded else []),
+        "Its kit is the one that it had. Next:",
+        f"  {face.command('custodian serve')}    (here, and leave it running)",
+        f"  strongroom custodian join {card.name}=https://{_shown(plan.listen)}    (on the server)",
+    )
+    face.show(
+        {
+            "home": plan.home,
+            "listen": _shown(plan.listen),
+            "key_file": made.key_file,
+            "install": rebuilt.install,
+            "custodian": card.id,
+            "name": card.name,
+            "clients": rebuilt.clients,
+            "receipts": rebuilt.receipts,
+            "policy": policy.id,
+            "join_code": made.code,
+            "join_code_until_at": made.until,
+            "problems": rebuilt.problems,
+            "degraded": degraded,
+        }
     )
 
 

@@ -14,9 +14,9 @@ from cyclopts import Parameter
 from strongroom.cli import output
 from strongroom.cli.credential_files import NONE_GIVEN, CredentialFiles
 from strongroom.cli.face import Face, SecretFile, With, read_secret_file
+from strongroom.cli.inviting import read_invited
 from strongroom.cli.naming import name_locations
 from strongroom.cli.small_files import read_small_file
-from strongroom.crypto.join_code import JoinCode
 from strongroom.errors import UsageError
 from strongroom.operations.join_custodians import Invited
 from strongroom.operations.look_at_custodians import look_at_distribution
@@ -99,7 +99,7 @@ def make(
     named = name_locations(how.location)
     credentials = secrets.read()
     install = face.app.new_install()
-    elsewhere = waiting or _invited(face, how)
+    elsewhere = waiting or read_invited(face, how.custodian, how.join_codes)
     plan = InstallPlan(
         install,
         how.operator,
@@ -136,37 +136,6 @@ def make(
         "kits": [{"custodian": kit.custodian, "words": kit.words} for kit in made.kits],
         "degraded": degraded,
     }
-
-
-def _invited(face: Face, how: InitOptions) -> tuple[Invited, ...]:
-    """Return the custodians that wait elsewhere, each with the join code that it showed."""
-    named = [one.partition("=") for one in how.custodian]
-    for name, _, url in named:
-        if not name or not url:
-            raise UsageError(
-                f"{name!r:.60} is no custodian that is elsewhere",
-                "wanted NAME=https://HOST:PORT",
-                hint="Its `serve` says where it listens.",
-            )
-    if not named:
-        return ()
-    if how.join_codes is not None:
-        codes = read_secret_file(how.join_codes, "the join codes").split("\n")
-        codes = [code for code in map(str.strip, codes) if code]
-    elif sys.stdin.isatty() and not face.json:
-        codes = [face.ask_secret(f"Join code of {name}") for name, _, _ in named]
-    else:
-        codes = []
-    if len(codes) != len(named):
-        raise UsageError(
-            f"{len(named)} custodians are named, and {len(codes)} join codes are given",
-            "each custodian shows one where it runs, good for ten minutes",
-            hint="Pass them with --join-codes FILE, one a line, or - for stdin.",
-        )
-    return tuple(
-        Invited(name, url, JoinCode.parse(code))
-        for (name, _, url), code in zip(named, codes, strict=True)
-    )
 
 
 def degradations(plan: InstallPlan) -> list[str]:

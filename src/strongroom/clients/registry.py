@@ -330,6 +330,16 @@ class Registry:
             )
             self.log.append(transaction, fact)
 
+    def move_custodian(self, place: CustodianPlace, fact: Fact) -> None:
+        """Write where a custodian is that was joined again, in the place of where it was."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "UPDATE custodian_place SET url = ?, certificate = ?, machine = ?, boot = ?, "
+                "joined_at = ?, deny_list = 0 WHERE custodian = ?",
+                (*astuple(place)[1:5], format_instant(place.joined_at), place.custodian),
+            )
+            self.log.append(transaction, fact)
+
     def keep_certificate(self, custodian: int, certificate: bytes) -> None:
         """Keep the certificate that a custodian has taken in the place of an older one."""
         with self._database.transaction() as transaction:

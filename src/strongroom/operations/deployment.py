@@ -66,6 +66,12 @@ class CustodianLinks(Protocol):
         """Join these one by one; none of them where one refuses its code or does not answer."""
         ...
 
+    def join_again(
+        self, member: LocalCustodian.Wire.Member, address: tuple[str, int], code: JoinCode
+    ) -> JoinedCustodian:
+        """Join a member of the roster that waits again; refuse whoever is not exactly that one."""
+        ...
+
     def deny(self, kept: bytes, serials: Collection[int]) -> tuple[int, bytes]:
         """Return the deny list after this one, with these serials as well, and its number."""
         ...

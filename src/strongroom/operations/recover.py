@@ -17,7 +17,7 @@ from strongroom.clients import Registry
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
-from strongroom.ids import InstallId, LocationId, new_id
+from strongroom.ids import CustodianId, InstallId, LocationId, new_id
 from strongroom.locations import Copies, LocationUnavailable, ObjectMissing
 from strongroom.operations.certificates import SMALL_BYTES_MAX
 from strongroom.operations.credentials import Credential
@@ -120,15 +120,12 @@ def rebuild_custodians(
     No location is believed: an entry counts when its kit opens it, a roster when the key tables
     name it. What does not is passed over with a note.
     """
-    tables: dict[str, _Table] = {}
+    tables: dict[str, KeyTable] = {}
     for kit in kits:
-        folder = _folder_of(copies, listing, install, kit)
-        if folder is None:
-            raise _nobodys(sum(_ENTRY.fullmatch(key) is not None for key in listing))
-        if folder not in tables:
-            tables[folder] = _read_table(copies, listing, folder, kit)
+        table = find_table(copies, listing, install, kit)
+        tables.setdefault(table.custodian, table)
     rosters = {table.roster for table in tables.values()}
-    data = _named_roster(copies, listing, install, rosters)
+    data = named_roster(copies, listing, install, rosters)
     envelope = decode_envelope(data, "the roster")
     roster = Roster.parse(envelope, None)
     if len(tables) < roster.threshold:
@@ -197,15 +194,24 @@ def begin_recovered(
 
 
 @dataclass(slots=True)
-class _Table:
+class KeyTable:
     """One custodian's key table as its kit opens it."""
 
     kit: Kit = field(repr=False)
+    custodian: CustodianId
     index: int
     roster: str
     entries: list[tuple[str, bytes]] = field(repr=False)
     unreadable: dict[str, StrongroomError]
     notes: list[str]
+
+
+def find_table(copies: Copies, listing: Listing, install: str, kit: Kit) -> KeyTable:
+    """Return the key table of the custodian whose kit this is; raise Damaged where none opens."""
+    folder = _folder_of(copies, listing, install, kit)
+    if folder is None:
+        raise _nobodys(sum(_ENTRY.fullmatch(key) is not None for key in listing))
+    return _read_table(copies, listing, folder, kit)
 
 
 def _folder_of(copies: Copies, listing: Listing, install: str, kit: Kit) -> str | None:
@@ -229,7 +235,7 @@ def _opens(copies: Copies, kit: Kit, key: str) -> bool:
     return False
 
 
-def _read_table(copies: Copies, listing: Listing, folder: str, kit: Kit) -> _Table:
+def _read_table(copies: Copies, listing: Listing, folder: str, kit: Kit) -> KeyTable:
     entries: list[tuple[str, bytes]] = []
     refused: list[tuple[str, StrongroomError]] = []
     for key in listing:
@@ -242,13 +248,15 @@ def _read_table(copies: Copies, listing: Listing, folder: str, kit: Kit) -> _Tab
             refused.append((match[3], err))
         else:
             entries.append((key, data))
-    _, index, roster = LocalCustodian.identify(kit, entries)
+    custodian, index, roster = LocalCustodian.identify(kit, entries)
     opened = {key.rpartition("/")[2].rpartition("-")[0] for key, _ in entries}
     unreadable = {subject: err for subject, err in refused if subject not in opened}
-    return _Table(kit, index, roster, entries, unreadable, [str(err) for _, err in refused])
+    return KeyTable(
+        kit, custodian, index, roster, entries, unreadable, [str(err) for _, err in refused]
+    )
 
 
-def _named_roster(copies: Copies, listing: Listing, install: str, named: set[str]) -> bytes:
+def named_roster(copies: Copies, listing: Listing, install: str, named: set[str]) -> bytes:
     """Return the newest roster that a key table names; raises Damaged when none is there."""
 
     def accept(data: bytes) -> None:

@@ -158,6 +158,11 @@ class LocalCustodian:
         """Return the index, id, name and identity key."""
         return self._own.member
 
+    @property
+    def install(self) -> InstallId:
+        """Return the install that it serves."""
+        return self._own.install
+
     def pins(self) -> list[ClientPin]:
         """Return what is pinned for every client, in order of their ids."""
         with self._own.database.reading() as transaction:

@@ -73,8 +73,11 @@ class CustodianHome:
         self._opened: list[Database] = []
         service.migrate(_SCHEMA)
 
-    def begin(self, name: str, kit_secret: bytes, code: bytes) -> Code:
-        """Write what a new custodian needs to be joined; with an empty name it takes any."""
+    def begin(self, name: str, kit_secret: bytes | None, code: bytes) -> Code:
+        """Write what a custodian needs to be joined; with an empty name it takes any.
+
+        Without a kit it is somebody already: `custodian.db` was rebuilt from its kit.
+        """
         until = self._world.clock.now() + CODE_LIFE
         with self._service.transaction() as transaction:
             transaction.run(
@@ -82,7 +85,7 @@ class CustodianHome:
                 "VALUES (1, ?, ?, ?, ?, 0)",
                 (
                     name,
-                    self._close("kit", kit_secret),
+                    None if kit_secret is None else self._close("kit", kit_secret),
                     self._close("code", code),
                     format_instant(until),
                 ),
@@ -127,7 +130,8 @@ class CustodianHome:
         """Become who an invitation says, and return the introduction; again, the same bytes.
 
         Until `finish` another invitation makes another custodian in its place: nobody knows the
-        first one yet. Refused where this custodian has a name, and is invited as another.
+        first one yet. Refused where this custodian has a name, or was rebuilt from its kit, and is
+        invited as another.
         """
         invited = Wire.Invitation.parse(invitation)
         with self._service.reading() as reading:
@@ -143,11 +147,14 @@ class CustodianHome:
                 hint="Look whether the URL is another custodian's.",
             )
         world = self._world
-        seat = invited.install, invited.index, invited.name
-        database = self._kept(world.open_own(True))
-        custodian = LocalCustodian.create(
-            database, self._kek, seat, self._open("kit", kit), world.clock, world.token
-        )
+        if kit is None:
+            custodian = self._rebuilt(invited)
+        else:
+            seat = invited.install, invited.index, invited.name
+            database = self._kept(world.open_own(True))
+            custodian = LocalCustodian.create(
+                database, self._kek, seat, self._open("kit", kit), world.clock, world.token
+            )
         seed = world.token(certificates.SEED_BYTES)
         introduction = Wire.Introduction(
             custodian.card(), certificates.make_request(seed), *world.marks(invited.install)
@@ -159,6 +166,17 @@ class CustodianHome:
                 (invitation, introduction, self._close("tls", seed)),
             )
         return introduction
+
+    def _rebuilt(self, invited: Wire.Invitation) -> LocalCustodian:
+        custodian = self.custodian()
+        card = custodian.card()
+        if (invited.install, invited.index) != (custodian.install, card.index):
+            raise Refused(
+                f"this is {card} of install {custodian.install[:8]}",
+                f"it is invited as custodian {invited.index} of install {invited.install[:8]}",
+                hint="Name the seat that its kit is of: `strongroom custodian list`.",
+            )
+        return custodian
 
     def finish(self, certificate: bytes) -> None:
         """Take the first certificate; from then on it is joined. Raises WrongCertificate."""

@@ -32,7 +32,10 @@ class Denied(Refused):
     """A custodian's certificate was denied: nothing is asked of it."""
 
     code = "denied"
-    hint = "`strongroom ledger search network.denied` tells who denied it, and when."
+    hint = (
+        "If it was lost, its kit makes it again on another machine: `strongroom custodian init "
+        "--from-kit` there, then `strongroom custodian join` here."
+    )
 
 
 class Newcomer(NamedTuple):
@@ -94,6 +97,22 @@ class CustodianLinks:
                 met.append((newcomer, joining, self._invite(newcomer, joining)))
             for one in met:
                 yield self._join(*one)
+
+    def join_again(self, member: Wire.Member, address: Address, code: JoinCode) -> Joined:
+        """Join a custodian of the roster that waits again, as who it is.
+
+        Raises as `join` does, and Refused where who waits has not that member's id and key.
+        """
+        newcomer = Newcomer(member.index, member.name, address, code)
+        with Joining(address, code, self._clock, ASK_SECONDS) as joining:
+            introduction = self._invite(newcomer, joining)
+            if introduction.member != member:
+                raise Refused(
+                    f"who waits is not {member}",
+                    "it has the name, and another id or key than the roster says",
+                    hint="Only its kit makes it again: `strongroom custodian init --from-kit`.",
+                )
+            return self._join(newcomer, joining, introduction)
 
     def _invite(self, newcomer: Newcomer, joining: Joining) -> Wire.Introduction:
         invitation = Wire.Invitation(

@@ -1,0 +1,45 @@
+"""Custodians that wait to be joined, as a command line names them."""
+
+import sys
+from collections.abc import Sequence
+
+from strongroom.cli.face import Face, read_secret_file
+from strongroom.crypto.join_code import JoinCode
+from strongroom.errors import UsageError
+from strongroom.operations.join_custodians import Invited
+
+
+def read_invited(
+    face: Face, custodians: Sequence[str], codes_file: str | None
+) -> tuple[Invited, ...]:
+    """Return the custodians that wait elsewhere, each with the join code that it showed.
+
+    They are named NAME=URL; the codes are in the file, one a line, or asked for.
+    """
+    named = [one.partition("=") for one in custodians]
+    for name, _, url in named:
+        if not name or not url:
+            raise UsageError(
+                f"{name!r:.60} is no custodian that is elsewhere",
+                "wanted NAME=https://HOST:PORT",
+                hint="Its `serve` says where it listens.",
+            )
+    if not named:
+        return ()
+    if codes_file is not None:
+        codes = read_secret_file(codes_file, "the join codes").split("\n")
+        codes = [code for code in map(str.strip, codes) if code]
+    elif sys.stdin.isatty() and not face.json:
+        codes = [face.ask_secret(f"Join code of {name}") for name, _, _ in named]
+    else:
+        codes = []
+    if len(codes) != len(named):
+        raise UsageError(
+            f"{len(named)} custodians are named, and {len(codes)} join codes are given",
+            "each custodian shows one where it runs, good for ten minutes",
+            hint="Pass them with --join-codes FILE, one a line, or - for stdin.",
+        )
+    return tuple(
+        Invited(name, url, JoinCode.parse(code))
+        for (name, _, url), code in zip(named, codes, strict=True)
+    )

@@ -1,0 +1,189 @@
+"""One custodian that is a server of its own is lost, made again from its kit, and joined again."""
+
+import json
+import shutil
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from secrets import token_bytes
+
+import pytest
+
+from strongroom.app import App
+from strongroom.app.custodians import CustodianPlan
+from strongroom.crypto.certificates import read_leaf
+from strongroom.crypto.signing import public_key
+from strongroom.errors import Damaged, Refused, Stale
+from strongroom.ids import InstallId
+from strongroom.operations.placing import policy_path
+from strongroom.operations.policies import current_policy
+from strongroom.operations.rebuild_custodian import find_kept
+from strongroom.operations.recover import Kit, RecoveryPlan
+from strongroom.quorum import Acts
+from strongroom.quorum.invitation import Invitation
+from tests.journeys.test_custodians_elsewhere import begin, custodians, done, places
+from tests.support import served_custodian
+from tests.support.first_home import make_database
+from tests.support.peers import new_authority
+from tests.support.transcript import at_home
+
+pytestmark = pytest.mark.loopback
+
+
+def test_a_lost_custodian_is_made_again_from_its_kit_and_joined_again(tmp_path: Path) -> None:
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        make_database(tmp_path / "app.db")
+        begin(tmp_path, three.invited())
+        done(0, "client", "add", "acme", "--source", "app.db")
+        done(0, "backup", "acme")
+        before = places(tmp_path / "home")
+        with App().open(tmp_path / "home") as deployment:
+            berta = deployment.roster.member(2)
+            roster = deployment.roster
+        # Its machine is gone, with all that was on it; the backup goes on with the others.
+        three.stop("berta")
+        done(0, "backup", "acme")
+        (tmp_path / "berta").rename(tmp_path / "stolen")
+        (tmp_path / "kit").write_text(three.words["berta"])
+        made = json.loads(
+            done(
+                0,
+                *("--home", "berta", "custodian", "init", "--listen"),
+                f"127.0.0.1:{three.ports['berta']}",
+                *("--from-kit", "kit", "--location", "one", "--location", "two", "--json"),
+                *("--key-file", "berta-again.key"),
+            ).out
+        )
+        assert (made["custodian"], made["name"]) == (berta.id, "berta")
+        assert (made["clients"], made["receipts"], made["problems"]) == (1, 1, [])
+        three.start("berta")
+        (tmp_path / "code").write_text(made["join_code"])
+        joined = done(
+            *(0, "custodian", "join", f"berta=https://127.0.0.1:{three.ports['berta']}"),
+            *("--join-code", "code"),
+        )
+        assert "berta is joined again" in joined.out
+        listed = done(0, "custodian", "list")
+        assert listed.out.count("answers") == 3
+        after = places(tmp_path / "home")
+        assert {index for index in before if before[index] != after[index]} == {2}
+        # It is who it was, so what the others hold is still good, and what it holds opens with one.
+        three.stop("anna")
+        done(0, "restore", "acme", "--to", "back")
+        done(0, "backup", "acme")
+        three.start("anna")
+        done(0, "backup", "acme")
+        assert "pending" not in done(0, "snapshots", "acme").out
+        with App().open(tmp_path / "home") as deployment:
+            assert deployment.roster == roster
+            assert deployment.absent_custodians == {}
+            denied = [f for f in deployment.registry.facts() if f.op == "network.denied"]
+        assert [fact.subject for fact in denied] == [f"{read_leaf(before[2]).serial:032x}"]
+        done(0, "ledger", "verify")
+        done(0, "ledger", "reconcile")
+        # Whoever has the lost machine shows a certificate that counts no more.
+        three.stop("berta")
+        (tmp_path / "berta").rename(tmp_path / "again")
+        (tmp_path / "stolen").rename(tmp_path / "berta")
+        three.start("berta")
+        listed = done(3, "custodian", "list")
+        assert f"that of custodian {berta.id[:8]} is denied" in listed.out
+
+
+def test_who_is_not_that_custodian_is_not_joined_in_its_place(tmp_path: Path) -> None:
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        begin(tmp_path, three.invited())
+        (tmp_path / "kit").write_text(three.words["berta"])
+        again = ("--home", "again", "custodian", "init", "--listen", "127.0.0.1:0")
+        kept = ("--from-kit", "kit", "--location", "one", "--location", "two", "--json")
+        for given, why in (
+            (("--location", "one"), "no kit"),
+            (("--from-kit", "kit"), "no location is given"),
+            ((*kept, "--name", "berta"), "has the one it had"),
+            ((*kept, "--credential-file", "-", "--passphrase-file", "-"), "from stdin"),
+        ):
+            assert why in done(2, *again, *given).err
+        assert not (tmp_path / "again").exists()
+        made = json.loads(done(0, *again, *kept, "--key-file", "again.key").out)
+        (tmp_path / "code").write_text(made["join_code"])
+        made_of = served_custodian.CUSTODIANS
+        with made_of.open(made_of.settings(tmp_path / "again"), None) as opened:
+            other = Invitation(InstallId("1" * 32), 2, "berta", new_authority().certificate)
+            with pytest.raises(Refused, match=r"this is custodian 2 \(berta\) of install"):
+                opened.answer(other.encode())
+        with served_custodian.served(tmp_path / "again") as (port, told):
+            at = f"https://127.0.0.1:{port}"
+            join = ("custodian", "join", "--join-code", "code")
+            for custodian, code, why in (
+                (f"dora={at}", 2, "no custodian of this home"),
+                (f"berta=https://127.0.0.1:{three.ports['anna']}", 2, "another one is there"),
+                (f"anna={at}", 4, "is berta, and is invited as anna"),
+            ):
+                assert why in done(code, *join, custodian).err
+            stranger = served_custodian.make(tmp_path / "stranger")
+            (tmp_path / "other").write_text(stranger.code)
+            with served_custodian.served(tmp_path / "stranger") as (elsewhere, _):
+                posing = ("custodian", "join", f"berta=https://127.0.0.1:{elsewhere}")
+                refused = done(4, *posing, "--join-code", "other")
+                assert "who waits is not custodian 2 (berta)" in refused.err
+            before = places(tmp_path / "home")
+            done(0, *join, f"berta={at}")
+            told.until("serves custodian 2 (berta)")
+            assert places(tmp_path / "home")[2] != before[2]
+
+
+def test_the_policy_of_one_made_again_is_the_last_that_follows_the_first(tmp_path: Path) -> None:
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        begin(tmp_path, three.invited())
+        with App().open(tmp_path / "home") as deployment:
+            first, seed = current_policy(deployment), deployment.tools.device.seed()
+            copies, now = deployment.copies, deployment.tools.clock.now()
+            plan = RecoveryPlan(
+                {place.name: place.url for place in deployment.registry.locations()},
+                [Kit.from_words(three.words["berta"])],
+            )
+
+            def place(signer: bytes, at: datetime) -> str:
+                draft = Acts.Policy.Draft(
+                    first.install, "single", 2, [public_key(seed)], first.rules, first
+                )
+                policy = Acts.Policy.sign(signer, draft, at)
+                copies.put(policy_path(deployment.install, policy), policy.encode())
+                return policy.statement.hash.hex()
+
+            # Nobody's policy is none, wherever it lies.
+            place(token_bytes(32), now)
+            assert find_kept(copies, plan).policy.statement.hash.hex() == first.id
+            second = place(seed, now)
+            assert find_kept(copies, plan).policy.statement.hash.hex() == second
+            place(seed, now + timedelta(seconds=1))
+            with pytest.raises(Refused, match="the policy after version 1 cannot be told"):
+                find_kept(copies, plan)
+            for path in (
+                tmp_path / name / deployment.install / "policy" for name in ("one", "two")
+            ):
+                shutil.rmtree(path)
+            with pytest.raises(Damaged, match="is at no location"):
+                find_kept(copies, plan)
+
+
+def test_a_key_table_that_was_put_back_makes_nobody(tmp_path: Path) -> None:
+    """A location that hides the newest entries would bring back writers that were revoked."""
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        make_database(tmp_path / "app.db")
+        begin(tmp_path, three.invited())
+        done(0, "client", "add", "acme", "--source", "app.db")
+        with App().open(tmp_path / "home") as deployment:
+            plan = RecoveryPlan(
+                {place.name: place.url for place in deployment.registry.locations()},
+                [Kit.from_words(three.words["berta"])],
+            )
+            kept = find_kept(deployment.copies, plan)
+        assert set(kept.certified.values()) == {1}
+        later = replace(kept, certified=dict.fromkeys(kept.certified, 2))
+        folder = tmp_path / "again"
+        made = CustodianPlan(folder, ("127.0.0.1", 0), key_file=tmp_path / "again.key")
+        with pytest.raises(Stale, match="older than what it has certified"):
+            served_custodian.CUSTODIANS.rebuild(made, later)
+        assert not folder.exists()
+        assert not (tmp_path / "again.key").exists()
