@@ -66,6 +66,7 @@ STEPS: tuple[tuple[str, frozenset[str]], ...] = (
     ("status", NOTHING),
     ("kit show", NOTHING),
     ("kit confirm custodian-1 --words-file kit-1", frozenset({"kit.confirmed"})),
+    ("kit written custodian-1", frozenset({"kit.sheet_written"})),
     ("custodian list", NOTHING),
     ("network probe", NOTHING),
     ("procedure list", NOTHING),

@@ -9,7 +9,8 @@ from strongroom.cli import output
 from strongroom.cli.face import SecretFile, With, read_secret_file
 from strongroom.errors import UsageError
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.look_at_custodians import confirmed_kits
+from strongroom.operations.look_at_custodians import confirmed_kits, find_member
+from strongroom.operations.recovery_sheets import note_sheet, old_sheets
 from strongroom.quorum import LocalCustodian
 
 WORDS = 24
@@ -25,11 +26,12 @@ commands = Commands(name="kit")
 def show(*, face: With) -> None:
     """Show which kits are confirmed, and the recovery sheet; never the words."""
     with face.deployment() as deployment:
-        confirmed = confirmed_kits(deployment)
+        confirmed, old = confirmed_kits(deployment), old_sheets(deployment)
         rows = [
             {
                 "custodian": member.name,
                 "confirmed": confirmed.get(member.index),
+                "sheet": "OLD" if member.name in old else "current",
             }
             for member in deployment.roster.members
         ]
@@ -39,12 +41,39 @@ def show(*, face: With) -> None:
         face.show({"kits": rows, "install": install, "roster": roster, "locations": places})
         return
     face.table(
-        ("custodian", "kit"),
-        [(str(row["custodian"]), _state(row["confirmed"])) for row in rows],
+        ("custodian", "kit", "sheet"),
+        [(str(row["custodian"]), _state(row["confirmed"]), str(row["sheet"])) for row in rows],
         rows,
     )
     face.say("", "Recovery sheet:", f"  install  {install}", f"  roster   {roster}")
     face.say(*(f"  location {place}" for place in places))
+    if old:
+        face.tell("", f"Write it on the sheet of {', '.join(old)}; then `strongroom kit written`.")
+
+
+@commands.command
+def written(*custodians: str, face: With) -> None:
+    """Note that the recovery sheets with these kits, or with all, are written anew.
+
+    After another custodian has taken a seat every sheet names an older roster, and `status` says
+    so until somebody has written down what `kit show` shows, on each.
+
+    Parameters
+    ----------
+    custodians
+        The names of the custodians whose kits have the new sheet; none for all.
+    """
+    with face.deployment() as deployment:
+        wanted = custodians or [member.name for member in deployment.roster.members]
+        members = [find_member(deployment, name) for name in wanted]
+        for member in members:
+            note_sheet(deployment, member)
+        old = old_sheets(deployment)
+    face.show({"written": [member.name for member in members], "old": old})
+    face.tell(
+        f"Noted for {', '.join(member.name for member in members)}.",
+        *([f"Still old: {', '.join(old)}."] if old else []),
+    )
 
 
 @commands.command

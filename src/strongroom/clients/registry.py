@@ -75,6 +75,9 @@ SCHEMA = (
     CREATE TABLE deny_list (number INTEGER PRIMARY KEY, list BLOB NOT NULL) STRICT;
     ALTER TABLE custodian_place ADD COLUMN deny_list INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    CREATE TABLE recovery_sheet (custodian TEXT PRIMARY KEY, roster TEXT NOT NULL) STRICT
+    """,
 )
 
 
@@ -405,6 +408,23 @@ class Registry:
         """Change a client's keep policy."""
         with self._database.transaction() as transaction:
             transaction.run("UPDATE client SET keep = ? WHERE id = ?", (str(keep), client.id))
+            self.log.append(transaction, fact)
+
+    def sheets(self) -> dict[str, str]:
+        """Return of each custodian, by its id, which roster its kit's recovery sheet names.
+
+        Nothing is noted of a sheet that was written when the install began.
+        """
+        with self._database.reading() as reading:
+            return dict(reading.rows("SELECT custodian, roster FROM recovery_sheet"))
+
+    def note_sheet(self, custodian: str, roster: str, fact: Fact) -> None:
+        """Note which roster the recovery sheet with a custodian's kit names."""
+        with self._database.transaction() as transaction:
+            transaction.run(
+                "INSERT OR REPLACE INTO recovery_sheet (custodian, roster) VALUES (?, ?)",
+                (custodian, roster),
+            )
             self.log.append(transaction, fact)
 
     def settings(self) -> dict[str, str]:

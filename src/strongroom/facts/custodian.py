@@ -185,4 +185,12 @@ OPS: Final = (
         "Somebody has typed words of a kit; its words were wiped.",
         ("custodian", ID),
     ),
+    Op(
+        "kit.sheet_written",
+        "B",
+        "update",
+        "Somebody has said that the recovery sheet with a kit names this roster now.",
+        ("custodian", ID),
+        must={"roster": HASH},
+    ),
 )

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
-from typing import Final
+from typing import Final, TypeAlias
 
 from strongroom.clients import Registry
-from strongroom.errors import StrongroomError
+from strongroom.errors import StrongroomError, UsageError
 from strongroom.operations.deployment import Deployment
+from strongroom.quorum import LocalCustodian
 
+Member: TypeAlias = LocalCustodian.Wire.Member
 HERE: Final = "on this machine"
 TOGETHER: Final = "not distributed"
 APART: Final = "declared separate"
@@ -30,6 +32,16 @@ class Distribution:
     parted: Mapping[int, str]
     degraded: list[str]
     """What is weaker than it should be, as sentences."""
+
+
+def find_member(deployment: Deployment, name: str) -> Member:
+    """Return the custodian of this name; the error lists those there are."""
+    members = deployment.roster.members
+    for member in members:
+        if member.name == name:
+            return member
+    known = ", ".join(member.name for member in members)
+    raise UsageError(f"there is no custodian {name!r:.60}", f"known: {known}")
 
 
 def confirmed_kits(deployment: Deployment) -> dict[int, bool]:

@@ -14,6 +14,7 @@ from strongroom.operations.look_at_logs import LogStatus, look_at_log
 from strongroom.operations.place_ledger import sealed_logs
 from strongroom.operations.prove_shares import look_at_shares
 from strongroom.operations.receipts import plain_reason
+from strongroom.operations.recovery_sheets import old_sheets
 from strongroom.operations.sealed_logs import Lookout
 from strongroom.operations.witnessing import OpenLog, Witnesses, what_was_seen
 
@@ -244,6 +245,11 @@ def _warnings(
         "goes on with what this home wrote"
         for client in clients
         if client.pending
+    ]
+    found += [
+        f"the recovery sheet with the kit of {name} names an older roster. Write it anew: "
+        f"`strongroom kit show`, then `strongroom kit written {name}`"
+        for name in old_sheets(deployment)
     ]
     if len(locations) == 1:
         found.append("DEGRADED: one location; when it is gone, every backup is gone")
