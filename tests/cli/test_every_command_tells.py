@@ -108,6 +108,7 @@ STEPS: tuple[tuple[str, frozenset[str]], ...] = (
 )
 ELSEWHERE = {
     "custodian confirm-kit": "it is of a custodian's own home",
+    "custodian deny": "custodians of this home have no certificate; tests/journeys",
     "custodian init": "it makes the home of a custodian",
     "custodian join-code": "it is of a custodian's own home",
     "custodian serve": "it is of a custodian's own home",
