@@ -16,10 +16,12 @@ import pytest
 from strongroom.app import App
 from strongroom.crypto import public_sealing, signing
 from strongroom.crypto.envelope import Envelope
+from strongroom.ids import new_id
 from strongroom.ledger import Checkpoint, Witness
 from strongroom.operations.policies import Team
 from strongroom.operations.requesting import take
-from strongroom.quorum import Acts
+from strongroom.quorum import Acts, Roster
+from strongroom.quorum.order import Order
 from tests.attacks.theft import CLIENT, Install, Thief, code_of, installed, thief_of
 from tests.support.transcript import strongroom
 
@@ -197,6 +199,95 @@ def test_the_policy_is_swapped(thief: Thief) -> None:
         assert thief.codes(thief.granted(opening, under, approved(under, OWN))) == {"other_policy"}
 
 
+def orders(thief: Thief) -> list[tuple[Acts.Request, tuple[Envelope, ...]]]:
+    """Return a request for each thing that custodians do by order, with what it encloses."""
+    opening, operator = thief.wish(), thief.deployment.tools.device.seed()
+    roster, now = thief.deployment.roster, thief.deployment.tools.clock.now()
+    own = replace(roster.members[2], id="ab" * 16, name="mine", identity=signing.public_key(OWN))
+    seated = Roster.sign(
+        operator, roster.install, roster.threshold, [*roster.members[:2], own], 2, now
+    )
+    draft = Acts.Policy.Draft(
+        roster.install,
+        "single",
+        thief.policy.cosignatures,
+        [signing.public_key(OWN)],
+        Acts.Policy.single_rules(),
+        thief.policy,
+    )
+    policy = Acts.Policy.sign(OWN, draft, now)
+    origin = thief.deployment.registry.log.epoch().origin
+    wanted: list[tuple[Acts.Procedure, dict[str, str | int], tuple[Envelope, ...]]] = [
+        (
+            Acts.Procedure.POLICY_CHANGE,
+            {"policy": Acts.Policy.parse(policy).id, "version": 2},
+            (policy,),
+        ),
+        (
+            Acts.Procedure.CUSTODIAN_ENROL,
+            {"index": 3, "identity": own.identity.hex()},
+            (seated,),
+        ),
+        (Acts.Procedure.CLIENT_ERASURE, {}, ()),
+    ]
+    return [
+        (
+            thief.state(
+                opening,
+                request=new_id(secrets.token_bytes),
+                procedure=procedure,
+                params=params,
+                client=thief.client.id if procedure.scope == "client" else None,
+                wanted=None,
+                origin=origin,
+                expires=now + timedelta(days=7),
+            ),
+            enclosed,
+        )
+        for procedure, params, enclosed in wanted
+    ]
+
+
+def test_the_stolen_server_gives_orders(thief: Thief) -> None:
+    """Another policy, a seat for himself, a client's end: each needs what lies in no home."""
+    operator = thief.deployment.tools.device.seed()
+    asked = orders(thief)
+    for (request, enclosed), (another, _) in zip(asked, [*asked[1:], asked[0]], strict=True):
+        for words, code in (
+            ([], "not_approved"),
+            (approved(request, operator), "not_an_approver"),
+            (approved(request, SEEDS[0]), "not_approved"),
+            (approved(another, *SEEDS), "other_request"),
+        ):
+            assert thief.codes(thief.ordered(request, words, *enclosed)) == {code}
+
+
+def test_what_was_approved_to_be_done_waits_and_can_be_refused(thief: Thief) -> None:
+    """Approvers who were deceived have a day; a custodian that was told once never does it."""
+    opening = thief.wish()
+    elsewhere = thief.granted(opening, thief.state(opening)).grant
+    assert elsewhere is not None
+    for request, enclosed in orders(thief):
+        words = approved(request, *SEEDS[1:])
+        order = thief.ordered(request, words, *enclosed)
+        hidden = replace(order, grant=replace(order.grant, proven=elsewhere.proven))
+        assert thief.codes(hidden) == {"unannounced"}
+        assert thief.codes(order) == {"veto_time"}
+        assert thief.codes(thief.ordered(request, words, *enclosed)) == {"veto_time"}
+        veto = Acts.Approval.sign(SEEDS[0], request, "refuse", request.not_before)
+        for one in thief.custodians:
+            one.refuse(request, veto)
+        assert thief.codes(thief.ordered(request, words, *enclosed)) == {"vetoed"}
+
+
+def test_the_roster_is_swapped(thief: Thief) -> None:
+    """The operator's key has signed the pinned one; alone it brings no other."""
+    for request, enclosed in orders(thief):
+        if request.procedure is Acts.Procedure.CUSTODIAN_ENROL:
+            for one in thief.custodians:
+                assert code_of(partial(one.adopt_roster, enclosed[0])) == "refused"
+
+
 @pytest.fixture(name="alone")
 def _alone(tmp_path: Path) -> Iterator[Install]:
     """One person decides, with a key that is under a passphrase."""
@@ -230,7 +321,7 @@ def test_stolen_home_with_the_passphrase_leaves_a_trace(alone: Install) -> None:
     )
     assert done.code == 0
     with thief_of(alone.home) as owner:
-        assert owner.releases() == 2
+        assert owner.done() == 2
     for line in (f"backup {CLIENT}", f"restore {CLIENT} --to back"):
         done = strongroom(*line.split())
         assert done.code == 20

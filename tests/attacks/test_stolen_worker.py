@@ -97,7 +97,7 @@ def test_a_worker_opens_nothing(home: Thief, asked: AskedCustodian) -> None:
     """Not with a request that the server would be answered, and not by asking for less."""
     opening = home.wish()
     statement, keys = home.snapshot()
-    before = home.releases()
+    before = home.done()
     for action in (
         partial(asked.release, opening.request),
         partial(asked.prove, "5c" * 32, keys),
@@ -107,7 +107,7 @@ def test_a_worker_opens_nothing(home: Thief, asked: AskedCustodian) -> None:
         partial(asked.enrol, home.client.id, home.client.vault, "normal", bytes(32)),
     ):
         assert code_of(action) == "refused"
-    assert home.releases() == before
+    assert home.done() == before
     assert asked.standing(home.client.vault).hash == statement.hash.hex()
 
 

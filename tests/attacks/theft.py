@@ -27,6 +27,7 @@ from strongroom.operations.receipts import fetch_record
 from strongroom.operations.set_up import InstallPlan, set_up
 from strongroom.operations.witnessing import OpenLog, Witnessed, have_witnessed
 from strongroom.quorum import Acts, Custodian, Opening, SnapshotHeader
+from strongroom.quorum.order import Order
 from strongroom.quorum.release import ReleaseRequest
 from tests.journeys.test_custodians_elsewhere import Custodians, custodians
 from tests.quorum.granting import Ledger
@@ -171,9 +172,25 @@ class Thief:
         grant = Acts.Grant(request, given, self.proven(intent.id, witnessed))
         return replace(opening.request, grant=grant)
 
+    def ordered(
+        self, request: Acts.Request, approvals: Sequence[Envelope], *enclosed: Envelope
+    ) -> Order:
+        """Announce an order in the server's true log, have that witnessed, and prove it."""
+        given = tuple(sorted(approvals, key=lambda one: Acts.Approval.read(one).approver))
+        told: dict[str, Any] = {
+            "procedure": str(request.procedure),
+            "digest": request.digest,
+            "grant": Acts.Grant.digest(request, given),
+        }
+        intent = self.deployment.intent("procedure.run", request.request, **told)
+        self.deployment.registry.record(intent)
+        (witnessed,) = have_witnessed(self.deployment, [OpenLog.of_server(self.deployment)])
+        assert witnessed.enough, witnessed.reasons
+        return Order(Acts.Grant(request, given, self.proven(intent.id, witnessed)), enclosed)
+
     def proven(self, fact: str, witnessed: Witnessed) -> Acts.Proven:
-        """Return the proof that a fact stands in the log."""
-        log, checkpoint = self.history.log, witnessed.checkpoint
+        """Return the proof that a fact stands in the log that was witnessed."""
+        log, checkpoint = witnessed.log.log, witnessed.checkpoint
         number = log.number_of(fact)
         assert number is not None
         assert checkpoint is not None
@@ -193,20 +210,21 @@ class Thief:
         client = self.client.id
         return Ledger(install, client, tools.clock, tools.token, named=(self.origin, seed))
 
-    def codes(self, asked: ReleaseRequest) -> set[str]:
-        """Ask each custodian; return the codes of their refusals. Nobody released anything."""
-        before = self.releases()
-        found = {code_of(partial(one.release, asked)) for one in self.custodians}
-        assert self.releases() == before
+    def codes(self, asked: ReleaseRequest | Order) -> set[str]:
+        """Ask each custodian; return the codes of their refusals. Nobody did anything."""
+        before = self.done()
+        found = {code_of(partial(_ask, one, asked)) for one in self.custodians}
+        assert self.done() == before
         return found
 
-    def releases(self) -> int:
-        """Return how many releases stand in the journals of the custodians."""
-        count = 0
-        for one in self.custodians:
-            told = [fact for fact in one.journal(0) if fact.op == "share.released"]
-            count += len(told)
-        return count
+    def done(self) -> int:
+        """Return how many releases and deeds stand in the journals of the custodians."""
+        ops = [fact.op for one in self.custodians for fact in one.journal(0)]
+        return ops.count("share.released") + ops.count("request.obeyed")
+
+
+def _ask(custodian: Custodian, asked: ReleaseRequest | Order) -> Envelope:
+    return custodian.obey(asked) if isinstance(asked, Order) else custodian.release(asked)
 
 
 def code_of(action: Callable[[], object]) -> str:
