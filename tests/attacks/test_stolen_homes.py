@@ -16,12 +16,11 @@ import pytest
 from strongroom.app import App
 from strongroom.crypto import public_sealing, signing
 from strongroom.crypto.envelope import Envelope
-from strongroom.ids import new_id
+from strongroom.ids import CustodianId, new_id
 from strongroom.ledger import Checkpoint, Witness
 from strongroom.operations.policies import Team
 from strongroom.operations.requesting import take
 from strongroom.quorum import Acts, Roster
-from strongroom.quorum.order import Order
 from tests.attacks.theft import CLIENT, Install, Thief, code_of, installed, thief_of
 from tests.support.transcript import strongroom
 
@@ -203,7 +202,8 @@ def orders(thief: Thief) -> list[tuple[Acts.Request, tuple[Envelope, ...]]]:
     """Return a request for each thing that custodians do by order, with what it encloses."""
     opening, operator = thief.wish(), thief.deployment.tools.device.seed()
     roster, now = thief.deployment.roster, thief.deployment.tools.clock.now()
-    own = replace(roster.members[2], id="ab" * 16, name="mine", identity=signing.public_key(OWN))
+    identity = signing.public_key(OWN)
+    own = replace(roster.members[2], id=CustodianId("ab" * 16), name="mine", identity=identity)
     seated = Roster.sign(
         operator, roster.install, roster.threshold, [*roster.members[:2], own], 2, now
     )
@@ -225,7 +225,7 @@ def orders(thief: Thief) -> list[tuple[Acts.Request, tuple[Envelope, ...]]]:
         ),
         (
             Acts.Procedure.CUSTODIAN_ENROL,
-            {"index": 3, "identity": own.identity.hex()},
+            {"index": 3, "identity": identity.hex()},
             (seated,),
         ),
         (Acts.Procedure.CLIENT_ERASURE, {}, ()),
