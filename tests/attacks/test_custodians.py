@@ -311,3 +311,33 @@ def test_a_delay_is_not_skipped_by_any_date_in_the_request(world: World) -> None
     assert code(world, shown()) == "veto_time"
     world.clock.at += timedelta(hours=2)
     world.custodians[0].release(shown())
+
+
+def test_a_stored_answer_is_wanted_when_its_request_has_ended(world: World) -> None:
+    """Whoever finds the recipient's key later, in an image of the home, gets nothing with it."""
+    first, custodian = asked(world), world.custodians[0]
+    answer = custodian.release(first)
+    custodian.release(asked(world))
+    bare = replace(first, grant=None, keys=())
+    assert custodian.release(bare) == answer
+    world.clock.at += timedelta(days=1)
+    for request in (first, bare):
+        with pytest.raises(StrongroomError) as caught:
+            custodian.release(request)
+        assert caught.value.code == "expired"
+    with world.databases[0].reading() as reading:
+        assert reading.rows("SELECT 1 FROM release WHERE answer <> x''") == []
+        (again,) = read_facts(reading, "share.repeated")
+    assert again.subject == first.request
+
+
+def test_a_stored_answer_is_wanted_after_a_veto(world: World) -> None:
+    request, custodian = asked(world), world.custodians[0]
+    custodian.release(request)
+    assert request.grant is not None
+    act = request.grant.request
+    word = Approval.sign(world.operator_seed, act, "refuse", world.clock.now())
+    custodian.refuse(act, word)
+    with pytest.raises(StrongroomError) as caught:
+        custodian.release(request)
+    assert caught.value.code == "vetoed"

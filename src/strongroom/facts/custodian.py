@@ -92,6 +92,14 @@ OPS: Final = (
         must={"snapshot": HASH, "sessions": COUNT},
     ),
     Op(
+        "share.repeated",
+        "A",
+        "read",
+        "A custodian gave the answer that it had given to a request again, to the same recipient.",
+        ("request", ID),
+        must={"snapshot": HASH},
+    ),
+    Op(
         "shares.proved",
         "C",
         "read",

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.database import Transaction
-from strongroom.errors import Refused
+from strongroom.errors import Refused, StrongroomError
 from strongroom.facts import FactValue
-from strongroom.quorum import rules, store
+from strongroom.quorum import gate_rules, rules, store
 from strongroom.quorum.gate import Gate
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.own import Own
+from strongroom.quorum.refusals import Expired, NoGrant, Vetoed
 from strongroom.quorum.release import Release, ReleaseRequest
 from strongroom.quorum.rules import Asked
 
@@ -25,27 +26,52 @@ class ReleaseSeat:
         """Journal the request, then return this custodian's shares sealed to the recipient.
 
         The answer leaves only once its row is durable. Asked again by the same recipient, the
-        stored answer is given, byte for byte; another recipient is refused.
+        stored answer is given, byte for byte, until the request has ended; another is refused.
         """
         request.check_limits()
-        with self._own.database.transaction() as transaction:
+        own = self._own
+        with own.database.transaction() as transaction:
+            roster, now = own.roster(transaction), own.clock.now()
+            store.wipe_answers(transaction, now - gate_rules.CLOCKS_DIFFER_MAX)
             used = store.read_release(transaction, request.request)
+            kept: StrongroomError | None = None
+            answer: Envelope | None = None
             if used is not None:
-                recipient, snapshot_hash, answered = used
-                rules.check_reuse(self._own.member, request, recipient, snapshot_hash)
-                client = SnapshotHeader.read(request.snapshot).client
-                self._own.refuse_erased(transaction, client)
-                return decode_envelope(answered, "a stored answer")
-            roster, now = self._own.roster(transaction), self._own.clock.now()
-            kept = self._gate.check(transaction, roster, request, now)
-            answer = None if kept else self._answer(transaction, request)
-        if kept is not None or answer is None:
-            raise kept or Refused(f"{self._own.member} refuses request {request.request[:8]}")
+                kept = self._why_not_again(transaction, request, used)
+                answer = None if kept else self._again(transaction, request, used)
+            else:
+                kept = self._gate.check(transaction, roster, request, now)
+                answer = None if kept else self._answer(transaction, request)
+        if answer is None:
+            raise kept or Refused(f"{own.member} refuses request {request.request[:8]}")
         # Point of no return: the journal row is on disk, so the answer may leave.
         return answer
 
+    def _why_not_again(
+        self, transaction: Transaction, request: ReleaseRequest, used: store.Released
+    ) -> StrongroomError | None:
+        """Return why an answer is not given again; returned, so that what was wiped stays so."""
+        own = self._own
+        rules.check_reuse(own.member, request, used.recipient, used.snapshot)
+        own.refuse_erased(transaction, SnapshotHeader.read(request.snapshot).client)
+        what = f"{own.member} refuses request {request.request[:8]}"
+        if store.is_refused(transaction, used.digest):
+            return Vetoed(what, "an approver has refused it since it was answered")
+        return None if used.answer else Expired(what, "it has ended, and its answer was wiped")
+
+    def _again(
+        self, transaction: Transaction, request: ReleaseRequest, used: store.Released
+    ) -> Envelope:
+        """Journal that an answer is given again, and return it."""
+        client = SnapshotHeader.read(request.snapshot).client
+        told: dict[str, FactValue] = {"snapshot": used.snapshot}
+        self._own.record(transaction, "share.repeated", request.request, told, client)
+        return decode_envelope(used.answer, "a stored answer")
+
     def _answer(self, transaction: Transaction, request: ReleaseRequest) -> Envelope:
         """Journal a release that may be, and return its answer."""
+        if request.grant is None:
+            raise NoGrant(f"{self._own.member} refuses request {request.request[:8]}")
         header = SnapshotHeader.read(request.snapshot)
         asked = Asked(self._own.member, self._own.install, header)
         entry = self._own.entry(transaction, header.client)
@@ -62,7 +88,8 @@ class ReleaseSeat:
             released_at=self._own.clock.now(),
         )
         answer = release.sign(self._own.seed, request.recipient, opened)
-        store.write_release(transaction, request, header.client, release, answer.encode())
+        act = request.grant.request
+        store.write_release(transaction, request, header.client, release, answer.encode(), act)
         count = len(header.sessions)
         told: dict[str, FactValue] = {"snapshot": release.snapshot, "sessions": count}
         self._own.record(transaction, "share.released", request.request, told, header.client)

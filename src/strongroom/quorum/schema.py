@@ -128,4 +128,10 @@ CREATE TABLE erased (
   told TEXT NOT NULL
 ) STRICT
 """,
+    # An answer of before has ended: nobody knows which request it was given to.
+    """
+ALTER TABLE release ADD COLUMN digest TEXT NOT NULL DEFAULT '';
+ALTER TABLE release ADD COLUMN expires TEXT NOT NULL DEFAULT '';
+CREATE INDEX release_kept ON release (expires) WHERE answer <> x'';
+""",
 )

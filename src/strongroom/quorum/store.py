@@ -59,6 +59,16 @@ class SelfRow:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What is kept of a request for keys; the answer is empty once it was wiped."""
+
+    recipient: bytes = field(repr=False)
+    snapshot: str
+    answer: bytes = field(repr=False)
+    digest: str
+
+
 def write_self(transaction: Transaction, row: SelfRow) -> None:
     """Write who this custodian is; there is one per database."""
     member = row.member
@@ -270,10 +280,12 @@ def write_release(
     client: ClientId,
     release: Release,
     answer: bytes,
+    act: ActRequest,
 ) -> None:
-    """Journal a release together with the answer that will be given."""
+    """Journal a release together with the answer that will be given until the act has ended."""
     transaction.run(
-        "INSERT INTO release VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO release (request, client, snapshot, sessions, recipient, requested_at, "
+        "released_at, answer, digest, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             request.request,
             client,
@@ -283,16 +295,26 @@ def write_release(
             format_instant(request.requested_at),
             format_instant(release.released_at),
             answer,
+            act.digest,
+            format_instant(act.expires),
         ),
     )
 
 
-def read_release(transaction: Transaction, request: str) -> tuple[bytes, str, bytes] | None:
-    """Return the recipient, the snapshot's hash and the answer given to a request, or None."""
+def read_release(transaction: Transaction, request: str) -> Released | None:
+    """Return what is kept of a request that was answered, or None."""
     row = transaction.row(
-        "SELECT recipient, snapshot, answer FROM release WHERE request = ?", (request,)
+        "SELECT recipient, snapshot, answer, digest FROM release WHERE request = ?", (request,)
     )
-    return None if row is None else (row[0], row[1], row[2])
+    return None if row is None else Released(*row)
+
+
+def wipe_answers(transaction: Transaction, ended: datetime) -> None:
+    """Wipe the answers to requests that had ended by then; that they were given stays."""
+    transaction.run(
+        "UPDATE release SET answer = x'' WHERE expires < ? AND answer <> x''",
+        (format_instant(ended),),
+    )
 
 
 def write_policy(transaction: Transaction, version: int, envelope: bytes) -> None:
