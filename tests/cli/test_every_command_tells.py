@@ -38,6 +38,7 @@ BEGUN = frozenset(
     }
 )
 ASKED = frozenset({"procedure.requested", "procedure.approved"})
+OBEYED = frozenset({"procedure.run", "procedure.obeyed", "request.obeyed", "client.keys_destroyed"})
 OPENED = frozenset({"keys.opened", "share.released"})
 KEPT = frozenset({"backup.written", "snapshot.good", "snapshot.receipted"})
 ADDED = frozenset({"client.added", "client.enrolled", "writer.enrolled"})
@@ -95,6 +96,7 @@ STEPS: tuple[tuple[str, frozenset[str]], ...] = (
     ("vault repair acme", frozenset({"vault.repaired"})),
     ("vault prune acme --dry-run", NOTHING),
     ("vault prune acme --yes", NOTHING),
+    ("client erase empty --yes", ASKED | OBEYED | {"client.erased", "client.cleared"}),
     ("ledger search acme --scan --verify", NOTHING),
     ("ledger show 00000000", NOTHING),
     ("ledger tail --client acme --ocsf", NOTHING),

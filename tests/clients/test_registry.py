@@ -10,7 +10,7 @@ import pytest
 from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.clients import Client, Keep, Registry
 from strongroom.clients.registry import SCHEMA
-from strongroom.errors import UsageError
+from strongroom.errors import Refused, UsageError
 from strongroom.ids import ClientId, InstallId, LocationId, VaultId, parse_id
 from tests.support.telling import told
 
@@ -82,6 +82,26 @@ def test_clients_by_name(registry: Registry) -> None:
         registry.client("bbb")
     with pytest.raises(UsageError, match="already is a client acme"):
         registry.add_client(replace(ACME, id=ClientId("5" * 32)), FACT)
+
+
+def test_an_erased_client_is_known_and_not_kept(registry: Registry) -> None:
+    other = replace(ACME, id=ClientId("3" * 32), name="aaa", vault=VaultId("4" * 32))
+    registry.add_client(ACME, FACT)
+    registry.add_client(other, FACT)
+    erasure = Registry.Erasure(NOON)
+    registry.note_erasure(ACME, erasure, told())
+    assert registry.known_client("acme").erasure == erasure
+    assert registry.kept_clients() == [other]
+    with pytest.raises(Refused, match="acme is being erased"):
+        registry.client("acme")
+    for erasure in (
+        Registry.Erasure(NOON, NOON + timedelta(hours=1)),
+        Registry.Erasure(NOON, NOON + timedelta(hours=1), NOON + timedelta(hours=2)),
+    ):
+        registry.note_erasure(ACME, erasure, told())
+        with pytest.raises(Refused, match="had destroyed its keys on 2026-11-22 13:00:00 Z"):
+            registry.client("acme")
+        assert registry.clients() == [other, replace(ACME, erasure=erasure)]
 
 
 def test_nobody_is_known_yet(registry: Registry) -> None:

@@ -53,6 +53,7 @@ WRITES = {
 DEEDS = {
     "cli/custodian_process.py": "the custodian tells in its own journal that its kit is confirmed",
     "operations/check_credentials.py": "a canary, on which `vault.checked` tells the answer",
+    "operations/clear_client.py": "deletes what `client.cleared` tells of, in `erase_client`",
     "operations/place_ledger.py": "places the facts themselves",
     "operations/placing.py": "only places; whoever has something to place tells",
     "operations/prune_delete.py": "deletes what `prune.begun` has told of; `prune.done` counts it",

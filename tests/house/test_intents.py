@@ -12,6 +12,7 @@ UNANNOUNCED = {
     "install.operator_changed": "a step of the erasure that is announced",
     "keys.asked": "the first leaf of a log, which is named after it; the announcement follows",
     "policy.signed": "custodians pin the policy themselves, and journal it",
+    "client.erased": "the run of the procedure is announced, and custodians look for that",
     "kit.confirmed": "the custodian that wipes the words journals it",
     "settings.changed": "it tells what somebody wrote into a file; nobody asked",
     "writer.enrolled": "custodians pin the writer themselves, and journal it first",

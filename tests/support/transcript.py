@@ -204,6 +204,7 @@ _WORDS: dict[str, Callable[..., None]] = {
     "write": _write,
     "database": _database,
     "remove": _remove,
+    "move": os.rename,
     "spoil": _spoil,
     "head": _head,
     "exists": _show,

@@ -66,7 +66,7 @@ def _tell(face: Face, report: BackupReport) -> None:
 def _every(face: Face, deployment: Deployment) -> int:
     reports: list[BackupReport] = []
     failed: list[tuple[str, StrongroomError]] = []
-    clients = deployment.registry.clients()
+    clients = deployment.registry.kept_clients()
     if not clients:
         raise UsageError(
             "there is no client yet",

@@ -2,21 +2,25 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App as Commands
 from cyclopts import Parameter
 
 from strongroom.cli import output, sources
+from strongroom.cli.erase_client import describe_destroyed, erase, write_deeds
 from strongroom.cli.face import SecretFile, With
 from strongroom.clients import Client, Keep
 from strongroom.errors import UsageError
 from strongroom.operations.add_client import NewClient, add_client, set_keep
 from strongroom.operations.credentials import check_password
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.erase_client import destroyed
 from strongroom.operations.failure_domains import look_at_domains
 
 commands = Commands(name="client")
+commands.command(erase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ def list_(*, face: With) -> None:
                 row.keep,
                 str(row.sources),
                 str(row.snapshots_good),
-                output.moment(row.newest_good_at) if row.newest_good_at else "none",
+                _newest(row),
             )
             for row in rows
         ],
@@ -142,33 +146,44 @@ def list_(*, face: With) -> None:
 
 
 @commands.command
-def show(name: str, /, *, face: With) -> None:
-    """Show one client and its sources.
+def show(name: str, /, *, deeds: Path | None = None, face: With) -> None:
+    """Show one client and its sources; of an erased one, what custodians signed.
 
     Parameters
     ----------
     name
         The client's name.
+    deeds
+        Write what each custodian has signed that it destroyed into this folder, one file each.
     """
     with face.deployment() as deployment:
-        client = deployment.registry.client(name)
+        client = deployment.registry.known_client(name)
         described = describe(deployment, client)
         with deployment.tools.history(client.id) as history:
             rows = history.sources()
-    face.show({**output.plain(described), "source_list": rows})
-    newest = output.moment(described.newest_good_at) if described.newest_good_at else "none"
+        gone = destroyed(deployment, client)
+    if deeds is not None:
+        write_deeds(deeds, gone)
+    face.show(
+        {
+            **output.plain(described),
+            "source_list": rows,
+            "destroyed": [one.plain() for one in gone],
+        }
+    )
     face.tell(
         f"client     {described.name}",
         f"class      {described.vault_class}",
         f"keep       {described.keep}",
         f"packs      {_shards(described)}",
         f"snapshots  {described.snapshots}, {described.snapshots_good} of them good",
-        f"newest     {newest}",
+        f"newest     {_newest(described)}",
         f"vault      {described.vault}",
         f"id         {described.id}",
         *(f"source     {row.name}: {row.kind} {row.url}" for row in rows),
+        *(f"destroyed  {describe_destroyed(one)}" for one in gone),
     )
-    if not rows:
+    if not rows and client.erasure is None:
         face.tell(f"No source yet. Add one: {face.command(f'source add {name} PATH')}")
 
 
@@ -188,6 +203,10 @@ class Described:
     data_shards: int
     """How many shards of a pack give it back; 0 where every location holds full copies."""
     parity_shards: int
+    erasing_at: datetime | None = None
+    """When a first custodian had destroyed its keys; nothing is restored since."""
+    erased_at: datetime | None = None
+    """When all of them had."""
 
 
 def describe(deployment: Deployment, client: Client) -> Described:
@@ -204,11 +223,21 @@ def describe(deployment: Deployment, client: Client) -> Described:
         str(client.keep),
         count,
         sum(counts.values()),
-        counts.get("good", 0),
+        counts.get("good", 0) if client.erasure is None else 0,
         newest.received_at if newest else None,
         client.parity.data if client.parity else 0,
         client.parity.parity if client.parity else 0,
+        client.erasure.begun_at if client.erasure else None,
+        client.erasure.erased_at if client.erasure else None,
     )
+
+
+def _newest(row: Described) -> str:
+    if row.erased_at is not None:
+        return f"erased on {output.moment(row.erased_at)}"
+    if row.erasing_at is not None:
+        return "being erased"
+    return output.moment(row.newest_good_at) if row.newest_good_at else "none"
 
 
 def _shards(described: Described) -> str:

@@ -198,7 +198,7 @@ def _clients(
         )
     with face.deployment() as deployment:
         registry = deployment.registry
-        yield deployment, registry.clients() if client is None else [registry.client(client)]
+        yield deployment, registry.kept_clients() if client is None else [registry.client(client)]
 
 
 def _share(text: str) -> int:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from strongroom.errors import UsageError
+from strongroom.clients.erasure import Erasure
+from strongroom.errors import Refused, UsageError
 from strongroom.ids import ClientId, VaultId
 from strongroom.placement import Parity
 
@@ -14,6 +15,13 @@ NAME_LENGTH_MAX = 64
 KEEP_MAX = 10_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _KEEP_PART = re.compile(r"([0-9]{1,5})([dwmf])")
+
+
+class ErasedClient(Refused):
+    """A command that needs the data of a client that is erased, or is being erased."""
+
+    code = "erased_client"
+    hint = "`strongroom client show CLIENT` tells who has destroyed what, and when."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,22 @@ class Client:
     created_at: datetime
     parity: Parity | None = None
     """How its packs are cut into shards; None where every location holds full copies."""
+    erasure: Erasure | None = None
+    """How far its erasure has come; None while its data is kept."""
+
+    def check_kept(self) -> "Client":
+        """Return the client; raise ErasedClient where its data is not kept any more."""
+        if self.erasure is None:
+            return self
+        at = self.erasure.erased_at
+        if at is None:
+            raise ErasedClient(
+                f"{self.name} is being erased", "custodians have begun to destroy its keys"
+            )
+        raise ErasedClient(
+            f"{self.name} is erased",
+            f"every custodian had destroyed its keys on {at:%Y-%m-%d %H:%M:%S} Z",
+        )
 
     @staticmethod
     def check_name(name: str, what: str = "the client name") -> str:

@@ -8,7 +8,9 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from datetime import datetime
+from typing import TypeAlias
 
+from strongroom.clients.erasure import ERASURE_TABLE, Erasure
 from strongroom.clients.model import Client, ClientClass, Keep
 from strongroom.clock import format_instant, parse_instant
 from strongroom.database import Database, Row
@@ -78,11 +80,14 @@ SCHEMA = (
     """
     CREATE TABLE recovery_sheet (custodian TEXT PRIMARY KEY, roster TEXT NOT NULL) STRICT
     """,
+    ERASURE_TABLE,
 )
 
 
 class Registry:
     """The tables of `server.db`."""
+
+    Erasure: TypeAlias = Erasure
 
     @dataclass(frozen=True, slots=True)
     class Install:
@@ -253,13 +258,21 @@ class Registry:
             self.log.append(transaction, fact)
 
     def clients(self) -> list[Client]:
-        """Return the clients in the order of their names."""
+        """Return the clients in the order of their names, erased ones with them: each has a log."""
         with self._database.reading() as reading:
             rows = reading.rows(f"{_CLIENT} ORDER BY name")
         return [_client(row) for row in rows]
 
+    def kept_clients(self) -> list[Client]:
+        """Return the clients whose data is kept, in the order of their names."""
+        return [client for client in self.clients() if client.erasure is None]
+
     def client(self, name: str) -> Client:
-        """Return one client by name; the error lists those there are."""
+        """Return a client by name whose data is kept; raise ErasedClient for another."""
+        return self.known_client(name).check_kept()
+
+    def known_client(self, name: str) -> Client:
+        """Return one client by name, erased or not; the error lists those there are."""
         with self._database.reading() as reading:
             row = reading.row(f"{_CLIENT} WHERE name = ?", (name,))
         if row is None:
@@ -289,6 +302,12 @@ class Registry:
                     format_instant(client.created_at),
                 ),
             )
+            self.log.append(transaction, fact)
+
+    def note_erasure(self, client: Client, erasure: Erasure, fact: Fact) -> None:
+        """Write how far the erasure of a client has come."""
+        with self._database.transaction() as transaction:
+            erasure.write(transaction, client.id)
             self.log.append(transaction, fact)
 
     def witness_cards(self) -> dict[int, bytes]:
@@ -454,7 +473,10 @@ class Registry:
         self._database.close()
 
 
-_CLIENT = "SELECT id, name, vault, class, keep, parity, created_at FROM client"
+_CLIENT = (
+    "SELECT id, name, vault, class, keep, parity, created_at, begun_at, erased_at, cleared_at "
+    "FROM client LEFT JOIN erasure ON client = id"
+)
 
 
 def _custodian_place(row: Row) -> Registry.CustodianPlace:
@@ -473,4 +495,5 @@ def _client(row: Row) -> Client:
         Keep.parse(row[4]),
         parse_instant(row[6]),
         None if row[5] is None else Parity.parse(json.loads(row[5])),
+        Erasure.read(*row[7:]),
     )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from strongroom.facts.kinds import CLASS, COUNT, ID, KEEP, PUBLIC_KEY
+from strongroom.facts.kinds import CLASS, COUNT, FLAG, ID, KEEP, PUBLIC_KEY, many
 from strongroom.facts.op import Op
 
 _CLIENT: Final = ("client", ID)
@@ -34,6 +34,24 @@ OPS: Final = (
         _CLIENT,
         must={"snapshots": COUNT},
         private=frozenset({"name"}),
+    ),
+    Op(
+        "client.erased",
+        "A",
+        "delete",
+        "These custodians, by their index, have signed that they destroyed their keys of a client; "
+        "`whole` tells whether all have.",
+        _CLIENT,
+        must={"request": ID, "custodians": many(COUNT), "whole": FLAG},
+    ),
+    Op(
+        "client.cleared",
+        "A",
+        "delete",
+        "What lay at the locations of an erased client was deleted: so many copies of sealed "
+        "`exports` of its keys, so many `objects` with them; `left` exports are still there.",
+        _CLIENT,
+        must={"exports": COUNT, "objects": COUNT, "left": COUNT},
     ),
     Op(
         "writer.enrolled",

@@ -69,6 +69,8 @@ class Acceptance:
     deleted: frozenset[str]
     """Objects that this home has deleted, or begun to: they are copied nowhere. What waits is not
     among them: until it is deleted it is as whole as what stays. Neither is what was rescued."""
+    erased: frozenset[str]
+    """The ids of clients that are erased, and of their vaults: nothing of them is copied."""
     logs: Mapping[str, Witness.Key]
     """The key of every log that this home has written or recovered, by the log's id."""
 
@@ -78,14 +80,18 @@ class Acceptance:
         writers: dict[str, tuple[bytes, ...]] = {}
         deleted: frozenset[str] = frozenset()
         logs = keys_of_logs(deployment.registry.log)
+        erased: set[str] = set()
         for client in deployment.registry.clients():
             with deployment.tools.history(client.id) as history:
+                logs |= keys_of_logs(history.log)
+                if client.erasure is not None:
+                    erased.update((client.id, client.vault))
+                    continue
                 writers[client.vault] = tuple(key for key, _ in history.writers())
                 deleted |= objects_of(deployment, client, history.begun_tombs())
-                logs |= keys_of_logs(history.log)
         entries, away = _kit_entries(deployment)
         roster = deployment.registry.install().roster
-        return cls(deployment, roster, entries, away, writers, deleted, logs)
+        return cls(deployment, roster, entries, away, writers, deleted, frozenset(erased), logs)
 
     def of_key(self, key: str) -> Accept | None:
         """Return what checks the object of this key, or None when nothing here can tell."""
@@ -99,6 +105,13 @@ class Acceptance:
             if found is not None:
                 return self._checks(kind, key, found.groups())
         return None
+
+    def is_gone(self, key: str) -> bool:
+        """Return whether this home has deleted the object of this key, or erased its client."""
+        kind, _, below = key.removeprefix(f"{self.deployment.install}/").partition("/")
+        if kind == "kits":
+            below = below.rpartition("/")[2].partition("-")[0]
+        return key in self.deleted or below.partition("/")[0] in self.erased
 
     def kind_of(self, key: str) -> str:
         """Return what the object of this key is (`pack`, `keys`, ...), or nothing."""

@@ -34,8 +34,12 @@ def add_client(deployment: Deployment, wanted: NewClient) -> Client:
     """Add a client; needs every custodian, because each makes its own key for the client."""
     tools = deployment.tools
     Client.check_name(wanted.name)
-    if any(client.name == wanted.name for client in deployment.registry.clients()):
-        raise UsageError(f"there already is a client {wanted.name}", hint="Choose another name.")
+    taken = {client.name: client for client in deployment.registry.clients()}.get(wanted.name)
+    if taken is not None:
+        erased = "it is erased, and its log keeps the name" if taken.erasure else ""
+        raise UsageError(
+            f"there already is a client {wanted.name}", erased, hint="Choose another name."
+        )
     for index, reason in deployment.absent_custodians.items():
         raise Refused(
             f"a client needs a key at every custodian, and custodian {index} is not there",

@@ -82,7 +82,7 @@ def _opened(
     if name is None:
         yield deployment.registry, None
         return
-    client = deployment.registry.client(name)
+    client = deployment.registry.known_client(name)
     with deployment.tools.history(client.id) as history:
         yield history, client.id
 

@@ -40,7 +40,7 @@ def conclude(deployment: Deployment, *, places: bool = True) -> list[str]:
                 anchors += _anchors(some)
                 if places:
                     stack.callback(placing.finish)
-                    placing.begin(opened)
+                    placing.begin(_kept(deployment, opened))
             _record_anchors(deployment, anchors)
             log = OpenLog.of_server(deployment)
             found += [] if log.is_witnessed else have_witnessed(deployment, [log])
@@ -66,6 +66,12 @@ def _open_clients(deployment: Deployment, stack: ExitStack) -> Iterator[list[Ope
             OpenLog.of_client(client, stack.enter_context(deployment.tools.history(client.id)))
             for client in batch
         ]
+
+
+def _kept(deployment: Deployment, logs: Sequence[OpenLog]) -> list[OpenLog]:
+    """Return the logs that can be placed: no home has the key to seal an erased client's with."""
+    erased = {one.id for one in deployment.registry.clients() if one.erasure is not None}
+    return [log for log in logs if log.client not in erased]
 
 
 def _record_anchors(deployment: Deployment, anchors: Sequence[str]) -> None:

@@ -341,6 +341,11 @@ class Deployment:
         """Unseal what the worker keeps for a client; it holds no content key."""
         return WorkerKeys.parse(self.tools.secrets.read(f"worker-{client.id}"))
 
+    def forget_worker_keys(self, client: Client) -> None:
+        """Remove what the worker keeps for a client, where there is any."""
+        if self.tools.secrets.has(f"worker-{client.id}"):
+            self.tools.secrets.remove(f"worker-{client.id}")
+
     def seal_worker_keys(self, client: Client, keys: WorkerKeys) -> None:
         """Seal what the worker keeps for a new client."""
         self.tools.secrets.write(f"worker-{client.id}", keys.encode())

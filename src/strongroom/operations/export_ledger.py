@@ -25,7 +25,7 @@ def export_ledger(deployment: Deployment, to: Path, client: str | None) -> list[
     The fact comes first: there is no export without it. Of the server's log it is in the export.
     """
     registry = deployment.registry
-    clients = registry.clients() if client is None else [registry.client(client)]
+    clients = registry.clients() if client is None else [registry.known_client(client)]
     names = [SERVER] * (client is None) + [str(one.id) for one in clients]
     for name in names:
         if (to / name).exists():

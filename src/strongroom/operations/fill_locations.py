@@ -63,7 +63,7 @@ def _fill(
         for prefix in prefixes:
             present = target.list(prefix)
             for key in deployment.copies.list(prefix):
-                if key in present or key in acceptance.deleted or is_canary_key(key):
+                if key in present or acceptance.is_gone(key) or is_canary_key(key):
                     continue
                 if acceptance.kind_of(key) == "shard":
                     # Each location has shards of its own, which a repair makes.

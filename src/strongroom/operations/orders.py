@@ -41,14 +41,16 @@ class Orders:
         )
 
 
-def give_order(deployment: Deployment, permit: Permit, enclosed: Sequence[Envelope] = ()) -> Orders:
+def give_order(
+    deployment: Deployment, permit: Permit | None, enclosed: Sequence[Envelope] = ()
+) -> Orders:
     """Have every custodian do what was approved; `enclosed` are objects that its params name.
 
     To be called while the act runs (`permitted`). Raises Unwitnessed, and asks nobody, where too
     few custodians cosign; Waiting where all that answer wait for a veto; and the error of the first
     custodian where nobody has done it.
     """
-    if permit.announced is None:
+    if permit is None or permit.announced is None:
         raise Refused("nothing can be ordered", "no run of it was announced")
     deeds = kept_deeds(deployment, permit.request)
     absent: dict[int, StrongroomError] = {
@@ -136,7 +138,7 @@ class _Round:
 
 def _nobody(absent: Mapping[int, StrongroomError]) -> StrongroomError:
     """Return the error of an order that nobody has followed: a wait where somebody waits."""
-    waits = [err for err in absent.values() if isinstance(err, Waiting)]
+    waits = [err for _, err in sorted(absent.items()) if isinstance(err, Waiting)]
     if waits:
         return waits[-1]
     if not absent:

@@ -77,7 +77,7 @@ def look_at_shares(deployment: Deployment, client: Client, history: History) -> 
 def longest_ago(deployment: Deployment) -> dict[int, datetime]:
     """Return when each custodian that proved shares did, for the client where it is longest ago."""
     found: dict[int, datetime] = {}
-    for client in deployment.registry.clients():
+    for client in deployment.registry.kept_clients():
         with deployment.tools.history(client.id) as history:
             for index, note in history.avowals.notes().items():
                 if note.proved_at is not None:

@@ -97,7 +97,7 @@ def logs_of(deployment: Deployment, client: str | None = None) -> Iterator[OneLo
         with _opened(deployment, None, deployment.registry.log) as one:
             yield one
     else:
-        clients = [deployment.registry.client(client)]
+        clients = [deployment.registry.known_client(client)]
     for each in clients:
         with (
             deployment.tools.history(each.id) as history,
@@ -188,7 +188,7 @@ def _log_of(deployment: Deployment, client: str | None) -> Iterator[OneLog]:
         with _opened(deployment, None, deployment.registry.log) as one:
             yield one
         return
-    found = deployment.registry.client(client)
+    found = deployment.registry.known_client(client)
     with (
         deployment.tools.history(found.id) as history,
         _opened(deployment, found, history.log) as one,

@@ -286,7 +286,7 @@ def _held_somewhere(found: Survey, wanted: set[str], complete: bool) -> set[str]
         kind = found.acceptance.kind_of(whole)
         if whole in wanted or kind in _OWN_ROWS or (kind == "pack" and complete):
             continue
-        if whole in found.acceptance.deleted:
+        if found.acceptance.is_gone(whole):
             # It is deleted: what one location still has is brought to no other.
             continue
         accept = found.acceptance.of_key(whole)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Final
 
-from strongroom.clients import Client, ClientSource, History, Snapshot
+from strongroom.clients import Client, ClientSource, History, Registry, Snapshot
 from strongroom.ledger import Policy
 from strongroom.operations.add_location import describe_locations
 from strongroom.operations.deployment import Deployment
@@ -20,6 +21,13 @@ from strongroom.operations.witnessing import OpenLog, Witnesses, what_was_seen
 
 FRESH = timedelta(hours=24)
 CLIENTS_NAMED = 3
+ERASED: Final = "erased"
+_ERASING: Final = "BEING ERASED"
+_NOT_CLEARED: Final = "ERASED, NOT CLEARED"
+_UNFINISHED: Final = {
+    _ERASING: "some custodians have destroyed their keys of it, and others have not",
+    _NOT_CLEARED: "sealed exports of its keys, or its vault, may still lie at a location",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +85,14 @@ def tell_status(deployment: Deployment) -> Status:
     unsigned: dict[int, list[str]] = {}
     for client in deployment.registry.clients():
         with deployment.tools.history(client.id) as history:
-            shares = look_at_shares(deployment, client, history)
-            unproved += shares.warnings
-            clients.append(_client_status(client, history, now, shares.proved_at))
-            for index in _not_signed(deployment, history):
-                unsigned.setdefault(index, []).append(client.name)
+            if client.erasure is None:
+                shares = look_at_shares(deployment, client, history)
+                unproved += shares.warnings
+                clients.append(_client_status(client, history, now, shares.proved_at))
+                for index in _not_signed(deployment, history):
+                    unsigned.setdefault(index, []).append(client.name)
+            else:
+                clients.append(_erased_status(client, client.erasure))
             logs.append(look_at_log(OpenLog.of_client(client, history), seen))
         if logs[-1].behind_since is not None:
             # No other command comes by a client that it does not work on.
@@ -172,6 +183,14 @@ def _named(clients: list[str]) -> str:
     return ", ".join(clients[:CLIENTS_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
+def _erased_status(client: Client, erasure: Registry.Erasure) -> ClientStatus:
+    """Return that nothing of a client is kept, whatever its rows say of the time before."""
+    state = ERASED if erasure.cleared_at else _NOT_CLEARED
+    if erasure.erased_at is None:
+        state = _ERASING
+    return ClientStatus(client.name, client.vault_class, 0, 0, 0, None, state, None)
+
+
 def _is_partial(newest: Snapshot, sources: list[ClientSource]) -> bool:
     """Say whether a source failed in the newest good snapshot, or was not in it at all."""
     held = newest.summary.get("sources")
@@ -237,7 +256,13 @@ def _warnings(
     found += [
         f"client {client.name}: {client.state.lower()}"
         for client in clients
-        if client.state != "backed up"
+        if client.state not in ("backed up", ERASED, *_UNFINISHED)
+    ]
+    found += [
+        f"client {client.name}: {_UNFINISHED[client.state]}; run `strongroom client erase "
+        f"{client.name}` again"
+        for client in clients
+        if client.state in _UNFINISHED
     ]
     found += [
         f"client {client.name}: {client.pending} "
