@@ -112,6 +112,7 @@ ELSEWHERE = {
     "custodian confirm-kit": "it is of a custodian's own home",
     "custodian deny": "custodians of this home have no certificate; tests/journeys",
     "custodian init": "it makes the home of a custodian",
+    "custodian join": "custodians of this home are joined by nobody; tests/journeys",
     "custodian join-code": "it is of a custodian's own home",
     "custodian serve": "it is of a custodian's own home",
     "procedure approve": "it needs no home; tests/cli/test_procedure.py",

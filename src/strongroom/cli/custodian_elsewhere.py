@@ -19,7 +19,8 @@ def deny(*who: Who, face: With) -> int:
     """Deny certificates before their day is over: of a stolen machine, or of a stolen badge.
 
     Every custodian is told, and refuses them from then on; who is away is told by the next command
-    that meets it (exit 3). A custodian that is denied is asked nothing more.
+    that meets it (exit 3). A custodian that is denied is asked nothing more, until it is made again
+    from its kit and joined.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ def deny(*who: Who, face: With) -> int:
         names = {member.index: member.name for member in deployment.roster.members}
         for one in found:
             if one.custodian is not None:
-                face.confirm(f"Ask {names[one.custodian]} nothing more, for good?")
+                face.confirm(f"Ask {names[one.custodian]} nothing more, until its kit makes it again?")
         denial = deny_serials(deployment, found)
     for one in found:
         whose = "" if one.custodian is None else f" of {names[one.custodian]}"
