@@ -34,7 +34,8 @@ def deny(*who: Who, face: With) -> int:
         names = {member.index: member.name for member in deployment.roster.members}
         for one in found:
             if one.custodian is not None:
-                face.confirm(f"Ask {names[one.custodian]} nothing more, until its kit makes it again?")
+                name = names[one.custodian]
+                face.confirm(f"Ask {name} nothing more, until its kit makes it again?")
         denial = deny_serials(deployment, found)
     for one in found:
         whose = "" if one.custodian is None else f" of {names[one.custodian]}"
