@@ -122,6 +122,26 @@ def test_recovery_that_somebody_prepares_elsewhere(world: World) -> None:
     assert second[1].endswith("; no log is here")
 
 
+def test_order_that_somebody_gives_elsewhere(world: World) -> None:
+    """No custodian pins the log that announces orders: a day before it is done it is found here."""
+
+    def change(facts: list[Fact]) -> Sequence[Fact]:
+        last = next(one for one in facts if one.op == "share.released")
+        waits = replace(last, op="request.waits", client="", body={"until": 1})
+        body = {"procedure": "client-erasure", "deed": "cd" * 32}
+        obeyed = replace(last, op="request.obeyed", subject="ac" * 16, body=body)
+        # What is announced here waits as it should.
+        return [*facts, waits, replace(waits, subject="ab" * 16), obeyed]
+
+    rewrite(world, 1, change)
+    first, second = found(world)
+    assert (first[0], second[0]) == ("split", "split")
+    assert first[1].startswith("custodian 1 (custodian-1) obeyed a client-erasure on")
+    assert first[1].endswith("(request acacacacacac), and the log announces none")
+    assert "began on" in second[1]
+    assert "to wait with request abababababab, and no log announces it" in second[1]
+
+
 def test_release_of_another_snapshot_than_announced(world: World) -> None:
     def change(facts: list[Fact]) -> Sequence[Fact]:
         return [

@@ -23,8 +23,8 @@ def reconcile(*, face: With) -> int:
 
     Exits 3 when a custodian's journal could not be read, 10 when the announcement of a release is
     in no cosigned checkpoint yet, 20 when too few custodians remember an opening that a log tells
-    of (one was put back), 30 when custodians tell of a release or a backup that no log tells of,
-    40 when a byte of a log is not what was written.
+    of (one was put back), 30 when custodians tell of a release, an order or a backup that no log
+    tells of, 40 when a byte of a log is not what was written.
     """
     with face.deployment() as deployment:
         found = reconcile_logs(deployment)

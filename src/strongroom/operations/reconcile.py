@@ -6,7 +6,7 @@ answered hides it; and an opening that no custodian remembers tells of one that 
 could not be looked at is told apart from what was found in order.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -77,17 +77,25 @@ class Journal:
     """By the id of the request."""
     hearings: dict[str, Fact] = field(default_factory=dict)
     """Of recoveries, by the id of the request."""
+    deeds: dict[str, Fact] = field(default_factory=dict)
+    """Of orders, by the id of the request."""
+    waits: dict[str, Fact] = field(default_factory=dict)
+    """What waits, or waited, for a refusal, by the id of the request."""
     receipts: dict[str, Fact] = field(default_factory=dict)
     """By the hash of the snapshot."""
 
     def take(self, page: Sequence[Fact]) -> None:
-        """Take the next facts, of which only releases, hearings and receipts are kept."""
+        """Take the next facts, of which only what a log must announce is kept."""
         for fact in page:
             self.begins_at = self.begins_at or fact.at
             if fact.op == "share.released":
                 self.releases[fact.subject] = fact
             elif fact.op == "recovery.heard":
                 self.hearings[fact.subject] = fact
+            elif fact.op == "request.obeyed":
+                self.deeds[fact.subject] = fact
+            elif fact.op == "request.waits":
+                self.waits[fact.subject] = fact
             elif fact.op == "snapshot.receipted":
                 self.receipts[fact.subject] = fact
         self.facts += len(page)
@@ -130,6 +138,7 @@ def reconcile(deployment: Deployment) -> Reconciliation:
     clients = deployment.registry.clients()
     witnesses = Witnesses.known(deployment)
     logs: list[LogReconciled] = []
+    opened: set[str] = set()
     for client in clients:
         with deployment.tools.history(client.id) as history:
             verdict = judge_log(deployment, client.name, history.log, witnesses)
@@ -139,7 +148,9 @@ def reconcile(deployment: Deployment) -> Reconciliation:
             # A log of which a byte is wrong tells nothing.
             whole = verdict.state != "damaged"
             logs.append(comparison.compare() if whole else comparison.outcome())
+            opened |= comparison.announced
     logs += _of_strangers(journals, {client.id for client in clients})
+    logs += _of_orders(deployment.registry.log, journals, opened)
     outcome = Reconciliation(logs, journals)
     fact = deployment.fact(
         "ledger.reconciled",
@@ -190,6 +201,8 @@ class _Comparison:
     journals: Sequence[Journal]
     now: datetime
     findings: list[Finding] = field(default_factory=list)
+    announced: set[str] = field(default_factory=set)
+    """The requests for keys that the log announces."""
 
     def compare(self) -> LogReconciled:
         """Compare both ways: what was done without a trace here, and what nobody remembers."""
@@ -226,6 +239,7 @@ class _Comparison:
                 elif fact.out == "ok" and request in openings:
                     answered.append(request)
             backups |= {str(fact.body.get("snapshot")) for fact in view.facts("backup.written")}
+        self.announced |= openings.keys()
         return openings, answered, backups
 
     def _releases(self, openings: dict[str, _Opening]) -> int:
@@ -303,6 +317,44 @@ def _of_strangers(journals: Sequence[Journal], known: set[object]) -> Iterator[L
                 found.setdefault(fact.client, []).append(Finding("split", text))
     for client, findings in sorted(found.items()):
         yield LogReconciled(f"client {client[:ID_SHOWN]}", 0, 0, len(findings), 0, findings)
+
+
+def _of_orders(
+    log: Log, journals: Sequence[Journal], opened: Collection[str]
+) -> Iterator[LogReconciled]:
+    """Yield what custodians did by orders or wait with, against what is announced, where any does.
+
+    Which log announces an order no custodian pins, so what is in no log here came from elsewhere.
+    `opened` are the requests for keys that the clients' logs announce.
+    """
+    if not any(one.deeds or one.waits for one in journals):
+        return
+    runs = [fact for view in log.epochs() for fact in view.facts("procedure.run")]
+    ordered = {fact.subject for fact in runs if fact.phase == "intent"}
+    findings = [
+        Finding("split", f"{_done(journal, fact)}, and the log announces none")
+        for journal in journals
+        for request, fact in journal.deeds.items()
+        if request not in ordered
+    ]
+    findings += [
+        Finding(
+            "split",
+            f"{_who(journal)} began on {format_instant(fact.at)} to wait with request "
+            f"{request[:ID_SHOWN]}, and no log announces it: have an approver refuse it",
+        )
+        for journal in journals
+        for request, fact in journal.waits.items()
+        if request not in ordered and request not in opened and request not in journal.deeds
+    ]
+    yield LogReconciled("the server", findings=findings)
+
+
+def _done(journal: Journal, fact: Fact) -> str:
+    return (
+        f"{_who(journal)} obeyed a {fact.body.get('procedure')} on {format_instant(fact.at)} "
+        f"(request {fact.subject[:ID_SHOWN]})"
+    )
 
 
 def _who(journal: Journal) -> str:
