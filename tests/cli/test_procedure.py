@@ -94,7 +94,7 @@ def test_each_step_tells_the_ledger_what_it_does(folder: Path) -> None:
     fresh()
     (answer,) = signed("not-told", "cem", word="refuse")
     assert run("procedure take", answer).code == 0
-    assert fresh() == {"procedure.refused"}
+    assert fresh() == {"procedure.refused", "request.vetoed"}
     asked("back-again")
     fresh()
     assert run("procedure withdraw latest --reason found").code == 0
@@ -126,15 +126,16 @@ def test_a_restore_of_another_place_is_another_request(folder: Path) -> None:
     assert (folder / "this" / "notes" / "today.txt").exists()
 
 
-def test_custodians_hold_back_what_the_home_would_let_through(folder: Path) -> None:
-    """Somebody goes past the desk, and no custodian gives a share."""
-    asked("stolen")
-    (answer,) = signed("stolen", "ann")
-    run("procedure take", answer)
+def opened_past_the_desk(folder: Path, *approvals: str, seed: bytes = b"") -> str:
+    """Ask the custodians for what was asked for last, with these approvals; return why not."""
     with App().open(folder / "home") as deployment:
         act = deployment.desk.find("latest")
         client = deployment.registry.client("acme")
-        permit = Permit(act.request, act.given, recipient_seed(deployment, act))
+        given = tuple(
+            one for one, said in zip(act.given, act.said, strict=True) if said.decision == "approve"
+        )
+        assert len(given) == len(approvals)
+        permit = Permit(act.request, given, seed or recipient_seed(deployment, act))
         with deployment.tools.history(client.id) as history:
             (statement,) = (
                 fetch_record(deployment, client, one).statement
@@ -143,7 +144,40 @@ def test_custodians_hold_back_what_the_home_would_let_through(folder: Path) -> N
             )
             with pytest.raises(Refused, match="0 of 2 custodians needed") as caught:
                 open_keys(deployment, client, history, statement, permit)
-    assert caught.value.why.count("1 of 2 approvals") == 3
+    return caught.value.why
+
+
+def test_custodians_hold_back_what_the_home_would_let_through(folder: Path) -> None:
+    """Somebody goes past the desk, and no custodian gives a share."""
+    asked("stolen")
+    (answer,) = signed("stolen", "ann")
+    run("procedure take", answer)
+    assert opened_past_the_desk(folder, "ann").count("1 of 2 approvals") == 3
+
+
+def test_a_refusal_is_told_to_the_custodians_which_keep_it(folder: Path) -> None:
+    """Whoever leaves it out later, with enough approvals, is refused all the same."""
+    asked("vetoed")
+    for answer in signed("vetoed", "ann", "bob"):
+        run("procedure take", answer)
+    (veto,) = signed("vetoed", "cem", word="refuse")
+    for _ in range(2):
+        done = run("procedure take", veto)
+        assert (done.code, "Custodians that keep the refusal: 3." in done.out) == (0, True)
+    why = opened_past_the_desk(folder, "ann", "bob", seed=bytes(32))
+    assert why.count("an approver has refused it") == 3
+
+
+def test_a_refusal_that_a_custodian_misses_is_told_again(folder: Path) -> None:
+    asked("missed")
+    (veto,) = signed("missed", "cem", word="refuse")
+    custodian = folder / "home" / "custodians" / "custodian-3"
+    custodian.rename(folder / "away")
+    done = run("procedure take", veto)
+    assert (done.code, "custodian 3 was not told" in done.err) == (3, True), done.err
+    (folder / "away").rename(custodian)
+    done = run("procedure take", veto)
+    assert (done.code, "Custodians that keep the refusal: 3." in done.out) == (0, True)
 
 
 def test_an_approval_of_one_request_is_none_of_the_next(folder: Path) -> None:

@@ -14,8 +14,9 @@ from strongroom.cli.init import new_passphrase
 from strongroom.cli.restore import show_report
 from strongroom.cli.small_files import read_small_file, write_small_file
 from strongroom.crypto.envelope import Envelope, decode_envelope
-from strongroom.errors import Damaged, UsageError
+from strongroom.errors import Damaged, PartlyDone, UsageError
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.orders import tell_refusal
 from strongroom.operations.requesting import find_to_run
 from strongroom.operations.requesting import take as take_word
 from strongroom.operations.requesting import withdraw as take_back
@@ -140,8 +141,11 @@ def refuse(file: Path, /, *, how: Annotated[Signing, Parameter(name="*")], face:
 
 
 @commands.command
-def take(file: Path, /, *, face: With) -> None:
+def take(file: Path, /, *, face: With) -> int:
     """Take an approver's signed answer to something that was asked for here.
+
+    A refusal is told to every custodian, which keeps it for good. Exits 3 where one of them could
+    not be told: run it again when that one answers.
 
     Parameters
     ----------
@@ -152,6 +156,8 @@ def take(file: Path, /, *, face: With) -> None:
     with face.deployment() as deployment:
         act = take_word(deployment, word)
         row = _row(deployment, act)
+        refused = act.state is act.state.REFUSED and act.request.procedure.by_custodians
+        told = tell_refusal(deployment, act.request, word) if refused else None
     face.show(row)
     face.tell(
         f"Request {act.id[:8]} is {act.state}: {act.counted} of {act.needed} approvals that count."
@@ -160,6 +166,12 @@ def take(file: Path, /, *, face: With) -> None:
         face.tell(f"Next: {face.command(f'procedure run {act.id[:8]}')}")
     elif act.state is act.state.APPROVED:
         face.tell(f"From {output.moment(act.request.not_before)} on, the same command does it.")
+    if told is None:
+        return 0
+    face.tell(f"Custodians that keep the refusal: {len(told.custodians)}.")
+    for index, err in told.missed.items():
+        face.warn(f"custodian {index} was not told: {err}")
+    return PartlyDone.exit_code if told.missed else 0
 
 
 @commands.command

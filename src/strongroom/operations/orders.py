@@ -17,7 +17,7 @@ from strongroom.operations.intent import have_announced
 from strongroom.operations.policies import hand_over_policies
 from strongroom.operations.requesting import Permit
 from strongroom.operations.witnessing import OpenLog, Witnessed, name_of
-from strongroom.quorum import Acts
+from strongroom.quorum import Acts, Custodian
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,42 @@ def give_order(
     if not deeds:
         raise _nobody(absent)
     return Orders(dict(sorted(deeds.items())), dict(sorted(absent.items())))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Which custodians keep an approver's refusal from now on, and why others do not."""
+
+    custodians: Sequence[int]
+    missed: Mapping[int, StrongroomError]
+
+
+def tell_refusal(deployment: Deployment, request: Acts.Request, word: Envelope) -> Told:
+    """Tell every custodian that an approver refuses a request; the same word may be told again."""
+    asked = {
+        index: partial(_refuse, deployment, custodian, request, word)
+        for index, custodian in deployment.custodians.items()
+    }
+    told: list[int] = []
+    missed = dict(deployment.absent_custodians)
+    for index, answer in deployment.asking.each(asked):
+        try:
+            answer.result()
+            told.append(index)
+        except StrongroomError as err:
+            missed[index] = err
+    return Told(sorted(told), dict(sorted(missed.items())))
+
+
+def _refuse(
+    deployment: Deployment, custodian: Custodian, request: Acts.Request, word: Envelope
+) -> None:
+    """Tell one custodian; it is handed the policy where it has none yet."""
+    try:
+        custodian.refuse(request, word)
+    except Acts.NoPolicy:
+        hand_over_policies(deployment.registry, custodian)
+        custodian.refuse(request, word)
 
 
 def kept_deeds(deployment: Deployment, request: Acts.Request) -> dict[int, Acts.Deed]:
