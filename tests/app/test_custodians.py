@@ -70,7 +70,7 @@ def test_what_was_secret_before_it_was_joined_is_gone_after(tmp_path: Path) -> N
         with pytest.raises(Refused, match="joined already"):
             CUSTODIANS.new_code(opened)
         invitation = Invitation(InstallId("1" * 32), 1, "anna", b"another").encode()
-        with pytest.raises(Refused, match="joined already"):
+        with pytest.raises(Refused, match="no other server is waited for"):
             opened.answer(invitation)
 
 

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.errors import StrongroomError
 from strongroom.facts import read_facts
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.grant import Grant
+from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest
@@ -200,6 +202,30 @@ def test_a_recovery_that_no_peer_was_told_of(world: World) -> None:
         with database.reading() as reading:
             (told, *_) = read_facts(reading, "recovery.heard")
         assert (told.subject, told.client) == (again.request, world.client)
+
+
+def test_a_stolen_server_names_another_writer(world: World) -> None:
+    """With a writer of his own he would have his snapshots taken for the client's."""
+    world.custodians[0].release(asked(world))
+    writer, old = signing.public_key(THIEF), SnapshotHeader.writer_id(world.writer)
+    other = Ledger(world.install, world.client, world.clock, seeded("other"), number=2)
+    server = replace(world.server, ledger=other)
+
+    def refused() -> str:
+        with pytest.raises(StrongroomError) as caught:
+            world.custodians[0].replace_writer(world.client, writer, {old: 1})
+        return caught.value.code
+
+    assert refused() == "not_recovered"
+    statement, _ = world.backed_up()
+    again = world.opening(statement).request
+    thief = thief_of(world, ledger=other)
+    assert code(world, thief.granted(again, procedure=Procedure.RECOVERY)) == "not_an_approver"
+    assert refused() == "not_recovered"
+    # One that was approved is the honest server's, which names its own at once.
+    world.custodians[0].release(server.granted(again, procedure=Procedure.RECOVERY))
+    world.custodians[0].replace_writer(world.client, signing.public_key(bytes([7]) * 32), {old: 2})
+    assert refused() == "not_recovered"
 
 
 def _another_recovery(world: World, server: Server) -> tuple[ActRequest, tuple[Envelope, ...]]:

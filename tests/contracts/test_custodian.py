@@ -13,7 +13,7 @@ from strongroom.errors import Damaged, Refused, Stale, UsageError, Waiting
 from strongroom.facts import record
 from strongroom.ids import VaultId
 from strongroom.ledger import Witness
-from strongroom.quorum import Custodian, LocalCustodian, Opening
+from strongroom.quorum import Custodian, LocalCustodian, Opening, SnapshotHeader
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.refusals import Unheard
@@ -219,6 +219,44 @@ def test_it_hears_of_a_recovery_and_gives_the_same_word_each_time(
     with pytest.raises(Unheard, match="0 of 2 custodians needed were told of it") as caught:
         asked.release(replace(again, grant=silent))
     assert caught.value.exit_code == 4
+
+
+def test_it_says_what_it_has_pinned_and_nothing_secret(world: World, asked: Custodian) -> None:
+    assert asked.pinned() == (world.roster_envelope, None)
+    asked.adopt_policy(world.policy_envelope)
+    assert asked.pinned() == (world.roster_envelope, world.policy_envelope)
+    (pin,) = asked.pins()
+    assert pin == world.custodians[0].pin(world.client)
+    assert pin.current is not None
+    assert (pin.public, pin.current.key) == (world.client_keys[0], world.writer)
+
+
+def test_a_recovery_allows_one_new_writer(world: World, asked: Custodian) -> None:
+    statement, _ = world.backed_up()
+    server, old = world.server, SnapshotHeader.writer_id(world.writer)
+    writer, other = (signing.public_key(bytes([number]) * 32) for number in (7, 8))
+
+    def refused(key: bytes) -> str:
+        with pytest.raises(Refused) as caught:
+            asked.replace_writer(world.client, key, {old: 1})
+        return caught.value.code
+
+    asked.release(world.opening(statement).request)
+    assert refused(writer) == "not_recovered"
+    again = world.opening(statement).request
+    asked.release(replace(again, grant=server.grant(again, procedure=Procedure.RECOVERY)))
+    with pytest.raises(Refused, match="snapshot 1 has a receipt"):
+        asked.replace_writer(world.client, writer, {old: 0})
+    certificate = asked.replace_writer(world.client, writer, {old: 1})
+    assert asked.replace_writer(world.client, writer, {old: 1}) == certificate
+    assert world.roster.check_client_key(certificate).serial == 2
+    (pin,) = asked.pins()
+    assert [(one.key, one.revoked_after) for one in pin.writers] == [
+        (world.writer, 1),
+        (writer, None),
+    ]
+    assert refused(other) == "not_recovered"
+    assert [one.op for one in asked.journal(0)].count("writer.succeeded") == 1
 
 
 def test_it_proves_that_its_shares_still_open(world: World, asked: Custodian) -> None:

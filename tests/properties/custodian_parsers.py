@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from strongroom.errors import StrongroomError
-from strongroom.quorum import messages
+from strongroom.quorum import messages, recovery_messages
 from strongroom.quorum.error_report import read_report
 from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.settings import (
@@ -27,6 +27,9 @@ def custodian_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
         "enrol question with a past": messages.read_enrol_question,
         "ingest question": messages.read_ingest_question,
         "hear question": messages.read_hear_question,
+        "pinned answer": recovery_messages.read_pinned_answer,
+        "pins answer": recovery_messages.read_pins_answer,
+        "replace-writer question": recovery_messages.read_replace_writer_question,
         "release answer": lambda data: messages.read_envelope_answer("release", data),
         "obey question": messages.read_obey_question,
         "refuse question": messages.read_refuse_question,

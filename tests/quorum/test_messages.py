@@ -8,7 +8,7 @@ import pytest
 
 from strongroom.crypto.framing import frame, unframe
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
-from strongroom.quorum import messages, refusals
+from strongroom.quorum import messages, recovery_messages, refusals
 from strongroom.quorum.error_report import TEXT_LENGTH_MAX, TooManyAsked, read_report, report
 from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.quorum.kit import ENTRY_BYTES_MAX
@@ -45,6 +45,11 @@ def test_what_was_written_is_read() -> None:
     )
     told = messages.read_hear_question(said["hear question"])
     assert told == (vector.RECOVERY, (vector.object_of("approval"),) * 2)
+    roster_and_policy = recovery_messages.read_pinned_answer(said["pinned answer"])
+    assert roster_and_policy == (vector.object_of("roster"), vector.object_of("policy"))
+    assert recovery_messages.read_pins_answer(said["pins answer"]) == vector.PINS
+    replaced = recovery_messages.read_replace_writer_question(said["replace-writer question"])
+    assert replaced == (ids[0], bytes([9]) * 32, {vector.PINS[0].writers[0].id: 12})
     answered = messages.read_envelope_answer("release", said["release answer"])
     assert answered == vector.object_of("release", b"sealed")
     challenge, proved = messages.read_prove_question(said["prove question"])
@@ -126,6 +131,27 @@ def test_values_outside_their_kind_are_refused() -> None:
         messages.read_text(b"\xff", "it")
     with pytest.raises(Damaged, match="a number is not 1 to 3"):
         messages.read_number((4).to_bytes(8, "little"), 1, 3, "it")
+
+
+def test_pins_and_ends_of_another_form_are_refused() -> None:
+    said = vector.said()
+    for before, after, why in (
+        (b"high", b"huge", "there is no such class"),
+        (bytes([2]) * 32 + b"\1", bytes([2]) * 32 + b"\2", "neither revoked nor not"),
+        (bytes([2]) * 32 + b"\1", bytes([2]) * 32 + b"\0", "neither revoked nor not"),
+    ):
+        with pytest.raises(Damaged, match=why):
+            recovery_messages.read_pins_answer(said["pins answer"].replace(before, after))
+    twice = messages.question("replace-writer", bytes(16), bytes(32), *(_end(1), _end(2)))
+    with pytest.raises(Damaged, match="a writer is named twice"):
+        recovery_messages.read_replace_writer_question(twice)
+    short = messages.answer("pins", frame(*(b"",) * 7))
+    with pytest.raises(Damaged, match="it has 7 parts"):
+        recovery_messages.read_pins_answer(short)
+
+
+def _end(last: int) -> bytes:
+    return frame(bytes(16), messages.write_number(last))
 
 
 def test_frames_are_taken_apart_as_they_were_put_together() -> None:

@@ -7,7 +7,7 @@ from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.facts import Fact
 from strongroom.ids import VaultId
 from strongroom.ledger import Witness
-from strongroom.quorum import Custodian
+from strongroom.quorum import Custodian, LocalCustodian
 from strongroom.quorum.order import Order
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest
@@ -38,6 +38,15 @@ class StandIn:
 
     def hear(self, request: ActRequest, approvals: Sequence[Envelope]) -> Envelope:
         return self._honest.hear(request, approvals)
+
+    def pinned(self) -> tuple[Envelope, Envelope | None]:
+        return self._honest.pinned()
+
+    def pins(self) -> list[LocalCustodian.Pin]:
+        return self._honest.pins()
+
+    def replace_writer(self, *arguments: Any) -> Envelope:
+        return self._honest.replace_writer(*arguments)
 
     def release(self, request: ReleaseRequest) -> Envelope:
         return self._honest.release(request)

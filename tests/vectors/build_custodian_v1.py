@@ -15,10 +15,10 @@ from strongroom.facts import Fact, Who
 from strongroom.ids import ClientId, CustodianId, InstallId, VaultId
 from strongroom.ledger import Checkpoint, Witness
 from strongroom.ledger.note import NoteInvalid
-from strongroom.quorum import messages
+from strongroom.quorum import messages, recovery_messages
 from strongroom.quorum.error_report import TooManyAsked, report
 from strongroom.quorum.invitation import Introduction, Invitation
-from strongroom.quorum.key_table import PinnedWriter
+from strongroom.quorum.key_table import ClientPin, PinnedWriter
 from strongroom.quorum.order import Order
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.roster import Member
@@ -45,6 +45,26 @@ CARD = Member(3, CustodianId("c1" * 16), "Anna's cellar", bytes([5]) * 32)
 STANDING = Standing(12, "3a" * 32)
 ENROLMENT = (ClientId("11" * 16), VaultId("22" * 16), bytes([4]) * 32)
 PAST = Past(Standing(7, "3b" * 32), (PinnedWriter(bytes([5]) * 32, 40),))
+PINS = [
+    ClientPin(
+        *ENROLMENT[:2],
+        "high",
+        4,
+        bytes([3]) * 1216,
+        datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
+        (PinnedWriter(bytes([2]) * 32, 12), PinnedWriter(bytes([4]) * 32)),
+        (1, 3),
+    ),
+    ClientPin(
+        ClientId("12" * 16),
+        VaultId("23" * 16),
+        "normal",
+        1,
+        bytes([3]) * 1216,
+        datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
+        (PinnedWriter(bytes([5]) * 32),),
+    ),
+]
 ENTRIES = [(f"{'25' * 16}/kits/{'c1' * 16}/identity-00000001", b"SRKIT\x01 sealed")]
 JOURNAL = [
     Fact(
@@ -121,6 +141,14 @@ def said() -> Mapping[str, bytes]:
         "adopt-policy answer": messages.answer("adopt-policy"),
         "hear question": messages.hear_question(RECOVERY, [object_of("approval")] * 2),
         "hear answer": messages.envelope_answer("hear", object_of("hearing")),
+        "pinned answer": recovery_messages.pinned_answer(object_of("roster"), object_of("policy")),
+        "pins answer": recovery_messages.pins_answer(PINS),
+        "replace-writer question": recovery_messages.replace_writer_question(
+            ENROLMENT[0], bytes([9]) * 32, {PINS[0].writers[0].id: 12}
+        ),
+        "replace-writer answer": messages.envelope_answer(
+            "replace-writer", object_of("client-key")
+        ),
         "enrol question with a past": messages.enrol_question(
             *ENROLMENT[:2], "high", ENROLMENT[2], PAST
         ),

@@ -116,10 +116,14 @@ class Custodians:
         with self._opened(settings.home, self._kek(settings, passphrase)) as opened:
             yield opened
 
-    def new_code(self, opened: Any) -> tuple[str, datetime]:
-        """Give a custodian that waits another join code; return it, and until when it counts."""
+    def new_code(self, opened: Any, *, new_server: bool = False) -> tuple[str, datetime]:
+        """Give a custodian that waits another join code; return it, and until when it counts.
+
+        With `new_server` one that was joined gets a code for a server in the place of its own.
+        """
         code = JoinCode.draw(self.token)
-        return code.text(), opened.set_code(code.key().secret).until
+        give = opened.allow_server if new_server else opened.set_code
+        return code.text(), give(code.key().secret).until
 
     def serve(
         self,
@@ -128,7 +132,7 @@ class Custodians:
         stop: threading.Event,
         tell: Callable[[str], None],
     ) -> None:
-        """Wait to be joined where that has not been, and serve until `stop` is set.
+        """Wait to be joined where that is to be, and serve until `stop` is set.
 
         `tell` hears in one line each that it listens, that it was joined, and what fails.
         """
@@ -136,27 +140,27 @@ class Custodians:
         with plug("bind")((host, opened.port(wanted))) as listening:
             port = listening.getsockname()[1]
             opened.keep_port(port)
-            if not opened.is_joined:
-                tell(f"listens at {host} port {port}, and waits to be joined")
-                self._wait(listening, opened, stop, tell)
-            if stop.is_set():
-                return
-            served = plug("serving")(opened, plug("allowed")(*settings.rates), self.clock, tell)
-            limits = plug("limits")(body_bytes=LocalCustodian.Wire.BYTES_MAX)
-            with plug("listener")(
-                listening, opened.badge(), served, self.clock, limits, tell
-            ) as listener:
-                served.shown_by(listener)
-                tell(f"listens at {host} port {port}, and serves {served.card}")
-                stop.wait()
+            while not stop.is_set():
+                if opened.code() is not None:
+                    tell(f"listens at {host} port {port}, and waits to be joined")
+                    self._wait(listening, opened, stop, tell)
+                    continue
+                served = plug("serving")(opened, plug("allowed")(*settings.rates), self.clock, tell)
+                limits = plug("limits")(body_bytes=LocalCustodian.Wire.BYTES_MAX)
+                with plug("listener")(
+                    listening, opened.badge(), served, self.clock, limits, tell
+                ) as listener:
+                    served.shown_by(listener)
+                    tell(f"listens at {host} port {port}, and serves {served.card}")
+                    while not (stop.wait(LOOK_SECONDS) or opened.code() is not None):
+                        continue
 
     def _wait(
         self, listening: Any, opened: Any, stop: threading.Event, tell: Callable[[str], None]
     ) -> None:
-        """Listen for a server until it has joined this custodian."""
+        """Listen for a server until it has joined this custodian, or is waited for no more."""
         before = None
-        while not (opened.is_joined or stop.is_set()):
-            code = opened.code()
+        while not stop.is_set() and (code := opened.code()) is not None:
             waiting = plug("waiting")(
                 JoinKey(code.secret), code.until, opened.count_try, opened.answer, opened.finish
             )

@@ -35,6 +35,9 @@ def open_members(
         for member in roster.members:
             if member.index in places:
                 continue
+            if places:
+                members.absent[member.index] = _not_joined(member.name)
+                continue
             try:
                 database, kek = tools.custodian_home(member.index, False)
                 opened.callback(database.close)
@@ -46,6 +49,14 @@ def open_members(
         if places:
             _open_elsewhere(tools, registry, roster, asking, members, opened)
         yield members
+
+
+def _not_joined(name: str) -> StrongroomError:
+    return StrongroomError(
+        "it was not joined to this home",
+        "the others of its roster are elsewhere, and it was not there when they were joined",
+        hint=f"See how {name} does where it runs.",
+    )
 
 
 def _open_elsewhere(

@@ -2,7 +2,7 @@
 
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -41,6 +41,13 @@ from strongroom.operations.recover import (
     rebuild_custodians,
 )
 from strongroom.operations.recover_clients import Recovery, recover_clients
+from strongroom.operations.recover_elsewhere import (
+    LivingPlan,
+    begin_living,
+    check_waits,
+    find_roster,
+    recover_living,
+)
 from strongroom.operations.requesting import forget_recipients
 from strongroom.operations.sealed_logs import Lookout, SealedLogs
 from strongroom.operations.witnessing import watched, what_was_seen
@@ -200,7 +207,7 @@ class App:
         """
         self.check_new_home(home)
         check_credential(plan.credential, plan.locations.values())
-        with Copies(self._bare_locations(plan)) as copies:
+        with Copies(self._bare_locations(plan.locations, plan.credential)) as copies:
             listing = copies.list("")
             install = find_install(copies, listing, plan)
             tools, registry = self.make_home(home, install, plan.key_file)
@@ -226,8 +233,39 @@ class App:
     def find_kept(self, plan: RecoveryPlan) -> Kept:
         """Return what locations keep of the custodian of one kit; writes nothing to any."""
         check_credential(plan.credential, plan.locations.values())
-        with Copies(self._bare_locations(plan)) as copies:
+        with Copies(self._bare_locations(plan.locations, plan.credential)) as copies:
             return find_kept(copies, plan)
+
+    def recover_living(self, home: Path, plan: LivingPlan) -> Recovery:
+        """Rebuild a lost home whose custodians live, as far as it is approved already.
+
+        What fails before they are joined leaves nothing. Then the home stays: `recover_more` goes
+        on with it.
+        """
+        self.check_new_home(home)
+        check_credential(plan.credential, plan.locations.values())
+        with Copies(self._bare_locations(plan.locations, plan.credential)) as copies:
+            listing = copies.list("")
+            install = find_roster(copies, listing, plan).install
+            tools, registry = self.make_home(home, install, plan.key_file)
+            try:
+                for name, url in plan.locations.items():
+                    if plan.credential is not None:
+                        seal_credential(tools.secrets, secret_name(name), url, plan.credential)
+                begin_living(tools, registry, copies, listing, plan)
+            except BaseException:
+                self.remove_home(home, tools.key_file)
+                raise
+            finally:
+                registry.close()
+        with self.open(home) as deployment:
+            return recover_living(deployment)
+
+    def recover_more(self, home: Path) -> Recovery:
+        """Go on with the recovery of a home whose custodians live; refuses where none waits."""
+        with self.open(home) as deployment:
+            check_waits(deployment)
+            return recover_living(deployment)
 
     def sniff(self, path: bytes) -> Literal["sqlite", "tree", "file"]:
         """Say what kind of source lies at a path."""
@@ -250,13 +288,15 @@ class App:
         wanted: bool = plug("wants_password")(url, password)
         return wanted
 
-    def _bare_locations(self, plan: RecoveryPlan) -> dict[str, Location]:
+    def _bare_locations(
+        self, urls: Mapping[str, str], credential: Credential | None
+    ) -> dict[str, Location]:
         """Open what can be opened; raises LocationUnavailable when nothing can."""
         opened: dict[str, Location] = {}
         absent: list[LocationUnavailable] = []
-        for name, url in plan.locations.items():
+        for name, url in urls.items():
             try:
-                opened[name] = self.location(url, plan.credential)
+                opened[name] = self.location(url, credential)
             except LocationUnavailable as err:
                 opened[name] = plug("absent")(url, err)
                 absent.append(err)

@@ -117,16 +117,21 @@ def serve(*, passphrase_file: PassphraseFile = None, face: With) -> None:
         _line(face, "has stopped")
 
 
-def join_code(*, passphrase_file: PassphraseFile = None, face: With) -> None:
+def join_code(
+    *, new_server: bool = False, passphrase_file: PassphraseFile = None, face: With
+) -> None:
     """Show another join code, in the place of the one that was; refused once it has been joined.
 
     Parameters
     ----------
+    new_server
+        The server is lost: let another join this custodian in its place. While the code counts the
+        custodian answers nobody; it stays who it is, and opens nothing without approvals.
     passphrase_file
         A file with the passphrase that its key is under, or - for stdin; else it is asked for.
     """
     with _opened(face, passphrase_file) as (_, opened):
-        code, until = _custodians(face).new_code(opened)
+        code, until = _custodians(face).new_code(opened, new_server=new_server)
     face.say(f"Join code, good until {output.moment(until)}:", f"    {code}")
     face.show({"join_code": code, "join_code_until_at": until})
 

@@ -46,7 +46,7 @@ _RESTORE = """Bring a snapshot back and check it.
 
 What was true of each source when it was read is compared with what is brought back, and nothing
 appears under its final name before that."""
-_RECOVER = """Rebuild a lost home from locations and kits.
+_RECOVER = """Rebuild a lost home from locations and kits, or from custodians that live.
 
 Nothing of the old machine is needed. The home is made where --home says, in a new or empty
 folder."""

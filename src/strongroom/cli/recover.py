@@ -6,22 +6,31 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from strongroom.cli import output
-from strongroom.cli.face import SecretFile, With, read_secret_file
+from strongroom.cli.face import Face, SecretFile, With, read_secret_file
+from strongroom.cli.inviting import read_invited
 from strongroom.cli.naming import name_locations
-from strongroom.errors import PartlyDone, UsageError
+from strongroom.errors import PartlyDone, UsageError, Waiting
 from strongroom.operations.credentials import Credential
 from strongroom.operations.recover import RecoveryPlan, read_kits
-from strongroom.operations.recover_clients import RecoveredClient
+from strongroom.operations.recover_clients import RecoveredClient, Recovery
+from strongroom.operations.recover_elsewhere import LivingPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoverOptions:
     """What is left of the lost home."""
 
-    location: list[str]
-    """A location of the recovery sheet: a folder or a URL; once for each."""
-    kits: SecretFile
+    location: tuple[str, ...] = ()
+    """A location of the recovery sheet: a folder or a URL; once for each. Without any, a recovery
+    that waits in this home goes on."""
+    kits: SecretFile | None = None
     """A file with one kit of 24 words a line, or - for stdin."""
+    custodian: Annotated[tuple[str, ...], Parameter(metavar="NAME=URL")] = ()
+    """Instead of kits: a custodian that lives, by its name in the roster and where it listens;
+    once for each. It shows a code: `custodian join-code --new-server`."""
+    join_codes: SecretFile | None = None
+    """A file with the join codes of the custodians named, one a line in their order, or - for
+    stdin; else they are asked for."""
     install: str | None = None
     """The install's id on the recovery sheet; needed where the locations hold several."""
     operator: str = "operator"
@@ -30,17 +39,12 @@ class RecoverOptions:
     """For object stores: a file with key id and secret, one a line, or - for stdin."""
 
 
-def recover(*, what: Annotated[RecoverOptions, Parameter(name="*")], face: With) -> int:
-    """Rebuild a working home from locations and enough recovery kits."""
-    if "-" == what.kits == what.credential_file:
-        raise UsageError("only one thing can be read from stdin", hint="Put the other in a file.")
-    kits = read_kits(read_secret_file(what.kits, "the kits"))
-    named = name_locations(what.location)
-    credential = None
-    if what.credential_file is not None:
-        credential = Credential.read(read_secret_file(what.credential_file, "the credential"))
-    plan = RecoveryPlan(named, kits, what.operator, what.install, credential=credential)
-    found = face.app.recover(face.home, plan)
+DEFAULT = RecoverOptions()
+
+
+def recover(*, what: Annotated[RecoverOptions, Parameter(name="*")] = DEFAULT, face: With) -> int:
+    """Rebuild a working home from locations and recovery kits, or from custodians that live."""
+    found = _recovered(what, face)
     clients, missing = found.clients, found.custodians_missing
     damages = [f"location {name}: {text}" for name, text in found.damages]
     problems = list(dict.fromkeys([*found.problems, *_behind(clients), *damages]))
@@ -52,24 +56,69 @@ def recover(*, what: Annotated[RecoverOptions, Parameter(name="*")], face: With)
             "facts": found.facts,
             "custodians_missing": missing,
             "problems": problems,
+            "waiting": [{"what": one.what, "why": one.why} for one in found.waiting],
         }
     )
+    custodians = output.count(found.custodians, "custodian")
     face.tell(
-        f"Rebuilt the home {face.home} with {output.count(found.custodians, 'custodian')}.",
+        f"The home {face.home} has {custodians}, and waits for its clients."
+        if found.waiting
+        else f"Rebuilt the home {face.home} with {custodians}.",
         *(
             f"  {one.name}: {output.count(one.snapshots, 'good snapshot')}, newest "
             f"{output.moment(one.received_at) if one.received_at else 'none'}"
             for one in clients
         ),
-        f"  the ledger: {output.count(found.facts, 'fact')} came back",
-        *(f"  {name} is missing: its kit was not given." for name in missing),
-        *(["  To bring it back, recover again with all kits, into a new home."] if missing else []),
-        "Nothing was changed at the locations. The first backup of each client here",
-        "reads and stores everything; from then on the old home is refused.",
-        f"Next: {face.command('status')}",
+        *([f"  the ledger: {output.count(found.facts, 'fact')} came back"] if clients else []),
+        *_missing(what, missing),
+        *_next(found, face),
     )
     face.warn(*(f"warning: {problem}" for problem in problems))
+    if found.waiting:
+        return Waiting.exit_code
     return PartlyDone.exit_code if problems else 0
+
+
+def _recovered(what: RecoverOptions, face: Face) -> Recovery:
+    """Do what is asked for: begin from kits, from custodians that live, or go on."""
+    if [what.kits, what.credential_file, what.join_codes].count("-") > 1:
+        raise UsageError("only one thing can be read from stdin", hint="Put the others in files.")
+    if not what.location and not what.kits and not what.custodian:
+        return face.app.recover_more(face.home)
+    if bool(what.kits) == bool(what.custodian) or not what.location:
+        raise UsageError(
+            "it is not clear what to recover from",
+            "wanted the locations, and either kits or custodians that live",
+            hint="Pass --location URL with --kits FILE, or with --custodian NAME=URL of each.",
+        )
+    named, credential = name_locations(what.location), None
+    if what.credential_file is not None:
+        credential = Credential.read(read_secret_file(what.credential_file, "the credential"))
+    if what.kits is None:
+        invited = read_invited(face, what.custodian, what.join_codes)
+        living = LivingPlan(named, invited, what.operator, what.install, credential=credential)
+        return face.app.recover_living(face.home, living)
+    kits = read_kits(read_secret_file(what.kits, "the kits"))
+    plan = RecoveryPlan(named, kits, what.operator, what.install, credential=credential)
+    return face.app.recover(face.home, plan)
+
+
+def _next(found: Recovery, face: Face) -> list[str]:
+    if found.waiting:
+        return [*(f"  {one}" for one in found.waiting), f"Next: {found.waiting[0].hint}"]
+    return [
+        "Nothing that was there was changed at the locations. The first backup of each client here",
+        "reads and stores everything; from then on the old home is refused.",
+        f"Next: {face.command('status')}",
+    ]
+
+
+def _missing(what: RecoverOptions, missing: list[str]) -> list[str]:
+    if what.kits is None:
+        return [f"  {name} is missing: it was not joined, or does not answer." for name in missing]
+    lines = [f"  {name} is missing: its kit was not given." for name in missing]
+    again = "  To bring it back, recover again with all kits, into a new home."
+    return [*lines, *([again] if missing else [])]
 
 
 def _behind(clients: list[RecoveredClient]) -> list[str]:

@@ -179,6 +179,15 @@ OPS: Final = (
         private=frozenset({"url"}),
     ),
     Op(
+        "custodian.handed_over",
+        "A",
+        "update",
+        "Whoever runs a custodian let another server join it in the place of the last: it believes "
+        "this authority from now on, by the hash of its certificate.",
+        ("custodian", ID),
+        must={"authority": HASH},
+    ),
+    Op(
         "custodian.witness_kept",
         "B",
         "update",

@@ -20,7 +20,8 @@ OPS: Final = (
         "install.recovered",
         "A",
         "create",
-        "`recover` has made a home anew from so many kits and the locations.",
+        "`recover` has made a home anew from the locations and so many kits, or from custodians "
+        "that live where there was none.",
         _INSTALL,
         must={"kits": COUNT, "threshold": COUNT},
     ),

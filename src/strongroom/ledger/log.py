@@ -19,7 +19,7 @@ from strongroom.ledger import log_checkpoints as checkpoints
 from strongroom.ledger import log_rows, site_check, stretch
 from strongroom.ledger.checkpoint import Checkpoint
 from strongroom.ledger.evidence import FACTS_MAX, Evidence
-from strongroom.ledger.log_epochs import Past, begin_after
+from strongroom.ledger.log_epochs import Past, begin_after, put_before
 from strongroom.ledger.log_rows import LogBehind, LogDamaged, LogForked, LogRefused
 from strongroom.ledger.log_site import write_site
 from strongroom.ledger.log_stretches import (
@@ -251,6 +251,15 @@ class Log:
         self._check_newest()
         with self._database.transaction() as transaction:
             begin_after(transaction, pasts, first, now)
+
+    def put_before(self, pasts: Sequence[Past], now: datetime) -> None:
+        """Put earlier epochs that were found before this one, which goes on under its name.
+
+        Raises LogDamaged for a past whose leaves are not exactly those of its checkpoint.
+        """
+        self._check_newest()
+        with self._database.transaction() as transaction:
+            put_before(transaction, pasts, now)
 
     # -- signing
 

@@ -31,6 +31,15 @@ _DROP: Final = (
 )
 
 
+_MOVE: Final = (
+    "UPDATE stretch SET epoch = ? WHERE epoch = ?",
+    "UPDATE checkpoint SET epoch = ? WHERE epoch = ?",
+    "UPDATE head SET epoch = ? WHERE epoch = ?",
+    "UPDATE tile SET epoch = ? WHERE epoch = ?",
+    "UPDATE leaf SET epoch = ? WHERE epoch = ?",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """An epoch as it was found: its leaves are exactly those of its checkpoint.
@@ -65,6 +74,30 @@ def begin_after(
     ]
     for statement in _DROP:
         transaction.run(statement, (number,))
+    number, previous = _put(transaction, pasts, number, now)
+    _insert(transaction, number, previous)
+    known = {one for (one,) in transaction.rows("SELECT id FROM leaf")}
+    kept = [leaf for leaf in ours if leaf.id not in known]
+    log_rows.add(transaction, [log_rows.leaf_of(first), *kept])
+
+
+def put_before(transaction: Transaction, pasts: Sequence[Past], now: datetime) -> None:
+    """Put these before the newest epoch, which goes on with its leaves and under its name.
+
+    For one whose name others have been told already. Raises LogDamaged as `begin_after` does.
+    """
+    ours = log_rows.read_head(transaction).epoch
+    # Below every other number, so that the newest meanwhile is the one that is being written.
+    _renumber(transaction, ours, 0)
+    number, previous = _put(transaction, pasts, ours, now)
+    _renumber(transaction, 0, number)
+    transaction.run("UPDATE epoch SET previous = ? WHERE number = ?", (previous, number))
+
+
+def _put(
+    transaction: Transaction, pasts: Sequence[Past], number: int, now: datetime
+) -> tuple[int, bytes | None]:
+    """Write epochs from this number on; return the next number and the last one's end."""
     previous = None
     for past in pasts:
         _insert(transaction, number, previous)
@@ -75,10 +108,20 @@ def begin_after(
         log_rows.add(transaction, _leaves(past.leaves))
         _keep(transaction, past, now)
         number, previous = number + 1, past.note
-    _insert(transaction, number, previous)
-    known = {one for (one,) in transaction.rows("SELECT id FROM leaf")}
-    kept = [leaf for leaf in ours if leaf.id not in known]
-    log_rows.add(transaction, [log_rows.leaf_of(first), *kept])
+    return number, previous
+
+
+def _renumber(transaction: Transaction, number: int, wanted: int) -> None:
+    row = transaction.row("SELECT origin, vkey, begun_at FROM epoch WHERE number = ?", (number,))
+    if row is None:
+        raise LogDamaged("the epoch of the log is missing", str(number))
+    transaction.run("INSERT INTO epoch (number) VALUES (?)", (wanted,))
+    for statement in _MOVE:
+        transaction.run(statement, (wanted, number))
+    transaction.run("DELETE FROM epoch WHERE number = ?", (number,))
+    transaction.run(
+        "UPDATE epoch SET origin = ?, vkey = ?, begun_at = ? WHERE number = ?", (*row, wanted)
+    )
 
 
 def _insert(transaction: Transaction, number: int, previous: bytes | None) -> None:

@@ -14,7 +14,7 @@ from strongroom.operations.deployment import Deployment
 from strongroom.operations.placing import client_key_path, place_kit_entries
 from strongroom.operations.receipts import OlderHome
 from strongroom.operations.vault_config import DELETION, place_config
-from strongroom.quorum import Custodian, LocalCustodian, SnapshotHeader
+from strongroom.quorum import Acts, Custodian, LocalCustodian, SnapshotHeader
 from strongroom.vault import WorkerKeys
 
 RECOVER_WITH_ALL = (
@@ -40,7 +40,7 @@ def enrol_writer(
     _refuse_later_snapshots(deployment, client, history, keys.writer_public)
     certificates = history.client_keys()
     for index, custodian in deployment.custodians.items():
-        if writers and not _knows(custodian, client):
+        if writers and _pin(custodian, client) is None:
             if index in certificates:
                 continue
             raise Refused(
@@ -48,7 +48,12 @@ def enrol_writer(
                 "its kit does not know the client, and no location has its certificate",
                 hint="Recover again, with other kits or from other locations.",
             )
-        certificates[index] = _enrol_at(deployment, client, history, custodian, keys, revoked)
+        try:
+            certificates[index] = _enrol_at(deployment, client, history, custodian, keys, revoked)
+        except Acts.NotRecovered:
+            # It was away from the recovery: it signs for nothing here, as one that is away.
+            if index not in certificates:
+                raise
     place_config(deployment, client, keys, DELETION if history.buried() else None)
     history.begin_writer(
         keys.writer_public,
@@ -89,6 +94,7 @@ def _enrol_at_late_custodians(
     """
     certificates = history.client_keys()
     revoked = {str(SnapshotHeader.writer_id(key)): after or 0 for key, after in history.writers()}
+    # Of those that are elsewhere a late one learns the writer with the recovery that it answers.
     for custodian in deployment.embedded():
         index, pin = custodian.card().index, custodian.pin(client.id)
         if pin is None or index not in certificates:
@@ -100,19 +106,26 @@ def _enrol_at_late_custodians(
             _enrol_at(deployment, client, history, custodian, keys, revoked)
 
 
-def _knows(custodian: Custodian, client: Client) -> bool:
-    return isinstance(custodian, LocalCustodian) and custodian.pin(client.id) is not None
+def _pin(custodian: Custodian, client: Client) -> LocalCustodian.Pin | None:
+    if isinstance(custodian, LocalCustodian):
+        return custodian.pin(client.id)
+    return next((one for one in custodian.pins() if one.client == client.id), None)
 
 
 def _certify(
     custodian: Custodian, client: Client, writer: bytes, revoked: Mapping[str, int]
 ) -> Envelope:
     """Return the certificate, always the same, once the custodian has pinned this writer."""
-    pin = custodian.pin(client.id) if isinstance(custodian, LocalCustodian) else None
-    if pin is None or not isinstance(custodian, LocalCustodian):
+    local = isinstance(custodian, LocalCustodian)
+    pin = _pin(custodian, client) if local or revoked else None
+    if pin is None:
         return custodian.enrol(client.id, client.vault, client.vault_class, writer)
     others = [one for one in pin.writers if one.revoked_after is None and one.key != writer]
-    return custodian.succeed(client.id, writer, {one.id: revoked.get(one.id, 0) for one in others})
+    ends = {one.id: revoked.get(one.id, 0) for one in others}
+    if isinstance(custodian, LocalCustodian):
+        return custodian.succeed(client.id, writer, ends)
+    # One that is elsewhere does it for an approved recovery alone.
+    return custodian.replace_writer(client.id, writer, ends)
 
 
 def refuse_replaced_home(deployment: Deployment, client: Client, history: History) -> None:
@@ -143,10 +156,12 @@ def _refuse_later_snapshots(
 
     Snapshots after a revocation never count, so the old machine's newest must not be among them.
     """
+    if not history.writers():
+        return
     still_open = {
         writer.id
-        for custodian in deployment.embedded()
-        for pin in [custodian.pin(client.id)]
+        for custodian in deployment.custodians.values()
+        for pin in [_pin(custodian, client)]
         for writer in (pin.writers if pin else ())
         if writer.revoked_after is None and writer.key != own
     }

@@ -60,15 +60,19 @@ def check_invited(invited: Sequence[Invited]) -> None:
 
 
 def join_custodians(
-    links: CustodianLinks, invited: Sequence[Invited], tools: Tools, done: list[Invited]
+    links: CustodianLinks,
+    invited: Sequence[Invited],
+    tools: Tools,
+    done: list[Invited],
+    seats: Sequence[int] = (),
 ) -> tuple[list[Custodian], list[Registry.CustodianPlace]]:
-    """Join custodians as members 1 to n; return how each is asked, and where it is.
+    """Join custodians, as members 1 to n or in these seats; return how each is asked, and where.
 
     Each is appended to `done` when it is joined, also where the next one is not.
     """
     newcomers = [
         (index, one.name, parse_custodian_url(one.url), one.code)
-        for index, one in enumerate(invited, start=1)
+        for index, one in zip(seats or range(1, len(invited) + 1), invited, strict=True)
     ]
     now = tools.clock.now()
     custodians = []

@@ -161,19 +161,22 @@ def _open(
 
 
 def _ask(deployment: Deployment, opening: Opening, witnessed: Witnessed) -> None:
-    """Ask custodians until enough have answered.
+    """Ask custodians until enough have answered; in a recovery, all of them.
 
-    Raises Waiting or OtherLog where that is why too few did.
+    Each has to take the new log for this client's. Raises Waiting or OtherLog where that is why too
+    few answered.
     """
     for index, reason in deployment.absent_custodians.items():
         opening.miss(deployment.roster.member(index), reason)
     left = dict.fromkeys(deployment.custodians, opening.request)
+    granted = opening.request.grant
+    recovery = granted is not None and granted.request.procedure is Acts.Procedure.RECOVERY
     supplied: set[tuple[int, str]] = set()
     other_log: Acts.OtherLog | None = None
     waits: Waiting | None = None
-    while left and opening.lacking:
+    while left and (opening.lacking or recovery):
         # As many at a time as are needed: nobody releases a share that is of no use.
-        chosen = list(left)[: opening.lacking]
+        chosen = list(left) if recovery else list(left)[: opening.lacking]
         asked = {
             index: partial(deployment.custodians[index].release, left.pop(index))
             for index in chosen

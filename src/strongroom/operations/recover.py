@@ -62,6 +62,8 @@ class Found:
     unreadable: Mapping[str, StrongroomError]
     """Clients of which a kit opens no entry, with the first reason."""
     notes: tuple[str, ...]
+    kits: int = 0
+    """How many kits were given; 0 where the custodians themselves are there."""
 
 
 def read_kits(text: str) -> list[Kit]:
@@ -158,6 +160,7 @@ def rebuild_custodians(
         policy,
         unreadable,
         tuple(note for table in tables.values() for note in table.notes),
+        len(tables),
     )
 
 
@@ -186,7 +189,7 @@ def begin_recovered(
         session.fact(
             "install.recovered",
             found.install,
-            kits=len(found.custodians),
+            kits=found.kits,
             threshold=found.roster.threshold,
         ),
     )

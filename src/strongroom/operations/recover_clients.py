@@ -11,20 +11,25 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from strongroom.clients import Client, ClientSource, History, Keep
+from strongroom.clock import format_instant
+from strongroom.crypto import canonical
 from strongroom.database import Database
-from strongroom.errors import Damaged, Stale, StrongroomError, UsageError
+from strongroom.errors import Damaged, Stale, StrongroomError, UsageError, Waiting
 from strongroom.ids import ClientId, InstallId, SourceId, VaultId
 from strongroom.operations.catch_up import learn_buried
 from strongroom.operations.certificates import Certificate, find_certificates
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.enrol_writer import RECOVER_WITH_ALL
 from strongroom.operations.find_snapshots import Ground, Shown, Survey, find_snapshots
+from strongroom.operations.grants import BROWSE
 from strongroom.operations.open_keys import fetch_keys, open_keys, verified_header
 from strongroom.operations.recover import Found
 from strongroom.operations.recover_ledger import LedgerRecovery
+from strongroom.operations.requesting import Wish, needs_team, permitted
 from strongroom.operations.tombs import packs_in
 from strongroom.operations.vault_config import find_parity
-from strongroom.quorum import LocalCustodian, Opening, SnapshotHeader
+from strongroom.procedures import Plan
+from strongroom.quorum import Acts, LocalCustodian, Opening, SnapshotHeader
 from strongroom.vault import Vault, WorkerKeys
 
 _KEEP = frozenset(("daily", "weekly", "monthly", "floor"))
@@ -56,6 +61,8 @@ class Recovery:
     """(location, what was wrong) of every copy that was read and not accepted."""
     facts: int = 0
     """How many facts of the logs came back."""
+    waiting: list[Waiting] = field(default_factory=list)
+    """What waits for approval, or for the time in which it can be refused."""
 
 
 Pins = Mapping[int, LocalCustodian.Pin]
@@ -86,9 +93,11 @@ def recover_clients(deployment: Deployment, found: Found) -> Recovery:
         problems=list(found.notes),
     )
     pins: dict[str, dict[int, LocalCustodian.Pin]] = {}
-    for custodian in deployment.embedded():
+    done = {client.id for client in deployment.registry.clients()}
+    for index, custodian in deployment.custodians.items():
         for pin in custodian.pins():
-            pins.setdefault(pin.client, {})[custodian.card().index] = pin
+            if pin.client not in done:
+                pins.setdefault(pin.client, {})[index] = pin
     ground = Ground.of(deployment, found.listing)
     ledger = LedgerRecovery.of(deployment, found.listing)
     failed = [err for client, err in found.unreadable.items() if client not in pins]
@@ -97,12 +106,16 @@ def recover_clients(deployment: Deployment, found: Found) -> Recovery:
             rebuild = _survey(ground, pins[client], recovery.problems)
             if rebuild is not None:
                 recovery.clients.append(_recover_client(rebuild, ledger, found.unreachable))
+        except Waiting as err:
+            recovery.waiting.append(err)
         except StrongroomError as err:
             failed.append(err)
             recovery.problems.append(f"client {client[:8]} is not recovered: {err}")
-    if failed and not recovery.clients:
+    if failed and not (recovery.clients or recovery.waiting):
         raise max(failed, key=lambda err: err.exit_code)
-    ledger.bring_server()
+    if recovery.clients or not recovery.waiting:
+        # Its key is in the clients' logs, which come with the clients.
+        ledger.bring_server()
     recovery.facts = ledger.facts
     recovery.problems += ledger.problems
     recovery.clients.sort(key=lambda one: one.name)
@@ -130,7 +143,7 @@ def _survey(ground: Ground, pins: Pins, problems: list[str]) -> _Rebuild | None:
         for member in deployment.roster.members
         if member.index not in pins and member.index not in certificates
     ]
-    lost = [one.card() for one in deployment.embedded() if one.card().index not in pins]
+    lost = [one.card() for index, one in deployment.custodians.items() if index not in pins]
     config = ground.below(f"{deployment.install}/vaults/{client.vault}/config/")
     if not survey.shown and (lost or lacking or not config):
         problems.append(
@@ -184,8 +197,10 @@ def _recover_client(
     tools = deployment.tools
     shown = survey.shown
     with tools.history(client.id) as history, tools.index(client.id) as index:
+        known = dict(history.writers())
         for key, after in rebuild.writers:
-            history.revoke_writer(key, after)
+            if key not in known:
+                history.revoke_writer(key, after)
         history.adopt_client_keys({at: one.data for at, one in rebuild.certificates.items()})
         keys, structure = _open_newest(rebuild, history, index)
         history.adopt_buried(survey.buried)
@@ -201,7 +216,11 @@ def _recover_client(
             if custodian.pin(client.id) is not None:
                 custodian.resume([one.receipts[at] for one in shown if at in one.receipts])
         sources = len(history.sources())
-        ledger.bring_client(client, history.log, None if structure is None else keys.structure)
+        # Custodians that live were told of the log's name, so it has to keep that.
+        told = history.record if needs_team(deployment) else None
+        ledger.bring_client(
+            client, history.log, None if structure is None else keys.structure, told
+        )
     # Only a client that has come this far leaves a secret and a row.
     deployment.seal_worker_keys(client, keys)
     good = [one.snapshot for one in shown if one.snapshot.state == "good"]
@@ -240,6 +259,8 @@ def _open_newest(
             header, writer = verified_header(history, one.record.statement)
             vault = _vault(rebuild, index, found)
             return found, vault.structure(one.record.body, writer, header.sequence)
+        except Waiting:
+            raise
         except StrongroomError as err:
             first = first or err
             rebuild.problems.append(
@@ -267,9 +288,25 @@ def _structure_key(rebuild: _Rebuild, history: History, one: Shown) -> bytes:
     if not sessions:
         raise Damaged("a snapshot depends on no session", "there is no key to ask for")
     session, wanted = sessions[0]
-    opened = open_keys(deployment, client, history, statement)
+    wish = _wish(client, statement.hash.hex(), header)
+    with permitted(deployment, (client, history), wish) as permit:
+        opened = open_keys(deployment, client, history, statement, permit or BROWSE)
     envelope = fetch_keys(deployment, client, history, session, wanted)
     return Opening.unwrap_structure_key(envelope, opened[session].inner)
+
+
+def _wish(client: Client, snapshot: str, header: SnapshotHeader) -> Wish:
+    """Return what a team is asked before a client comes back from custodians that live."""
+    plan = Plan.of(
+        f"recover client {client.id[:8]} into a new home, from snapshot {snapshot[:12]} of "
+        f"{format_instant(header.created_at)}",
+        "the next backup there replaces the old server",
+    )
+    order = canonical.dumps(
+        {"procedure": "recovery", "client": client.id, "snapshot": snapshot}
+    ).decode()
+    opens = snapshot, len(header.sessions)
+    return Wish(Acts.Procedure.RECOVERY, {}, plan, order, opens)
 
 
 def _learn(rebuild: _Rebuild, history: History, vault: Vault) -> None:

@@ -5,18 +5,20 @@ its own, for the old one may still be somebody's. What is lost is named, and in 
 the new epoch. Nothing is written to any location.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from strongroom.clients import Client
 from strongroom.errors import Damaged, StrongroomError
+from strongroom.facts import Fact
 from strongroom.ids import ClientId
 from strongroom.ledger import Log
 from strongroom.operations.deployment import Deployment, Listing
 from strongroom.operations.find_logs import FoundLog, LogsAtLocations
 
 Cause = Literal["recovered", "put_back"]
+Record = Callable[[Fact], None]
 
 
 @dataclass(slots=True)
@@ -34,8 +36,13 @@ class LedgerRecovery:
         """Look at what the locations list."""
         return cls(deployment, LogsAtLocations(deployment.copies, deployment.roster, listing))
 
-    def bring_client(self, client: Client, log: Log, structure: bytes | None) -> None:
-        """Bring a client's log back; without its structure key nothing of it can be read."""
+    def bring_client(
+        self, client: Client, log: Log, structure: bytes | None, record: Record | None = None
+    ) -> None:
+        """Bring a client's log back; without its structure key nothing of it can be read.
+
+        With `record` the epoch that custodians were told of goes on after it, under its name.
+        """
         ids = self.logs.logs_of(client.id)
         if structure is None:
             self.problems += [
@@ -46,14 +53,20 @@ class LedgerRecovery:
             return
         found = [one for one in (self._read(log_id, [structure]) for log_id in ids) if one]
         self._server_keys.update(*(one.server_keys for one in found))
-        self._adopt(log, found, client.id)
+        self._adopt(log, found, client.id, record)
 
     def bring_server(self) -> None:
         """Bring the server's log back, by the keys that lie in the clients'."""
-        ids = self.logs.logs_of(None)
+        registry = self.deployment.registry
+        if len(registry.log.epochs()) > 1:
+            return
+        origin = registry.log.epoch().origin
+        own = None if origin is None else Log.stretch.log_of(origin)
+        ids = [one for one in self.logs.logs_of(None) if one != own]
         keys = sorted(self._server_keys)
         found = [one for one in (self._read(log_id, keys) for log_id in ids) if one]
-        self._adopt(self.deployment.registry.log, found, None)
+        # Where a team was waited for, this log has a name, and lies at the locations under it.
+        self._adopt(registry.log, found, None, None if own is None else registry.record)
 
     def _read(self, log_id: str, parents: Sequence[bytes]) -> FoundLog | None:
         """Read a log under the first key that fits; one that cannot be read is named."""
@@ -71,11 +84,21 @@ class LedgerRecovery:
         self.problems.append(f"the ledger is not whole: {failure}")
         return None
 
-    def _adopt(self, log: Log, found: Sequence[FoundLog], client: ClientId | None) -> None:
+    def _adopt(
+        self,
+        log: Log,
+        found: Sequence[FoundLog],
+        client: ClientId | None,
+        record: Record | None = None,
+    ) -> None:
         pasts = in_order(found)
         if not pasts:
             return
-        begin_epoch(self.deployment, log, pasts, client, "recovered")
+        if record is None:
+            begin_epoch(self.deployment, log, pasts, client, "recovered")
+        else:
+            log.put_before([one.past for one in pasts], self.deployment.tools.clock.now())
+            record(_begun(self.deployment, pasts, client, "recovered"))
         self.facts += sum(len(one.past.leaves) for one in pasts)
         self.problems += [
             f"the ledger is not whole: {one.lost} facts of the log {one.id[:8]} are lost: {one.why}"
@@ -97,8 +120,16 @@ def begin_epoch(
     cause: Cause,
 ) -> None:
     """Put what was found before a new epoch, whose first fact tells of the newest of it."""
+    first = _begun(deployment, pasts, client, cause)
+    log.begin_after([one.past for one in pasts], first, deployment.tools.clock.now())
+
+
+def _begun(
+    deployment: Deployment, pasts: Sequence[FoundLog], client: ClientId | None, cause: Cause
+) -> Fact:
+    """Return what tells that an epoch follows these."""
     last = pasts[-1] if pasts else None
-    first = deployment.fact(
+    return deployment.fact(
         "ledger.epoch_begun",
         client or deployment.install,
         client=client or "",
@@ -109,4 +140,3 @@ def begin_epoch(
         root=last.checkpoint.root.hex() if last else None,
         cosigned=last.cosigned if last else None,
     )
-    log.begin_after([one.past for one in pasts], first, deployment.tools.clock.now())

@@ -129,13 +129,18 @@ def permitted(
 def _asked_for(deployment: Deployment, of: tuple[Client, History] | None, wish: Wish) -> Act:
     """Return what this very command asked for, once enough have approved it."""
     act, policy = find_open(deployment, wish.order), current_policy(deployment)
-    recovery = act is not None and act.request.procedure is Acts.Procedure.RECOVERY
+    recovery = Acts.Procedure.RECOVERY in (
+        wish.procedure,
+        None if act is None else act.request.procedure,
+    )
     if act is not None:
         origin = _origin(deployment, of, wish, act.id)
         if (act.request.policy, act.request.origin) != (policy.id, origin):
             # Custodians would refuse it for ever, whoever approves it.
             end(deployment, act, "other_log" if act.request.policy == policy.id else "other_policy")
-            recovery = wish.snapshot is not None and act.request.origin != origin
+            recovery = wish.procedure is Acts.Procedure.RECOVERY or (
+                wish.snapshot is not None and act.request.origin != origin
+            )
             act = None
     if act is None:
         act = ask(deployment, wish, of, recovery=recovery)

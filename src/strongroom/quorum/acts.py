@@ -8,7 +8,14 @@ from strongroom.quorum.erasure import Erasure
 from strongroom.quorum.grant import Grant, Proven
 from strongroom.quorum.order import Order
 from strongroom.quorum.procedure import Procedure
-from strongroom.quorum.refusals import LogMoved, NoPolicy, OtherLog, OtherPolicy, Unheard
+from strongroom.quorum.refusals import (
+    LogMoved,
+    NoPolicy,
+    NotRecovered,
+    OtherLog,
+    OtherPolicy,
+    Unheard,
+)
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest, Wanted, recovery_params
 from strongroom.quorum.team_policy import Rule, TeamPolicy
@@ -31,6 +38,7 @@ class Acts:
     Wanted: TypeAlias = Wanted
     LogMoved: TypeAlias = LogMoved
     NoPolicy: TypeAlias = NoPolicy
+    NotRecovered: TypeAlias = NotRecovered
     OtherLog: TypeAlias = OtherLog
     OtherPolicy: TypeAlias = OtherPolicy
     Unheard: TypeAlias = Unheard

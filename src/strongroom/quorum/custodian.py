@@ -5,6 +5,7 @@ asked is in `protocol`. The decisions are in `rules`, pure, so that a remote cus
 same. Every release is journalled, durably, before its answer leaves.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
@@ -13,7 +14,7 @@ from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.database import Database, Transaction
 from strongroom.errors import Damaged, Refused, StrongroomError
-from strongroom.facts import Fact, read_facts
+from strongroom.facts import Fact, FactValue, read_facts
 from strongroom.ids import ClientId, CustodianId, InstallId, Token, VaultId, WriterId, new_id
 from strongroom.ledger import Witness
 from strongroom.quorum import avowal, rules, store
@@ -69,7 +70,7 @@ class LocalCustodian:
         self._gate = Gate(member, self._own.record)
         self._clients = ClientSeat(self._own)
         self._receipts = ReceiptSeat(self._own)
-        self._recoveries = RecoverySeat(self._own, self._gate)
+        self._recoveries = RecoverySeat(self._own, self._gate, self._clients)
         self._releases = ReleaseSeat(self._own, self._gate)
         self._rosters = RosterSeat(self._own)
         seats = self._own, self._gate, self._rosters, self._clients, ErasureSeat(self._own)
@@ -248,6 +249,16 @@ class LocalCustodian:
         """Journal an approved recovery; return the word that it was told, always the same."""
         return self._recoveries.hear(request, approvals)
 
+    def pinned(self) -> tuple[Envelope, Envelope | None]:
+        """Return the pinned roster and, where there is one, the team policy."""
+        return self._recoveries.pinned()
+
+    def replace_writer(
+        self, client: ClientId, writer: bytes, revoked_after: Mapping[WriterId, int]
+    ) -> Envelope:
+        """Pin the one new writer that an approved recovery of a client allows; certify it."""
+        return self._recoveries.replace_writer(client, writer, revoked_after)
+
     def release(self, request: ReleaseRequest) -> Envelope:
         """Journal the request, then return this custodian's shares sealed to the recipient.
 
@@ -297,6 +308,15 @@ class LocalCustodian:
     def witness_card(self) -> Envelope:
         """Return the certificate of the witness's key, always the same."""
         return self._witness.take(self._own.record)[1]
+
+    def note_server(self, authority: bytes) -> None:
+        """Journal that it answers another server from now on, by the authority's certificate.
+
+        For whoever runs it, and nothing that a peer may ask.
+        """
+        with self._own.database.transaction() as transaction:
+            told: dict[str, FactValue] = {"authority": hashlib.sha256(authority).hexdigest()}
+            self._own.record(transaction, "custodian.handed_over", self._own.member.id, told)
 
     def journal(self, after: int) -> list[Fact]:
         """Return the next facts of its journal, oldest first, without the first `after`."""

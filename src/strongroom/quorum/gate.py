@@ -16,10 +16,10 @@ from strongroom.database import Transaction
 from strongroom.errors import StrongroomError, UsageError
 from strongroom.facts import FactValue
 from strongroom.ledger import Witness
-from strongroom.quorum import gate_rules, store
+from strongroom.quorum import gate_rules, recovery_rows, store
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.order import Order
-from strongroom.quorum.procedure import Value
+from strongroom.quorum.procedure import Procedure, Value
 from strongroom.quorum.refusals import NoGrant, NoPolicy, OtherPolicy, Vetoed, VetoTime
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest
@@ -141,6 +141,8 @@ class Gate:
         if kept is None and pinned != request.origin:
             store.write_client_log(transaction, client, request.origin)
             self._journal(transaction, "log.pinned", _log_id(request), {}, client)
+        if kept is None and request.procedure is Procedure.RECOVERY:
+            recovery_rows.allow_writer(transaction, client)
         return kept
 
     def check_order(

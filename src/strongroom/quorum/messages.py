@@ -155,7 +155,7 @@ def read_enrol_question(
 
 def _read_past(parts: Sequence[bytes], what: str) -> Past:
     sequence, hashed, *former = _counted(list(parts), 2, what)
-    writers = [_pieces(one, 2, what) for one in former]
+    writers = [read_pieces(one, 2, what) for one in former]
     return Past.of(
         read_number(sequence, 0, NUMBER_MAX, what),
         read_hex(hashed, HASH_BYTES, what),
@@ -252,7 +252,7 @@ def read_kit_entries_answer(data: bytes) -> list[tuple[str, bytes]]:
     what = "an answer kit-entries"
     found: list[tuple[str, bytes]] = []
     for part in read_answer("kit-entries", data, 0, PARTS_MAX):
-        path, sealed = _pieces(part, 2, what)
+        path, sealed = read_pieces(part, 2, what)
         if len(sealed) > ENTRY_BYTES_MAX:
             raise Damaged(f"{what} is malformed", f"an entry has over {ENTRY_BYTES_MAX} bytes")
         found.append((read_text(path, what), sealed))
@@ -329,7 +329,7 @@ def read_register_question(data: bytes) -> list[Witness.Log]:
     what = "a question witness-register"
     logs: list[Witness.Log] = []
     for part in read_question("witness-register", data, 0, WITNESS_PARTS_MAX):
-        origin, vkey, purpose = (read_text(one, what) for one in _pieces(part, 3, what))
+        origin, vkey, purpose = (read_text(one, what) for one in read_pieces(part, 3, what))
         if purpose not in ("client", "server"):
             raise Damaged(f"{what} is malformed", "a log is of a client or of the server")
         logs.append(Witness.Log(origin, vkey, purpose))
@@ -365,7 +365,7 @@ def read_witness_answer(name: str, data: bytes, count: int) -> list[Witness.Answ
     what = f"an answer {name}"
     found: list[Witness.Answer] = []
     for part in read_answer(name, data, count):
-        status, kind, body = _pieces(part, 3, what)
+        status, kind, body = read_pieces(part, 3, what)
         if len(body) > NOTE_BYTES_MAX:
             raise Damaged(f"{what} is malformed", f"a body has over {NOTE_BYTES_MAX} bytes")
         found.append(
@@ -396,7 +396,7 @@ def read_evidence_answer(data: bytes) -> list[Witness.Evidence]:
     what = "an answer witness-evidence"
     found: list[Witness.Evidence] = []
     for part in read_answer("witness-evidence", data, 0, WITNESS_PARTS_MAX):
-        origin, fork, at, request, *notes = _pieces(part, 5, what, 4)
+        origin, fork, at, request, *notes = read_pieces(part, 5, what, 4)
         if fork not in (b"\0", b"\1"):
             raise Damaged(f"{what} is malformed", "a flag is neither 0 nor 1")
         if len(request) > REQUEST_BYTES_MAX or any(len(one) > NOTE_BYTES_MAX for one in notes):
@@ -447,7 +447,8 @@ def read_hex(part: bytes, length: int, what: str) -> str:
     return part.hex()
 
 
-def _pieces(part: bytes, most: int, what: str, least: int | None = None) -> list[bytes]:
+def read_pieces(part: bytes, most: int, what: str, least: int | None = None) -> list[bytes]:
+    """Return the parts that were framed together in a part; `least` is `most` where not given."""
     return _counted(_unframed(part, most, what), most if least is None else least, what)
 
 

@@ -4,13 +4,14 @@ Questions that are safe to ask again: the answer to the same one is the same byt
 the witness at its side is C2SP's: the answer to the same request has a newer time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.facts import Fact
-from strongroom.ids import ClientId, VaultId
+from strongroom.ids import ClientId, VaultId, WriterId
 from strongroom.ledger import Witness
+from strongroom.quorum.key_table import ClientPin
 from strongroom.quorum.order import Order
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest
@@ -58,6 +59,24 @@ class Custodian(Protocol):
         """Judge a recovery that approvers approved and journal it; return a signed hearing.
 
         It opens nothing. The same word each time; Vetoed once an approver has refused it.
+        """
+        ...
+
+    def pinned(self) -> tuple[Envelope, Envelope | None]:
+        """Return the pinned roster and, where there is one, the team policy."""
+        ...
+
+    def pins(self) -> list[ClientPin]:
+        """Return what is pinned for every client, in order of their ids; nothing secret."""
+        ...
+
+    def replace_writer(
+        self, client: ClientId, writer: bytes, revoked_after: Mapping[WriterId, int]
+    ) -> Envelope:
+        """Pin the one new writer that an approved recovery of a client allows; certify it.
+
+        The others are revoked, each after the sequence given. The same writer again has the same
+        certificate. Raises NotRecovered where no recovery was answered since the last writer.
         """
         ...
 

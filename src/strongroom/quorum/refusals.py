@@ -142,6 +142,13 @@ class Unheard(Refused):
     hint = "Bring custodians back: `strongroom status` names those that do not answer."
 
 
+class NotRecovered(Refused):
+    """A new writer of a client, without an approved recovery of that client."""
+
+    code = "not_recovered"
+    hint = "Only a server that recovers needs one; where none does, find out who asked."
+
+
 class ClockOff(Refused):
     """What was witnessed is too old by this custodian's clock."""
 

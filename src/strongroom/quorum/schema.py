@@ -134,4 +134,11 @@ ALTER TABLE release ADD COLUMN digest TEXT NOT NULL DEFAULT '';
 ALTER TABLE release ADD COLUMN expires TEXT NOT NULL DEFAULT '';
 CREATE INDEX release_kept ON release (expires) WHERE answer <> x'';
 """,
+    # A recovery that was answered allows one new writer of its client.
+    """
+CREATE TABLE succession (
+  client TEXT PRIMARY KEY,
+  writer BLOB
+) STRICT
+""",
 )

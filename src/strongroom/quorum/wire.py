@@ -11,12 +11,12 @@ from typing import ClassVar, Final, Literal, TypeAlias
 from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.facts import Fact
-from strongroom.ids import ClientId, VaultId
+from strongroom.ids import ClientId, VaultId, WriterId
 from strongroom.ledger import Checkpoint, Witness
-from strongroom.quorum import error_report, messages
+from strongroom.quorum import error_report, messages, recovery_messages
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.invitation import Introduction, Invitation
-from strongroom.quorum.key_table import newest
+from strongroom.quorum.key_table import ClientPin, newest
 from strongroom.quorum.kit import EntryPlace
 from strongroom.quorum.messages import WITNESS_PARTS_MAX
 from strongroom.quorum.order import Order
@@ -71,6 +71,21 @@ def _ingest(custodian: Custodian, data: bytes) -> bytes:
 
 def _hear(custodian: Custodian, data: bytes) -> bytes:
     return messages.envelope_answer("hear", custodian.hear(*messages.read_hear_question(data)))
+
+
+def _pinned(custodian: Custodian, data: bytes) -> bytes:
+    messages.read_question("pinned", data, 0)
+    return recovery_messages.pinned_answer(*custodian.pinned())
+
+
+def _pins(custodian: Custodian, data: bytes) -> bytes:
+    messages.read_question("pins", data, 0)
+    return recovery_messages.pins_answer(custodian.pins())
+
+
+def _replace_writer(custodian: Custodian, data: bytes) -> bytes:
+    asked = recovery_messages.read_replace_writer_question(data)
+    return messages.envelope_answer("replace-writer", custodian.replace_writer(*asked))
 
 
 def _release(custodian: Custodian, data: bytes) -> bytes:
@@ -154,6 +169,9 @@ _ANSWERS: Final[Mapping[str, Callable[[Custodian, bytes], bytes]]] = {
     "enrol": _enrol,
     "ingest": _ingest,
     "hear": _hear,
+    "pinned": _pinned,
+    "pins": _pins,
+    "replace-writer": _replace_writer,
     "release": _release,
     "obey": _obey,
     "refuse": _refuse,
@@ -238,6 +256,23 @@ class AskedCustodian:
         """Tell it of an approved recovery; return its word that it was told."""
         asked = messages.hear_question(request, approvals)
         return messages.read_envelope_answer("hear", self._ask("hear", asked))
+
+    def pinned(self) -> tuple[Envelope, Envelope | None]:
+        """Ask for the pinned roster and the team policy, where there is one."""
+        answered = self._ask("pinned", messages.question("pinned"))
+        return recovery_messages.read_pinned_answer(answered)
+
+    def pins(self) -> list[ClientPin]:
+        """Ask for what is pinned for every client."""
+        return recovery_messages.read_pins_answer(self._ask("pins", messages.question("pins")))
+
+    def replace_writer(
+        self, client: ClientId, writer: bytes, revoked_after: Mapping[WriterId, int]
+    ) -> Envelope:
+        """Have the one new writer pinned that a recovery allows; return the certificate."""
+        asked = recovery_messages.replace_writer_question(client, writer, revoked_after)
+        answered = self._ask("replace-writer", asked)
+        return messages.read_envelope_answer("replace-writer", answered)
 
     def release(self, request: ReleaseRequest) -> Envelope:
         """Ask for this custodian's shares, sealed to the recipient."""

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from strongroom.adapters.custodians import next_server
+from strongroom.adapters.custodians.next_server import NextServer
 from strongroom.clock import Clock, format_instant, parse_instant
 from strongroom.crypto import certificates, sealing
 from strongroom.database import Database, Row, Transaction
 from strongroom.errors import Refused, UsageError
 from strongroom.ids import InstallId, Token
 from strongroom.quorum import LocalCustodian
-from strongroom.transport import Badge, Peer
+from strongroom.transport import Badge
 
 Wire = LocalCustodian.Wire
 
@@ -39,6 +41,7 @@ _SCHEMA: Final = (
       deny_list BLOB
     ) STRICT
     """,
+    next_server.SCHEMA,
 )
 
 
@@ -71,6 +74,7 @@ class CustodianHome:
         self._kek = kek
         self._world = world
         self._opened: list[Database] = []
+        self._next = NextServer(service, self._close, self._open)
         service.migrate(_SCHEMA)
 
     def begin(self, name: str, kit_secret: bytes | None, code: bytes) -> Code:
@@ -103,24 +107,50 @@ class CustodianHome:
             )
         return Code(code, until)
 
-    def code(self) -> Code:
-        """Return the code that a server has to prove; refused once it has been joined."""
+    def allow_server(self, code: bytes) -> Code:
+        """Let another server join it in the place of the one that has; refused before that.
+
+        While the code counts it waits and answers nobody; then it goes on with whom it has.
+        """
+        if not self.is_joined:
+            raise UsageError(
+                "this custodian waits to be joined",
+                "it has no server that another could replace",
+                hint="Give its server a code with `strongroom custodian join-code`.",
+            )
+        until = self._world.clock.now() + CODE_LIFE
+        self._next.allow(code, until)
+        return Code(code, until)
+
+    def code(self) -> Code | None:
+        """Return the code that a server has to prove; None where it waits for none."""
+        if self.is_joined:
+            found = self._next.code()
+            if found is None or found[1] <= self._world.clock.now():
+                return None
+            return Code(*found)
         with self._service.reading() as reading:
-            self._refuse_joined(reading)
             sealed, until = self._row(reading, "code_sealed, code_until")
         return Code(self._open("code", sealed), parse_instant(until))
 
     def has_other_code(self, code: Code) -> bool:
-        """Say whether another code was given since this one; none is once it has been joined.
+        """Say whether this code counts no more, and not for having been used.
 
         Asked while somebody may be joining it: that is no error, and no reason to begin anew.
         """
         with self._service.reading() as reading:
             certificate, sealed = self._row(reading, "certificate, code_sealed")
-        return certificate is None and self._open("code", sealed) != code.secret
+        if certificate is None:
+            return self._open("code", sealed) != code.secret
+        found = self._next.code()
+        return found is not None and (
+            found[0] != code.secret or found[1] <= self._world.clock.now()
+        )
 
     def count_try(self) -> int:
         """Note one more try of the code, durably; return how many there were."""
+        if self.is_joined:
+            return self._next.count_try()
         with self._service.transaction() as transaction:
             transaction.run("UPDATE service SET code_tries = code_tries + 1")
             (tries,) = self._row(transaction, "code_tries")
@@ -131,9 +161,12 @@ class CustodianHome:
 
         Until `finish` another invitation makes another custodian in its place: nobody knows the
         first one yet. Refused where this custodian has a name, or was rebuilt from its kit, and is
-        invited as another.
+        invited as another; once it has been joined, it stays who it is, too.
         """
         invited = Wire.Invitation.parse(invitation)
+        if self.is_joined:
+            seed = self._world.token(certificates.SEED_BYTES)
+            return self._next.answer(invitation, seed, self._world.marks(invited.install))
         with self._service.reading() as reading:
             self._refuse_joined(reading)
             name, kit, before, answered = self._row(
@@ -179,7 +212,13 @@ class CustodianHome:
         return custodian
 
     def finish(self, certificate: bytes) -> None:
-        """Take the first certificate; from then on it is joined. Raises WrongCertificate."""
+        """Take the first certificate; from then on it is joined. Raises WrongCertificate.
+
+        Also that of another server, which the custodian then notes in its journal.
+        """
+        if self.is_joined:
+            self.custodian().note_server(self._next.finish(certificate))
+            return
         self._badge(certificate)
         with self._service.transaction() as transaction:
             self._refuse_joined(transaction)
@@ -264,13 +303,9 @@ class CustodianHome:
             sealed, invitation, introduction = self._row(
                 reading, "key_sealed, invitation, introduction"
             )
-        invited = Wire.Invitation.parse(invitation)
-        seed = self._open("tls", sealed)
-        badge = Badge.make(invited.install, seed, certificate, invited.authority)
-        own = Peer.custodian(Wire.Introduction.parse(introduction).member.id)
-        if badge.peer != own:
-            raise Refused("a certificate is refused", f"it is of {badge.peer}, and this is {own}")
-        return badge
+        return next_server.make_badge(
+            self._open("tls", sealed), certificate, invitation, introduction
+        )
 
     def _kept(self, database: Database) -> Database:
         self._opened.append(database)
@@ -281,8 +316,9 @@ class CustodianHome:
         if certificate is not None:
             raise Refused(
                 "this custodian has been joined already",
-                "it serves one install for good",
-                hint="Make another in an empty folder: `strongroom custodian init --home DIR`.",
+                "it serves one install for good, and one server at a time",
+                hint="Where its server is lost, let another join it: `strongroom custodian "
+                "join-code --new-server`. Or make another custodian in an empty folder.",
             )
 
     def _row(self, transaction: Transaction, columns: str) -> Row:

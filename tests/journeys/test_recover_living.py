@@ -1,0 +1,147 @@
+"""The server is lost, its custodians live: another joins them, and a team lets it open keys."""
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from strongroom.app import App
+from strongroom.crypto import signing
+from strongroom.errors import StrongroomError
+from strongroom.operations.policies import Team
+from strongroom.operations.requesting import take
+from strongroom.operations.set_up import InstallPlan, set_up
+from strongroom.quorum import Acts
+from tests.journeys.test_custodians_elsewhere import NAMES, Custodians, custodians
+from tests.support.served_custodian import CUSTODIANS
+from tests.support.transcript import at_home, strongroom
+
+pytestmark = pytest.mark.loopback
+SEEDS = [secrets.token_bytes(32) for _ in range(3)]
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """A team's home with one client, and three custodians elsewhere."""
+
+    folder: Path
+    three: Custodians
+
+    def run(self, line: str, *, code: int = 0) -> Any:
+        """Run a command that ends so; return what it shows, or its error."""
+        done = strongroom("--json", *line.split())
+        assert done.code == code, done.out + done.err
+        return json.loads(done.out or done.err)
+
+    def write(self, text: str) -> None:
+        (self.folder / "notes" / "today.txt").write_text(text, encoding="utf-8")
+
+    def approve(self) -> Acts.Procedure:
+        """Have two approvers sign what was asked for last; return what that was."""
+        with App().open(self.folder / "home") as deployment:
+            request = deployment.desk.find("latest").request
+            for seed in SEEDS[:2]:
+                word = Acts.Approval.sign(seed, request, "approve", request.not_before)
+                take(deployment, word)
+            return request.procedure
+
+    def restored(self) -> str:
+        """Restore as a team does; return what came back."""
+        self.run("restore acme --to back", code=5)
+        assert self.approve() is Acts.Procedure.RESTORE
+        self.run("restore acme --to back")
+        found = (self.folder / "back" / "notes" / "today.txt").read_text(encoding="utf-8")
+        shutil.rmtree(self.folder / "back")
+        return found
+
+    def lose_server(self) -> None:
+        """Lose the machine; whoever has taken it still has the home."""
+        (self.folder / "home").rename(self.folder / "stolen")
+
+    def allow_another(self, *names: str) -> str:
+        """Have these custodians wait for another server; return how they are named to it."""
+        codes = []
+        for name in names:
+            settings = CUSTODIANS.settings(self.folder / name)
+            with CUSTODIANS.open(settings, None) as opened:
+                codes.append(CUSTODIANS.new_code(opened, new_server=True)[0])
+            self.three.told[name].until("waits to be joined")
+        (self.folder / "codes").write_text("\n".join(codes), encoding="utf-8")
+        places = (f"--custodian {one}=https://127.0.0.1:{self.three.ports[one]}" for one in names)
+        return f"--location one --location two {' '.join(places)} --join-codes codes"
+
+
+@contextmanager
+def installed(folder: Path, delay: timedelta) -> Iterator[Install]:
+    team = Team(tuple(signing.public_key(seed) for seed in SEEDS), 2)
+    with at_home(folder), custodians(folder) as three:
+        app = App()
+        install = app.new_install()
+        places = {name: (folder / name).as_uri() for name in ("one", "two")}
+        plan = InstallPlan(
+            install, "ann", 3, 2, places, elsewhere=three.invited(), team=team, delay=delay
+        )
+        tools, registry = app.make_home(folder / "home", install)
+        set_up(tools, registry, plan)
+        registry.close()
+        (folder / "notes").mkdir()
+        made = Install(folder, three)
+        made.write("first")
+        made.run("client add acme --source notes")
+        made.run("backup acme")
+        yield made
+
+
+def test_a_lost_server_is_replaced_by_one_that_the_team_lets_in(tmp_path: Path) -> None:
+    with installed(tmp_path, timedelta()) as install:
+        assert install.restored() == "first"
+        install.lose_server()
+        waits = install.run(f"recover {install.allow_another(*NAMES)}", code=5)
+        assert (waits["clients"], waits["custodians_missing"], len(waits["waiting"])) == ([], [], 1)
+        # Joined, and no key is open yet; asked again, it is the same request that waits.
+        assert install.run("recover", code=5)["waiting"] == waits["waiting"]
+        assert install.approve() is Acts.Procedure.RECOVERY
+        found = install.run("recover")
+        assert [one["name"] for one in found["clients"]] == ["acme"]
+        assert (found["problems"], found["waiting"]) == ([], [])
+        assert install.run("recover", code=2)["error"]["what"] == "no recovery waits in this home"
+        # The log keeps the name that the custodians were told of: a restore is no recovery.
+        assert install.restored() == "first"
+        install.write("second")
+        report = install.run("backup acme")
+        assert (report["state"], report["receipts"]) == ("good", 3)
+        assert install.restored() == "second"
+        assert install.run("ledger verify")
+        assert install.run("ledger reconcile")
+        # Who took the old machine has its badge, and nobody there believes its authority.
+        with App().open(tmp_path / "stolen") as deployment:
+            assert sorted(deployment.absent_custodians) == [1, 2, 3]
+
+
+def test_a_recovery_of_custodians_that_live_waits_for_its_delay(tmp_path: Path) -> None:
+    with installed(tmp_path, timedelta(hours=24)) as install:
+        assert install.restored() == "first"
+        install.lose_server()
+        install.run(f"recover {install.allow_another('anna', 'clara')}", code=5)
+        install.approve()
+        found = install.run("recover", code=5)
+        assert found["custodians_missing"] == ["berta"]
+        assert "any approver may refuse it until" in str(found["waiting"])
+        with App().open(tmp_path / "home") as deployment:
+            journals = [one.journal(0) for one in deployment.custodians.values()]
+            client = next(iter(deployment.custodians.values())).pins()[0].client
+            for custodian in deployment.custodians.values():
+                with pytest.raises(StrongroomError) as caught:
+                    custodian.replace_writer(client, secrets.token_bytes(32), {})
+                assert caught.value.code == "not_recovered"
+        assert [[one.op for one in journal].count("recovery.heard") for journal in journals] == [
+            1,
+            1,
+        ]
