@@ -229,6 +229,24 @@ def test_a_request_file_that_was_altered_is_not_signed(folder: Path) -> None:
     assert (done.code, "plan is not the one" in done.err) == (40, True)
 
 
+def test_a_check_that_reads_data_asks_and_then_opens_what_was_asked_for(folder: Path) -> None:
+    assert run("vault check acme").code == 0
+    assert run("vault check acme --read-data").code == 5
+    Path("check.request").unlink(missing_ok=True)
+    shown = json.loads(run("procedure show latest --json --to check.request").out)
+    assert (shown["procedure"], "decrypts everything" in shown["plan"][1]) == ("browse", True)
+    for answer in signed("check", "ann", "bob"):
+        run("procedure take", answer)
+    assert run("browse acme").code == 5, "to look at names was not asked for"
+    run("procedure withdraw latest")
+    Path("notes/later.txt").write_text("After it was asked for.", encoding="utf-8")
+    assert run("backup acme").code == 0
+    done = run("vault check acme --read-data --json")
+    assert (done.code, json.loads(done.out)["chunks_opened"] > 0) == (0, True), done.err
+    opened = [one for one in told(folder / "home").values() if one.op == "keys.opened"]
+    assert shown["request"] in {one.body.get("request") for one in opened}
+
+
 def put_back_and_resumed(folder: Path) -> None:
     """Put home and location back to before what custodians have seen; have the logs go on."""
     for part in ("home", "one"):

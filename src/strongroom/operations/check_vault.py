@@ -6,7 +6,8 @@ here until it is mended. With `read_data` the custodians open the newest good sn
 chunk of it is decrypted and its id computed again.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,10 +24,13 @@ from strongroom.operations.check_credentials import (
     every_copy,
 )
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.grants import Act
+from strongroom.operations.looking import asked_to_check, permitted_to_check
 from strongroom.operations.lost_objects import note_lost
 from strongroom.operations.open_keys import open_keys, verified_header
 from strongroom.operations.placing import receipt_path, session_path, snapshot_path
 from strongroom.operations.receipts import fetch_record
+from strongroom.operations.requesting import Permit
 from strongroom.operations.survey import Survey, survey
 from strongroom.operations.vault_config import check_config
 from strongroom.quorum import SnapshotHeader
@@ -97,20 +101,20 @@ def check_vault(
     """Look at all locations; findings are returned, an impossible look is raised."""
     tools = deployment.tools
     started = tools.clock.monotonic()
-    with tools.history(client.id) as history, tools.index(client.id) as index:
+    with (
+        tools.history(client.id) as history,
+        tools.index(client.id) as index,
+        ExitStack() as allowed,
+    ):
         vault = deployment.vault(client, index)
-        good = [one for one in history.snapshots() if one.state == "good"]
-        if not good:
-            raise UsageError(
-                f"there is nothing to check of {client.name}",
-                "no good snapshot is known",
-                hint=f"Run `strongroom backup {client.name}` first.",
-            )
+        good = _good(history, client)
         check_config(deployment, client, history, "check")
         catch_up_alone(deployment, client, history, vault)
         found = survey(deployment, client, history)
         look = _Look(found, history)
         records = _records(deployment, client, history, good, look.problems)
+        # Asked before everything is read: who must wait need not wait for that first.
+        opens = allowed.enter_context(_permitted(deployment, client, history, request, records))
         checked = [
             Vault.Checked(one.sequence, one.index, vault.structure(record.body, key, one.sequence))
             for one, key, record in records
@@ -126,16 +130,13 @@ def check_vault(
             # With a record missing nobody can say which keys objects it named.
             look.orphans |= look.ours - _late_receipts(deployment, client, history, look.ours)
         chunks, reason = 0, ""
-        if request.read_data and records:
-            _, writer, record = records[-1]
-            keys = open_keys(deployment, client, history, record.statement)
-            opened = vault.read_data(checked[-1].structure, writer, keys, progress)
+        if opens is not None:
+            at, by = opens
+            _, writer, record = records[at]
+            keys = open_keys(deployment, client, history, record.statement, by)
+            opened = vault.read_data(checked[at].structure, writer, keys, progress)
             chunks, reason = opened.chunks, opened.not_recomputed
-            newest = [record.statement.hash.hex()]
-            look.problems += [
-                Problem(one.kind, one.location, one.object, 1, newest, one.why)
-                for one in opened.findings
-            ]
+            look.in_data(opened, record.statement.hash.hex())
         lost = note_lost(found, history, look.troubled(), wanted.keys())
         rights = check_credentials(deployment, client)
         outcome = CheckOutcome(
@@ -214,6 +215,13 @@ class _Look:
         self._history.copies.write(
             History.CopyNote(name, key, "sound", self._now) for name, key in report.sound
         )
+
+    def in_data(self, report: Vault.ReadReport, snapshot: str) -> None:
+        """Take what the vault found in the opened data of a snapshot."""
+        self.problems += [
+            Problem(one.kind, one.location, one.object, 1, [snapshot], one.why)
+            for one in report.findings
+        ]
 
     def at_named(self, wanted: dict[str, _Wanted]) -> None:
         """Compare records, keys objects and receipts at every location with what was signed."""
@@ -295,6 +303,39 @@ def _checked(
         kept_at=at(one.location for one in rights if one.destroy is Answer.NO),
         every_copy_destroyable=str(outcome.destroyable),
     )
+
+
+def _good(history: History, client: Client) -> list[Snapshot]:
+    good = [one for one in history.snapshots() if one.state == "good"]
+    if not good:
+        raise UsageError(
+            f"there is nothing to check of {client.name}",
+            "no good snapshot is known",
+            hint=f"Run `strongroom backup {client.name}` first.",
+        )
+    return good
+
+
+@contextmanager
+def _permitted(
+    deployment: Deployment,
+    client: Client,
+    history: History,
+    request: CheckRequest,
+    records: Sequence[tuple[SnapshotHeader, bytes, Envelope]],
+) -> Iterator[tuple[int, Act | Permit] | None]:
+    """Ask to open the newest snapshot, or the one that was asked for, where data is to be read.
+
+    Yields its place among the records, and by what its keys are opened.
+    """
+    if not request.read_data or not records:
+        yield None
+        return
+    hashes = [record.statement.hash.hex() for _, _, record in records]
+    asked = asked_to_check(deployment, client)
+    at = hashes.index(asked) if asked in hashes else len(hashes) - 1
+    with permitted_to_check(deployment, client, history, records[at][2].statement) as by:
+        yield at, by
 
 
 def _records(

@@ -76,7 +76,7 @@ class OnlyByApproval(Refused):
     """A command that opens keys, in a team, and is none of those that can ask for it."""
 
     code = "only_by_approval"
-    hint = "`restore`, `browse` and `diff` ask the team; nothing was opened."
+    hint = "`restore`, `browse`, `diff` and `vault check --read-data` ask the team."
 
 
 def needs_team(deployment: Deployment) -> bool:
@@ -135,9 +135,12 @@ def _asked_for(deployment: Deployment, of: tuple[Client, History] | None, wish: 
     )
     if act is not None:
         origin = _origin(deployment, of, wish, act.id)
-        if (act.request.policy, act.request.origin) != (policy.id, origin):
+        # A change of the policy is told to those who were away under the policy before.
+        changes = act.request.procedure is Acts.Procedure.POLICY_CHANGE
+        same_policy = changes or act.request.policy == policy.id
+        if not same_policy or act.request.origin != origin:
             # Custodians would refuse it for ever, whoever approves it.
-            end(deployment, act, "other_log" if act.request.policy == policy.id else "other_policy")
+            end(deployment, act, "other_log" if same_policy else "other_policy")
             recovery = wish.procedure is Acts.Procedure.RECOVERY or (
                 wish.snapshot is not None and act.request.origin != origin
             )

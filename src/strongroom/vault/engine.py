@@ -80,6 +80,7 @@ class Vault:
     Writer: TypeAlias = SnapshotWriter
     Checked: TypeAlias = CheckedSnapshot
     CheckReport: TypeAlias = CheckReport
+    ReadReport: TypeAlias = ReadReport
     Reader: TypeAlias = SnapshotReader
     Part: TypeAlias = SourcePart
     Facts: TypeAlias = FactsOfSource
