@@ -48,10 +48,12 @@ class Kept:
     clock: SteppingClock
     states: dict[str, LiveState]
 
-    def prune(self, *, dry_run: bool = False, oldest: int | None = None) -> PruneOutcome:
+    def prune(
+        self, *, dry_run: bool = False, oldest: int | None = None, below_floor: bool = False
+    ) -> PruneOutcome:
+        asked = PruneRequest(dry_run, oldest, below_floor=below_floor)
         with self.world.open() as deployment:
-            client = deployment.registry.client(NORMAL)
-            return prune(deployment, client, PruneRequest(dry_run, oldest))
+            return prune(deployment, deployment.registry.client(NORMAL), asked)
 
     def snapshots(self) -> list[str]:
         with self.world.open() as deployment:
@@ -193,7 +195,8 @@ def test_a_floor_that_was_lowered_since_the_newest_snapshot_is_refused(kept: Kep
     error = refused(lambda: kept.prune(oldest=11))
     assert error.exit_code == 4
     assert "of the 2 newest good snapshots" in error.what
-    assert "do not exist yet" in error.hint
+    assert "--below-floor" in error.hint
+    assert kept.prune(oldest=11, below_floor=True).goes_snapshots == 11
 
 
 def test_a_clock_that_went_back_stops_it(kept: Kept) -> None:

@@ -13,7 +13,8 @@ from strongroom.app import App
 from strongroom.clients import Keep
 from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.fill_locations import repair_client
-from strongroom.operations.prune import BeyondFloor, PruneOutcome, PruneRequest, prune
+from strongroom.operations.prune import PruneOutcome, PruneRequest, prune
+from strongroom.operations.prune_floor import BeyondFloor
 from strongroom.operations.scrub import ScrubReport, ScrubRequest, scrub_vault
 from tests.journeys.world import (
     NORMAL,

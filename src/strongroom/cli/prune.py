@@ -19,6 +19,7 @@ def prune(
     *,
     dry_run: bool = False,
     oldest: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    below_floor: bool = False,
     janitor_credential_file: SecretFile | None = None,
     face: With,
 ) -> int:
@@ -27,7 +28,7 @@ def prune(
     The first run plans by the keep policy and puts a tombstone at the locations that lists what
     goes. A run after the wait (`prune_wait_hours` in strongroom.toml) looks again, rescues what a
     snapshot needs, and deletes. Exits 3 when a location could not be reached or something could
-    not be done there, 4 when the plan takes too much.
+    not be done there, 4 when the plan takes too much, 5 while that waits with --below-floor.
 
     Parameters
     ----------
@@ -37,6 +38,10 @@ def prune(
         Only show what would go; nothing is changed at any location.
     oldest
         Let at most this many snapshots go this time, the oldest ones.
+    below_floor
+        Ask whether the plan may take more than half, or one of the newest within the floor: others
+        approve it where there is a team, and it waits (`init --delay-hours`). The same command then
+        goes on; what was backed up since stays.
     janitor_credential_file
         The credential that may delete at object stores, where none is sealed here: the key id on
         one line, the secret on the next; - is stdin.
@@ -49,7 +54,7 @@ def prune(
         found = prune_vault(
             deployment,
             deployment.registry.client(client),
-            PruneRequest(dry_run, oldest, credential),
+            PruneRequest(dry_run, oldest, credential, below_floor),
         )
     face.show(found)
     _tell(face, found, dry_run=dry_run)

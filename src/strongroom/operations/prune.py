@@ -4,7 +4,8 @@ Plan, print, tombstone; wait; look again, rescue, delete (`prune_delete`). Every
 again after an interruption at any point. The story: docs/life-of/a-deletion.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -19,6 +20,12 @@ from strongroom.operations.enrol_writer import refuse_replaced_home
 from strongroom.operations.intent import announced
 from strongroom.operations.open_keys import verified_header
 from strongroom.operations.prune_delete import Carried, Looked, carry_out, look, whole_places
+from strongroom.operations.prune_floor import (
+    beyond_floor,
+    known_when_asked,
+    permitted_below,
+    sealed_floor,
+)
 from strongroom.operations.receipts import complete, fetch_record, guard_against_rollback
 from strongroom.operations.strangers import strangers
 from strongroom.operations.tombs import (
@@ -37,13 +44,6 @@ CLOCK_SLACK: Final = timedelta(minutes=10)
 """How far a custodian's clock may be ahead of ours before the difference stops a deletion."""
 
 
-class BeyondFloor(Refused):
-    """The plan takes more than one person may delete alone."""
-
-    code = "beyond_floor"
-    hint = "Approvals by others do not exist yet; until they do, such a plan is refused."
-
-
 class ClockInDoubt(Refused):
     """The time is earlier than what has happened already."""
 
@@ -60,11 +60,15 @@ class ShortListing(Stale):
 
 @dataclass(frozen=True, slots=True)
 class PruneRequest:
-    """`oldest` bounds how many snapshots go this time; `credential` is the janitor's."""
+    """`oldest` bounds how many snapshots go this time; `credential` is the janitor's.
+
+    With `below_floor` it asks for what is more than one person may delete at once.
+    """
 
     dry_run: bool = False
     oldest: int | None = None
     credential: Credential | None = field(default=None, repr=False)
+    below_floor: bool = False
 
 
 @dataclass(slots=True)
@@ -240,7 +244,7 @@ def _plan(run: _Run) -> None:
     snapshots = [one for one in history.snapshots() if one.goes_at is None]
     looked = look(deployment, client)
     puzzled = _is_puzzled(run, looked)
-    going = () if puzzled else _choose(run, snapshots)
+    going = () if puzzled else _choose(run, snapshots, _eligible(run, snapshots))
     standing = _standing(run, [one for one in snapshots if one.hash not in going])
     pack_index = run.vault.forgetting.pack_index()
     needed = Vault.pruning.needed_by(standing, pack_index)
@@ -268,11 +272,11 @@ def _plan(run: _Run) -> None:
     outcome.stays_snapshots, outcome.stays_objects = found.stays.snapshots, found.stays.objects
     outcome.stays_bytes = found.stays.bytes
     outcome.snapshots = list(going)
-    _check_floor(run, snapshots, standing, found)
-    if found.objects and not run.request.dry_run:
-        _announce(run, found)
-    elif found.objects:
-        outcome.state = "planned"
+    with _allowed(run, snapshots, found):
+        if found.objects and not run.request.dry_run:
+            _announce(run, found)
+        elif found.objects:
+            outcome.state = "planned"
     waiting = [row for row in history.tombs() if row.not_before > run.now]
     if waiting and outcome.state == "nothing":
         outcome.state = "waiting"
@@ -302,7 +306,16 @@ def _is_puzzled(run: _Run, looked: Looked) -> bool:
     return bool(found)
 
 
-def _choose(run: _Run, snapshots: Sequence[Snapshot]) -> tuple[str, ...]:
+def _eligible(run: _Run, snapshots: Sequence[Snapshot]) -> Sequence[Snapshot]:
+    """Return the snapshots among which those that go are chosen."""
+    if not run.request.below_floor:
+        return snapshots
+    return known_when_asked(run.deployment, run.client, run.request.oldest, snapshots)
+
+
+def _choose(
+    run: _Run, snapshots: Sequence[Snapshot], eligible: Sequence[Snapshot]
+) -> tuple[str, ...]:
     """Return the hashes of the snapshots that go, oldest first."""
     keep = run.client.keep
     owed = _owed(run, snapshots)
@@ -320,7 +333,7 @@ def _choose(run: _Run, snapshots: Sequence[Snapshot]) -> tuple[str, ...]:
         for one in sorted(unread)
     ]
     return Vault.pruning.choose(
-        _candidates(snapshots),
+        _candidates(eligible),
         Vault.Policy(keep.daily, keep.weekly, keep.monthly, keep.floor),
         unread.union(*owed.values()),
         run.request.oldest,
@@ -385,40 +398,28 @@ def _known(run: _Run, indexes: Mapping[str, str]) -> frozenset[str]:
     )
 
 
-def _check_floor(
-    run: _Run,
-    snapshots: Sequence[Snapshot],
-    stays: Sequence["Vault.pruning.Standing"],
-    found: "Vault.pruning.PrunePlan",
-) -> None:
-    """Raise BeyondFloor for a plan that takes more than one person may delete alone."""
-    floor = _sealed_floor(run, snapshots)
+@contextmanager
+def _allowed(
+    run: _Run, snapshots: Sequence[Snapshot], found: "Vault.pruning.PrunePlan"
+) -> Iterator[None]:
+    """Let a plan pass; raise BeyondFloor where it takes too much and nobody asks whether it may."""
+    floor = sealed_floor(run.deployment, run.client, run.history, run.vault, snapshots)
     inside = Vault.pruning.inside_floor(
         _candidates(snapshots), [one.hash for one in found.snapshots], floor
     )
-    if inside:
-        raise BeyondFloor(
-            f"the plan takes {len(inside)} of the {floor} newest good snapshots of "
-            f"{run.client.name}",
-            f"its keep policy was changed since the newest one, which keeps {floor}",
-        )
-    if found.too_much:
-        raise BeyondFloor(
-            f"the plan takes more than half of what is stored of {run.client.name}",
-            f"{found.doomed_bytes} bytes would go within one wait, {found.needed_bytes} are needed",
-            hint="Take it in portions, the next when the last is deleted: --oldest NUMBER. "
-            "Approvals by others, which could allow it, do not exist yet.",
-        )
-
-
-def _sealed_floor(run: _Run, snapshots: Sequence[Snapshot]) -> int:
-    """Return the floor of the policy under which the newest good snapshot was made."""
-    good = [one for one in snapshots if one.state == "good"]
-    if not good:
-        return 0
-    record = fetch_record(run.deployment, run.client, good[-1])
-    header, writer = verified_header(run.history, record.statement)
-    return run.vault.structure(record.body, writer, header.sequence).client.keep.get("floor", 0)
+    beyond = beyond_floor(run.client, len(inside), floor, found)
+    if beyond is None:
+        yield
+        return
+    if run.request.dry_run or not run.request.below_floor:
+        raise beyond
+    going = {one.hash for one in found.snapshots}
+    eligible = _eligible(run, snapshots)
+    goes = [one for one in eligible if one.hash in going]
+    stays = [one for one in eligible if one.hash not in going]
+    of = (run.client, run.history)
+    with permitted_below(run.deployment, of, run.request.oldest, goes, stays):
+        yield
 
 
 def _announce(run: _Run, found: "Vault.pruning.PrunePlan") -> None:
