@@ -11,9 +11,11 @@ import pytest
 
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import decode_envelope
+from strongroom.operations.fill_locations import repair_client
 from strongroom.quorum import Acts, Roster
 from tests.journeys.world import (
     HIGH,
+    NORMAL,
     World,
     change_live_data,
     fresh_copy,
@@ -142,3 +144,37 @@ def test_all_locations_show_another_policy(world: World) -> None:
         policies = [decode_envelope(one, "a policy") for one in deployment.registry.policies()]
     stranger = signing.public_key(STRANGER)
     assert stranger not in {Acts.Policy.parse(one).signer for one in policies}
+
+
+def test_what_one_location_plants_is_not_spread(world: World) -> None:
+    """Policies of strangers, rightly named by their hash, one of them after the true one."""
+    (path,) = objects(world, "policy", "loc1")
+    true = Acts.Policy.parse(decode_envelope(path.read_bytes(), "the policy"))
+    next_one = Acts.Policy.Draft(
+        true.install,
+        "single",
+        true.cosignatures,
+        [signing.public_key(STRANGER)],
+        Acts.Policy.single_rules(),
+        true,
+    )
+    following = Acts.Policy.sign(STRANGER, next_one, true.created_at).encode()
+    names = []
+    for planted in (another_policy(path), following):
+        names.append(decode_envelope(planted, "a policy").statement.hash.hex())
+        path.with_name(names[-1]).write_bytes(planted)
+
+    def mended() -> None:
+        with world.open() as deployment:
+            repair_client(deployment, deployment.registry.client(NORMAL))
+        for location in ("loc2", "loc3"):
+            assert [one.name for one in objects(world, "policy", location)] == [true.id]
+
+    mended()
+    # A home that was recovered has not the policies of before, and knows its own all the same.
+    world.lose_home()
+    world.recover(world.kits[:2])
+    world.back_up()
+    mended()
+    objects(world, "policy", "loc2")[0].unlink()
+    mended()

@@ -16,6 +16,7 @@ from strongroom.crypto.hashing import content_hash
 from strongroom.errors import Damaged, StrongroomError
 from strongroom.ledger import Checkpoint, Log, Witness
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.policies import check_own_policy
 from strongroom.operations.strangers import WHO_MAY_KNOW
 from strongroom.operations.tombs import objects_of, place_of
 from strongroom.quorum import Acts, Dealing, SnapshotHeader
@@ -39,11 +40,6 @@ _KINDS: Final = {
     "tomb": re.compile(f"vaults/({_ID})/tombs/({_ID})-([0-9]{{8}})"),
     "config": re.compile(f"vaults/({_ID})/config/({_ID})-([0-9]{{8}})"),
     "stretch": re.compile(f"ledger/({_ID})/([0-9]{{10}})"),
-}
-_NAMED_BY_HASH: Final[Mapping[str, Callable[[bytes], str]]] = {
-    "pack": lambda data: content_hash(data).hex(),
-    # A home that was recovered has not the policies of before.
-    "policy": lambda data: Acts.Policy.parse(decode_envelope(data, "a policy")).id,
 }
 _NAMING_WRITER: Final = frozenset({"config", "snapshot", "tomb"})
 """Kinds of objects that one writer signs and whose keys name it."""
@@ -136,12 +132,20 @@ class Acceptance:
         if kind == "kit":
             known = self.kit_entries.get(key)
             return None if known is None else _equal_to(known, key)
-        if kind in _NAMED_BY_HASH:
-            named = _NAMED_BY_HASH[kind]
-            return lambda data: _check_hash(named(data), parts[-1], key)
+        if kind in {"pack", "policy"}:
+            return lambda data: self._check_named(kind, data, key, parts[-1])
         if kind == "client-key":
             return lambda data: self._check_client_key(data, key, parts)
         return self._signed(kind, key, parts)
+
+    def _check_named(self, kind: str, data: bytes, key: str, name: str) -> None:
+        """Raise Damaged unless its hash is its name; of a policy anybody could make such a one."""
+        if kind == "pack":
+            _check_hash(content_hash(data).hex(), name, key)
+            return
+        policy = Acts.Policy.parse(decode_envelope(data, "a policy"))
+        _check_hash(policy.id, name, key)
+        check_own_policy(self.deployment, policy)
 
     def _by_log(self, key: str, log: str) -> Accept | None:
         vkey = self.logs.get(log)

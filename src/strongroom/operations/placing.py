@@ -19,7 +19,12 @@ def roster_path(install: InstallId, version: int) -> str:
 
 def policy_path(install: InstallId, policy: Envelope) -> str:
     """Return the path of a team policy: named by its hash, so that no two ever meet."""
-    return f"{install}/policy/{policy.statement.hash.hex()}"
+    return path_of_policy(install, policy.statement.hash.hex())
+
+
+def path_of_policy(install: InstallId, policy: str) -> str:
+    """Return the path of the team policy of this id."""
+    return f"{install}/policy/{policy}"
 
 
 def client_key_path(install: InstallId, client: str, custodian: str, serial: int) -> str:

@@ -10,11 +10,11 @@ from datetime import timedelta
 from strongroom.clients import Registry
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, decode_envelope
-from strongroom.errors import UsageError
+from strongroom.errors import Damaged, UsageError
 from strongroom.facts import Session
 from strongroom.ledger import Policy
 from strongroom.operations.deployment import Deployment, Tools
-from strongroom.operations.placing import policy_path
+from strongroom.operations.placing import path_of_policy, policy_path
 from strongroom.quorum import Acts, Custodian, Roster
 
 
@@ -150,3 +150,44 @@ def policies_to_place(registry: Registry) -> list[Envelope]:
         for one, policy in ((one, Acts.Policy.parse(one)) for one in kept)
         if policy.signer == operator or policy.previous is not None
     ]
+
+
+def check_own_policy(deployment: Deployment, policy: Acts.Policy) -> None:
+    """Raise Damaged unless a policy that lies at a location is one of this install's.
+
+    A home that has the operator's first has all that followed it, and anybody can sign another. One
+    that was recovered has none of before: there each must lead back to the first, at the locations.
+    """
+    registry = deployment.registry
+    kept = [Acts.Policy.parse(decode_envelope(one, "a policy")) for one in registry.policies()]
+    if policy.id in {one.id for one in kept}:
+        return
+    operator = registry.install().operator_key
+    if not any(_is_first(one, operator) for one in kept):
+        last = policy
+        while last.previous is not None and last.install == deployment.install:
+            before = _read_policy(deployment, last.previous)
+            if before.version + 1 != last.version or last.signer not in before.approvers.values():
+                break
+            last = before
+        if last.install == deployment.install and _is_first(last, operator):
+            return
+    raise Damaged(
+        f"policy {policy.id[:12]} is none of this install's",
+        "it does not follow from the one that the operator signed first",
+    )
+
+
+def _is_first(policy: Acts.Policy, operator: bytes) -> bool:
+    return (policy.version, policy.previous, policy.signer) == (1, None, operator)
+
+
+def _read_policy(deployment: Deployment, policy: str) -> Acts.Policy:
+    """Return the policy of this id; whatever lies in its place counts for nothing."""
+    key = path_of_policy(deployment.install, policy)
+
+    def accept(data: bytes) -> None:
+        if Acts.Policy.parse(decode_envelope(data, key)).id != policy:
+            raise Damaged(f"{key} is not what it is named by", "its hash differs")
+
+    return Acts.Policy.parse(decode_envelope(deployment.copies.get(key, accept), key))
