@@ -9,7 +9,7 @@ import pytest
 
 from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.clients import Registry
-from strongroom.errors import PartlyDone
+from strongroom.errors import PartlyDone, Refused
 from strongroom.locations import Location, LocationUnavailable
 from strongroom.operations.add_location import add_location
 from strongroom.operations.credentials import Credentials
@@ -224,6 +224,30 @@ def test_an_export_that_a_location_holds_is_named_by_its_path(
         found = deployment.registry.known_client(NORMAL).erasure
     assert found is not None
     assert found.cleared_at is None
+
+
+def test_exports_are_named_where_nobody_may_delete(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object store whose janitor's credential is not on this machine."""
+    opened = Deployment._as_janitor
+
+    def as_janitor(deployment: Deployment, name: str, *rest: Any) -> object:
+        if name == "loc1":
+            raise Refused("nothing may be deleted at location loc1", "no credential", "Pass one.")
+        return opened(deployment, name, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Deployment, "_as_janitor", as_janitor)
+        erased = erase(world)
+    (problem,) = erased.problems
+    assert "nothing may be deleted at location loc1: no credential. Pass one." in problem
+    assert len(erased.exports_left) == 3
+    assert all(one.startswith("loc1: ") for one in erased.exports_left)
+    assert lying(world, *ids(world)) != []
+    again = erase(world)
+    assert (again.problems, again.exports_left) == ([], [])
+    assert lying(world, *ids(world)) == []
 
 
 def test_kits_bring_an_erased_client_back_only_where_its_exports_were_kept(world: World) -> None:

@@ -71,9 +71,13 @@ def erase(
     face.tell(
         f"{name} is erased since {output.moment(erased.erased_at)}: "
         f"{', '.join(erased.custodians)} have signed that they destroyed their keys of it.",
-        f"Deleted at the locations: {output.count(erased.deleted_objects, 'object')}, "
-        f"{output.size(erased.deleted_bytes)}, among them "
-        f"{output.count(erased.deleted_exports, 'sealed export')} of keys.",
+        f"Deleted at the locations now: {output.count(erased.deleted_objects, 'object')}, "
+        f"{output.size(erased.deleted_bytes)}"
+        + (
+            f", {output.count(erased.deleted_exports, 'sealed export')} of keys among them."
+            if erased.deleted_exports
+            else "."
+        ),
         f"What they signed: {face.command(f'client show {name} --deeds FOLDER')}",
         "Not reached from here: copies of exports that somebody keeps elsewhere, which the kit of "
         "their",

@@ -164,6 +164,11 @@ def take(file: Path, /, *, face: With) -> int:
     )
     if act.state is act.state.APPROVED and act.request.procedure is Acts.Procedure.RESTORE:
         face.tell(f"Next: {face.command(f'procedure run {act.id[:8]}')}")
+    elif act.state is act.state.APPROVED and _counted_by_custodians(act):
+        face.tell(
+            "Next: the same command, now. Each custodian counts the delay from when it is first",
+            "shown this; the command says until when.",
+        )
     elif act.state is act.state.APPROVED:
         face.tell(f"From {output.moment(act.request.not_before)} on, the same command does it.")
     if told is None:
@@ -172,6 +177,12 @@ def take(file: Path, /, *, face: With) -> int:
     for index, err in told.missed.items():
         face.warn(f"custodian {index} was not told: {err}")
     return PartlyDone.exit_code if told.missed else 0
+
+
+def _counted_by_custodians(act: Act) -> bool:
+    """Return whether a delay begins when custodians are first shown what was approved."""
+    procedure = act.request.procedure
+    return procedure.by_custodians and bool(act.policy.rules[procedure].delay)
 
 
 @commands.command

@@ -15,6 +15,7 @@ from strongroom.operations.deployment import Deployment
 from strongroom.operations.grants import Approved, follow, prove
 from strongroom.operations.intent import have_announced
 from strongroom.operations.policies import hand_over_policies
+from strongroom.operations.receipts import plain_reason
 from strongroom.operations.requesting import Permit
 from strongroom.operations.witnessing import OpenLog, Witnessed, name_of
 from strongroom.quorum import Acts, Custodian
@@ -32,7 +33,9 @@ class Orders:
         """Raise PartlyDone, naming everybody who has not done it yet; `what` begins the line."""
         if not self.absent:
             return
-        reasons = "; ".join(f"{name_of(index)}: {self.absent[index]}" for index in self.absent)
+        reasons = "; ".join(
+            f"{name_of(index)}: {plain_reason(index, err)}" for index, err in self.absent.items()
+        )
         count = len(self.deeds) + len(self.absent)
         raise PartlyDone(
             f"{what} by {len(self.deeds)} of {count} custodians",
