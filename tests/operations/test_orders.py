@@ -29,7 +29,7 @@ class Away(StandIn):
     """A custodian that does not answer an order."""
 
     def obey(self, order: Acts.Order) -> Envelope:
-        raise Unavailable("custodian 3: cannot be reached", "it was turned off")
+        raise Unavailable("custodian 3 cannot be reached", "it was turned off")
 
 
 class Borrowing(StandIn):
