@@ -12,6 +12,7 @@ from strongroom.clients import Registry
 from strongroom.errors import PartlyDone, Refused
 from strongroom.locations import Location, LocationUnavailable
 from strongroom.operations.add_location import add_location
+from strongroom.operations.back_up import back_up
 from strongroom.operations.credentials import Credentials
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.erase_client import ClientErased, erase_client
@@ -30,6 +31,7 @@ from tests.journeys.world import (
     keep_template,
     make_world,
     refused,
+    silent,
 )
 
 
@@ -132,6 +134,9 @@ def test_it_is_shown_and_nothing_is_done_with_it_any_more(world: World) -> None:
     assert not any(NORMAL in one for one in status.warnings)
     assert [one.name for one in kept] == [HIGH]
     assert refused(lambda: world.back_up(NORMAL)).code == "erased_client"
+    with world.open() as deployment:
+        client = deployment.registry.known_client(NORMAL)
+        assert refused(lambda: back_up(deployment, client, silent)).code == "erased_client"
     assert refused(lambda: world.restore(NORMAL)).code == "erased_client"
 
 

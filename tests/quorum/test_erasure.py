@@ -1,6 +1,7 @@
 """A client erased at a custodian: what is gone, from every file, and what can never come again."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable
 from contextlib import closing
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.adapters.database.sqlite import open_sqlite
+from strongroom.adapters.database.sqlite import DatabaseUnavailable, open_sqlite
 from strongroom.database import Database
 from strongroom.errors import Damaged
 from strongroom.facts import read_facts
@@ -50,6 +51,28 @@ def test_a_later_order_tells_of_the_first(world: World) -> None:
         answered = world.custodians[0].obey(orders.waited(request))
         told.append(world.roster.check_deed(answered, request).told)
     assert told[0] == told[1]
+
+
+def test_no_deed_leaves_while_a_file_still_holds_what_was_destroyed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process reads the database just then, so its journal cannot be cut off."""
+    numbers = itertools.count()
+
+    def on_disk(_path: None) -> Database:
+        return open_sqlite(tmp_path / f"{next(numbers)}.db", busy_seconds=0.01)
+
+    monkeypatch.setattr("tests.quorum.world.open_sqlite", on_disk)
+    with closing(World()) as world:
+        orders = Orders(world)
+        request = orders.ask(Procedure.CLIENT_ERASURE, {}, world.client)
+        order = orders.waited(request)
+        with closing(open_sqlite(tmp_path / "0.db")) as other, other.reading() as reading:
+            reading.rows("SELECT 1 FROM client")
+            with pytest.raises(DatabaseUnavailable, match="still holds what was deleted"):
+                world.custodians[0].obey(order)
+        deed = world.roster.check_deed(world.custodians[0].obey(order), request)
+        assert Erasure.of(deed.told, world.client).keys == (public_key_id(world, 0),)
 
 
 def test_an_order_with_an_object_destroys_nothing(world: World) -> None:

@@ -125,6 +125,7 @@ def back_up_prepared(
 
     With `only_small` it raises MayBeLarge unless all sources are small SQLite databases.
     """
+    client.check_kept()
     tools = deployment.tools
     started = tools.clock.monotonic()
     with (
