@@ -38,7 +38,8 @@ BEGUN = frozenset(
     }
 )
 ASKED = frozenset({"procedure.requested", "procedure.approved"})
-OBEYED = frozenset({"procedure.run", "procedure.obeyed", "request.obeyed", "client.keys_destroyed"})
+OBEYED = ASKED | {"procedure.run", "procedure.obeyed", "request.obeyed"}
+ERASED = frozenset({"client.erased", "client.cleared", "client.keys_destroyed"})
 OPENED = frozenset({"keys.opened", "share.released"})
 KEPT = frozenset({"backup.written", "snapshot.good", "snapshot.receipted"})
 ADDED = frozenset({"client.added", "client.enrolled", "writer.enrolled"})
@@ -77,6 +78,7 @@ STEPS: tuple[tuple[str, frozenset[str]], ...] = (
     ("client set acme --keep 3d", frozenset({"client.keep_set"})),
     ("client list", NOTHING),
     ("client show acme", NOTHING),
+    ("custodian rotate custodian-1 --client acme", OBEYED | {"client.key_rotated"}),
     ("source add acme notes", frozenset({"source.added"})),
     ("source list acme", NOTHING),
     ("source remove acme notes --yes", frozenset({"source.removed"})),
@@ -96,7 +98,7 @@ STEPS: tuple[tuple[str, frozenset[str]], ...] = (
     ("vault repair acme", frozenset({"vault.repaired"})),
     ("vault prune acme --dry-run", NOTHING),
     ("vault prune acme --yes", NOTHING),
-    ("client erase empty --yes", ASKED | OBEYED | {"client.erased", "client.cleared"}),
+    ("client erase empty --yes", OBEYED | ERASED),
     ("ledger search acme --scan --verify", NOTHING),
     ("ledger show 00000000", NOTHING),
     ("ledger tail --client acme --ocsf", NOTHING),

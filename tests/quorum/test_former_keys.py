@@ -11,13 +11,20 @@ from strongroom.adapters.database.sqlite import open_sqlite
 from strongroom.crypto import public_sealing, signing
 from strongroom.crypto.envelope import decode_envelope
 from strongroom.database import Database
-from strongroom.errors import Damaged, Refused
+from strongroom.errors import Damaged, Refused, Waiting
+from strongroom.ids import ClientId
 from strongroom.quorum import Dealing, LocalCustodian, SnapshotHeader
 from strongroom.quorum.avowal import Avowal
 from strongroom.quorum.client_key import FORMER_MAX, ClientKey
+from strongroom.quorum.client_seat import KeyChange
+from strongroom.quorum.deed import Deed
 from strongroom.quorum.key_table import ClientEntry, FormerKey
 from strongroom.quorum.kit import EntryPlace, Kit
+from strongroom.quorum.order import Order
+from strongroom.quorum.procedure import Procedure, Value
+from strongroom.quorum.request import ActRequest
 from tests.properties.test_rescue import RESCUE
+from tests.quorum.ordering import DAY, Orders
 from tests.quorum.world import KEK, START, World, resigned
 from tests.vectors import build_former_keys_v1 as vector
 
@@ -193,7 +200,7 @@ def test_what_was_dealt_to_a_dropped_key_opens_at_this_custodian_no_more(world: 
     _, second = world.backed_up()
     world.rotate(1)
     before = entry_of(world, 1)
-    assert world.drop_former(1, 1) == (1,)
+    assert world.drop_former(1, 1) == KeyChange(4, 1, names(world, 1, 2, 3))
     after = entry_of(world, 1)
     assert after.former == before.former[1:]
     pin = replace(before.pin, serial=4, created_at=after.pin.created_at, former=(2,))
@@ -204,7 +211,8 @@ def test_what_was_dealt_to_a_dropped_key_opens_at_this_custodian_no_more(world: 
         world.custodians[0].prove(CHALLENGE, keys[:1])
     assert set(opened_by(world, old, *world.custodians[1:])) == {dealt[0].inner}
     entries = world.custodians[0].kit_entries()
-    assert world.drop_former(1, 1) == ()
+    assert [path[-8:] for path, _ in world.custodians[0].kit_entries(world.client)] == ["00000004"]
+    assert world.drop_former(1, 1) == KeyChange(4)
     assert world.custodians[0].kit_entries() == entries
     told = [fact.body for fact in world.custodians[0].journal(0) if fact.op.endswith("_dropped")]
     assert told == [{"serial": 4, "dropped": 1}]
@@ -286,3 +294,68 @@ def test_former_keys_of_a_strange_form_are_refused(world: World) -> None:
     ):
         with pytest.raises(Damaged, match=why):
             ClientEntry.parse({**good, "former": wrong}, place)
+
+
+# -- by an order
+
+
+def obeyed(custodian: LocalCustodian, order: Order) -> dict[str, object]:
+    deed = Deed.read(custodian.obey(order))
+    assert custodian.obey(order) == custodian.obey(order)
+    return dict(deed.told)
+
+
+def test_a_key_is_rotated_and_dropped_by_what_was_approved(world: World) -> None:
+    world.backed_up()
+    first, second = world.custodians[:2]
+    before = entry_of(world, 1)
+    orders = Orders(world)
+    asked: dict[str, Value] = {"custodian": first.card().id}
+    request = orders.ask(Procedure.CUSTODIAN_ROTATE, asked, world.client)
+    order = waited(orders, request, first)
+    assert obeyed(first, order) == {"serial": 2, "dropped": 0, "entries": ()}
+    assert entry_of(world, 1).former == (FormerKey(1, before.seed),)
+    order = waited(orders, request, second)
+    with pytest.raises(Refused) as caught:
+        second.obey(order)
+    assert caught.value.code == "other_act"
+    assert entry_of(world, 2).former == ()
+    request = orders.ask(Procedure.CUSTODIAN_ROTATE, {**asked, "drop_to": 1}, world.client)
+    dropped = obeyed(first, waited(orders, request, first))
+    assert dropped == {"serial": 3, "dropped": 1, "entries": names(world, 1, 2)}
+    assert entry_of(world, 1).former == ()
+    request = orders.ask(Procedure.CUSTODIAN_ROTATE, {**asked, "drop_to": 2}, world.client)
+    again = obeyed(first, waited(orders, request, first))
+    assert again == {"serial": 3, "dropped": 0, "entries": ()}
+
+
+def test_a_client_that_is_unknown_has_no_key_to_rotate(world: World) -> None:
+    orders = Orders(world)
+    params: dict[str, Value] = {"custodian": world.custodians[0].card().id}
+    request = orders.ask(Procedure.CUSTODIAN_ROTATE, params, ClientId("0" * 32))
+    order = waited(orders, request, world.custodians[0])
+    with pytest.raises(Refused, match="does not know client"):
+        world.custodians[0].obey(order)
+
+
+def test_an_erasure_names_the_entries_that_were_wiped_before(world: World) -> None:
+    """They were handed out, so they may lie somewhere still."""
+    world.rotate(1)
+    world.drop_former(1, 1)
+    orders = Orders(world)
+    request = orders.ask(Procedure.CLIENT_ERASURE, {}, world.client)
+    told = obeyed(world.custodians[0], waited(orders, request, world.custodians[0]))
+    assert told["entries"] == names(world, 1, 2, 3)
+
+
+def names(world: World, *serials: int) -> tuple[str, ...]:
+    return tuple(f"{world.client}-{serial:08d}" for serial in serials)
+
+
+def waited(orders: Orders, request: ActRequest, custodian: LocalCustodian) -> Order:
+    """Return the order once this custodian has waited for a veto."""
+    with pytest.raises(Waiting) as caught:
+        custodian.obey(orders.order(request))
+    assert caught.value.code == "veto_time"
+    orders.world.clock.at += DAY
+    return orders.order(request)

@@ -34,6 +34,11 @@ def test_parameters_are_read_as_they_are_and_no_others_are(procedure: Procedure)
         procedure.parse({**given, "reason": "because"})
 
 
+def test_what_may_be_left_out_is_read_where_it_is() -> None:
+    both = {"custodian": ID, "drop_to": 3}
+    assert Procedure.CUSTODIAN_ROTATE.parse(both) == both
+
+
 @pytest.mark.parametrize("raw", [None, [], "restore", 1])
 def test_parameters_are_an_object(raw: object) -> None:
     with pytest.raises(Damaged, match="is not a JSON object"):
@@ -45,6 +50,7 @@ def test_numbers_have_bounds() -> None:
         (Procedure.PRUNE_BELOW_FLOOR, "stay", 10_001),
         (Procedure.CUSTODIAN_ENROL, "index", 33),
         (Procedure.CUSTODIAN_ENROL, "index", 0),
+        (Procedure.CUSTODIAN_ROTATE, "drop_to", 0),
         (Procedure.POLICY_CHANGE, "version", 1),
         (Procedure.DRILL_AUTHORISATION, "sessions_a_day", True),
     ):

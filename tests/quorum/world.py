@@ -14,6 +14,7 @@ from strongroom.database import Database
 from strongroom.ids import ClientId, InstallId, SessionId, SourceId, Token, VaultId, new_id
 from strongroom.ledger import Policy
 from strongroom.quorum import Dealing, LocalCustodian, Opening, Roster, SnapshotHeader
+from strongroom.quorum.client_seat import KeyChange
 from strongroom.quorum.dealing import Dealt
 from strongroom.quorum.key_table import ClientPin
 from strongroom.quorum.label import Label, VaultClass
@@ -204,11 +205,12 @@ class World:
         """Let a custodian rotate its key for the client; what is dealt next is sealed to it."""
         custodian = self.custodians[index - 1]
         with self.databases[index - 1].transaction() as transaction:
-            pin = custodian._clients.rotate(transaction, self.client)
+            custodian._clients.rotate(transaction, self.client)
+        (pin,) = custodian.pins()
         self.client_keys[index - 1] = pin.public
         return pin
 
-    def drop_former(self, index: int, up_to: int) -> tuple[int, ...]:
+    def drop_former(self, index: int, up_to: int) -> KeyChange:
         """Let a custodian destroy its former keys for the client up to a serial."""
         custodian = self.custodians[index - 1]
         with self.databases[index - 1].transaction() as transaction:

@@ -22,7 +22,8 @@ ABOUT: Final[Mapping[Acts.Procedure, str]] = {
     Acts.Procedure.PRUNE_BELOW_FLOOR: "destroys snapshots that the keep policy would keep",
     Acts.Procedure.LOCATION_REMOVAL: "no backup goes to the location any more",
     Acts.Procedure.CUSTODIAN_ENROL: "changes who holds pieces of keys",
-    Acts.Procedure.CUSTODIAN_ROTATE: "gives a custodian another key for new pieces",
+    Acts.Procedure.CUSTODIAN_ROTATE: "gives a custodian another key for new pieces, or, with "
+    "drop_to, destroys its former ones up to that serial",
     Acts.Procedure.CUSTODIAN_REDEAL: "opens every key and deals it again",
     Acts.Procedure.CLIENT_ERASURE: "destroys every backup of the client for ever",
     Acts.Procedure.POLICY_CHANGE: "changes who approves what from now on",

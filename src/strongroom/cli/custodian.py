@@ -9,12 +9,13 @@ from strongroom.cli import output
 from strongroom.cli.custodian_elsewhere import deny, join
 from strongroom.cli.custodian_process import confirm_kit, init, join_code, serve
 from strongroom.cli.face import With
+from strongroom.cli.rotate import rotate
 from strongroom.errors import PartlyDone
 from strongroom.operations.look_at_custodians import look_at_distribution
 from strongroom.operations.prove_shares import longest_ago
 
 commands = Commands(name="custodian")
-for command in (init, serve, join_code, confirm_kit, join, deny):
+for command in (init, serve, join_code, confirm_kit, join, deny, rotate):
     commands.command(command)
 
 

@@ -54,6 +54,15 @@ OPS: Final = (
         must={"exports": COUNT, "objects": COUNT, "left": COUNT},
     ),
     Op(
+        "client.exports_cleared",
+        "A",
+        "delete",
+        "What held keys that a custodian has destroyed was deleted: so many copies of sealed "
+        "`exports` over all locations; `left` are still there.",
+        _CLIENT,
+        must={"exports": COUNT, "left": COUNT},
+    ),
+    Op(
         "writer.enrolled",
         "A",
         "create",

@@ -86,6 +86,26 @@ def clear_exports(
             cleared.problems[name] = f"location {name} may still have exports: {done.problem}"
 
 
+def clear_superseded(
+    deployment: Deployment, paths: Iterable[str], newest: str, cleared: Cleared
+) -> None:
+    """Delete entries of a custodian's key table that hold keys which it has destroyed.
+
+    Only where the newest one lies, which holds everything that is needed still.
+    """
+    going = dict.fromkeys(paths, 0)
+
+    def chosen(location: Location) -> dict[str, int]:
+        return going if going and _is_there(location, newest) else {}
+
+    for name, done in _everywhere(deployment, chosen, None).items():
+        cleared.exports += done.gone
+        if done.held:
+            cleared.left[name] = done.held
+        if done.problem:
+            cleared.problems[name] = f"location {name} may still have exports: {done.problem}"
+
+
 def clear_vault(
     deployment: Deployment, client: Client, given: Credential | None, cleared: Cleared
 ) -> None:

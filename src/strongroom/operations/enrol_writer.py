@@ -72,6 +72,18 @@ def _enrol_at(
 ) -> bytes:
     """Let one custodian pin the writer; return its certificate when the locations hold it."""
     certificate = _certify(custodian, client, keys.writer_public, revoked)
+    adopt_certificate(deployment, client, history, custodian, certificate)
+    return certificate.encode()
+
+
+def adopt_certificate(
+    deployment: Deployment,
+    client: Client,
+    history: History,
+    custodian: Custodian,
+    certificate: Envelope,
+) -> None:
+    """Place a custodian's newest entry for a client and note and place its certificate."""
     serial = deployment.roster.check_client_key(certificate).serial
     # The kit comes first: a certificate whose kit entry is nowhere would tell every later
     # recovery that the kits' tables were rolled back.
@@ -81,7 +93,6 @@ def _enrol_at(
     history.adopt_client_keys({custodian.card().index: certificate.encode()})
     place = client_key_path(deployment.install, client.id, custodian.card().id, serial)
     deployment.copies.put(place, certificate.encode())
-    return certificate.encode()
 
 
 def _enrol_at_late_custodians(

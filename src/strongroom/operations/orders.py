@@ -45,9 +45,14 @@ class Orders:
 
 
 def give_order(
-    deployment: Deployment, permit: Permit | None, enclosed: Sequence[Envelope] = ()
+    deployment: Deployment,
+    permit: Permit | None,
+    enclosed: Sequence[Envelope] = (),
+    only: int | None = None,
 ) -> Orders:
     """Have every custodian do what was approved; `enclosed` are objects that its params name.
+
+    `only` is the index of the one that it is about, where it is about one.
 
     To be called while the act runs (`permitted`). Raises Unwitnessed, and asks nobody, where too
     few custodians cosign; Waiting where all that answer wait for a veto; and the error of the first
@@ -57,9 +62,11 @@ def give_order(
         raise Refused("nothing can be ordered", "no run of it was announced")
     deeds = kept_deeds(deployment, permit.request)
     absent: dict[int, StrongroomError] = {
-        index: err for index, err in deployment.absent_custodians.items() if index not in deeds
+        index: err
+        for index, err in deployment.absent_custodians.items()
+        if index not in deeds and only in (None, index)
     }
-    left = [index for index in deployment.custodians if index not in deeds]
+    left = [one for one in deployment.custodians if one not in deeds and only in (None, one)]
     if left:
         witnessed = have_announced(deployment, OpenLog.of_server(deployment))
         approved = Approved(permit.request, permit.approvals, "")

@@ -10,11 +10,27 @@ from strongroom.database import Transaction
 from strongroom.errors import Refused, UsageError
 from strongroom.facts import FactValue
 from strongroom.ids import ClientId, VaultId, WriterId
-from strongroom.quorum import rules, store
+from strongroom.quorum import erasure_rows, rules, store
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.key_table import ClientEntry, ClientPin, PinnedWriter
 from strongroom.quorum.own import Own
 from strongroom.quorum.rules import Past, Standing
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """What became of a custodian's keys for a client."""
+
+    serial: int
+    """That of its entry from now on."""
+    dropped: int = 0
+    entries: tuple[str, ...] = ()
+    """The names of the entries that hold what was dropped; they were handed out."""
+
+    @property
+    def told(self) -> dict[str, int | tuple[str, ...]]:
+        """Return what a deed tells of it."""
+        return {"serial": self.serial, "dropped": self.dropped, "entries": self.entries}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,30 +128,34 @@ class ClientSeat:
                 transaction, "writers.adopted", client, {"count": len(adopted.writers)}
             )
 
-    def rotate(self, transaction: Transaction, client: ClientId) -> ClientPin:
+    def rotate(self, transaction: Transaction, client: ClientId) -> "KeyChange":
         """Make a new key for what is dealt to a client from now on; what was dealt still opens."""
         entry = self._own.entry(transaction, client)
         newer = entry.rotated(self._own.token(public_sealing.SEED_BYTES), self._own.clock.now())
         self._own.kits.write_client(transaction, newer)
-        self._own.record(transaction, "client.key_rotated", client, {"serial": newer.pin.serial})
-        return newer.pin
+        serial = newer.pin.serial
+        self._own.record(transaction, "client.key_rotated", client, {"serial": serial})
+        return KeyChange(serial)
 
-    def drop_former(
-        self, transaction: Transaction, client: ClientId, up_to: int
-    ) -> tuple[int, ...]:
-        """Destroy former keys of serials up to this one; return the serials of those there were.
+    def drop_former(self, transaction: Transaction, client: ClientId, up_to: int) -> "KeyChange":
+        """Destroy a client's former keys of serials up to this one, and the entries that hold them.
 
-        What was dealt to them can be opened here no more. Nothing changes where there are none; the
-        entries of the key table that were placed before still hold them, sealed to the kit.
+        What was dealt to them can be opened here no more. Nothing changes where there are none. The
+        rows are gone with the transaction; that the bytes are is for whoever ends it.
         """
         entry = self._own.entry(transaction, client)
         newer = entry.without_former(up_to, self._own.clock.now())
-        gone = tuple(key.serial for key in entry.former if key not in newer.former)
-        if gone:
-            self._own.kits.write_client(transaction, newer)
-            told: dict[str, FactValue] = {"serial": newer.pin.serial, "dropped": len(gone)}
-            self._own.record(transaction, "client.former_keys_dropped", client, told)
-        return gone
+        dropped = len(entry.former) - len(newer.former)
+        if not dropped:
+            return KeyChange(entry.pin.serial)
+        # Every entry until now was made while one of these was kept.
+        gone = [path for path, _ in self._own.kits.entries_within(transaction, f"{client}-")]
+        erasure_rows.wipe_kit_entries(transaction, gone)
+        self._own.kits.write_client(transaction, newer)
+        told: dict[str, FactValue] = {"serial": newer.pin.serial, "dropped": dropped}
+        self._own.record(transaction, "client.former_keys_dropped", client, told)
+        names = tuple(path.rpartition("/")[2] for path in gone)
+        return KeyChange(newer.pin.serial, dropped, names)
 
     def certificate(self, pin: ClientPin) -> Envelope:
         """Return the certificate of a pin's serial; the same each time it is made."""

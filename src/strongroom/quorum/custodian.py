@@ -19,6 +19,7 @@ from strongroom.ids import ClientId, CustodianId, InstallId, Token, VaultId, Wri
 from strongroom.ledger import Witness
 from strongroom.quorum import avowal, rules, store
 from strongroom.quorum.avowal import Avowal
+from strongroom.quorum.client_key import ClientKey
 from strongroom.quorum.client_seat import ClientSeat
 from strongroom.quorum.deeds import Seats
 from strongroom.quorum.erasure_seat import ErasureSeat
@@ -49,6 +50,7 @@ Seat = tuple[InstallId, int, str]
 class LocalCustodian:
     """A custodian in this process; safe to share between threads, which take turns."""
 
+    Certificate: TypeAlias = ClientKey
     Kit: TypeAlias = Kit
     Past: TypeAlias = Past
     Pin: TypeAlias = ClientPin

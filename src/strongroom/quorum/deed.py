@@ -13,7 +13,7 @@ from strongroom.clock import format_instant
 from strongroom.crypto.envelope import Envelope, sign_envelope
 from strongroom.ids import ClientId, CustodianId, InstallId
 from strongroom.quorum import erasure
-from strongroom.quorum.client_key import SERIAL_MAX
+from strongroom.quorum.client_key import FORMER_MAX, SERIAL_MAX
 from strongroom.quorum.fields import Fields
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.request import FORMAT, ActRequest
@@ -33,6 +33,11 @@ TOLD: Final[Mapping[Procedure, Mapping[str, Take]]] = {
     Procedure.POLICY_CHANGE: {"policy": Fields.hash, "version": _version},
     Procedure.CLIENT_ERASURE: erasure.TOLD,
     Procedure.CUSTODIAN_ENROL: {"roster": Fields.hash, "version": _version},
+    Procedure.CUSTODIAN_ROTATE: {
+        "serial": _version,
+        "dropped": lambda fields, name: fields.number(name, 0, FORMER_MAX),
+        "entries": erasure.TOLD["entries"],
+    },
 }
 """What a deed of each procedure tells; those that are not here are not ordered of custodians."""
 

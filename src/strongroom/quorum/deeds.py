@@ -18,6 +18,7 @@ from strongroom.quorum.gate import Gate
 from strongroom.quorum.order import Order
 from strongroom.quorum.own import Own
 from strongroom.quorum.procedure import Procedure
+from strongroom.quorum.refusals import OtherAct
 from strongroom.quorum.roster_seat import RosterSeat
 
 
@@ -62,8 +63,21 @@ def _erase_client(seats: Seats, transaction: Transaction, order: Order) -> Mappi
     return seats.erasures.erase(transaction, ClientId(order.grant.request.client or "")).told
 
 
+def _change_key(seats: Seats, transaction: Transaction, order: Order) -> Mapping[str, Told]:
+    request, member = order.grant.request, seats.own.member
+    if request.params["custodian"] != member.id:
+        raise OtherAct(
+            f"{member} refuses request {request.request[:8]}", "it is another custodian's key"
+        )
+    client, drop_to = ClientId(request.client or ""), request.params.get("drop_to")
+    if isinstance(drop_to, int):
+        return seats.clients.drop_former(transaction, client, drop_to).told
+    return seats.clients.rotate(transaction, client).told
+
+
 DEEDS: Final[Mapping[Procedure, Doing]] = {
     Procedure.POLICY_CHANGE: Doing(1, _change_policy),
     Procedure.CLIENT_ERASURE: Doing(0, _erase_client, destroys=True),
     Procedure.CUSTODIAN_ENROL: Doing(1, _follow_roster),
+    Procedure.CUSTODIAN_ROTATE: Doing(0, _change_key, destroys=True),
 }

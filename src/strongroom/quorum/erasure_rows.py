@@ -42,3 +42,19 @@ def forget_client(transaction: Transaction, client: ClientId) -> int:
 def forget_kit_entries(transaction: Transaction, paths: list[str]) -> None:
     """Delete entries of the key table."""
     transaction.run_many("DELETE FROM kit_entry WHERE path = ?", [(path,) for path in paths])
+
+
+def wipe_kit_entries(transaction: Transaction, paths: list[str]) -> None:
+    """Delete what entries hold, and remember that they were handed out."""
+    transaction.run_many(
+        "UPDATE kit_entry SET bytes = x'' WHERE path = ?", [(path,) for path in paths]
+    )
+
+
+def read_kit_paths(transaction: Transaction, beginning: str) -> list[str]:
+    """Return the paths that begin so of all entries that were ever handed out, wiped ones too."""
+    rows = transaction.rows(
+        "SELECT path FROM kit_entry WHERE path BETWEEN ? AND ? ORDER BY path",
+        (beginning, f"{beginning}~"),
+    )
+    return [path for (path,) in rows]

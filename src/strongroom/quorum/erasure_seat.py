@@ -32,7 +32,7 @@ class ErasureSeat:
             return done
         keys = self._keys(transaction, client)
         own = EntryPlace(self._own.install, self._own.member.id, f"{client}-")
-        entries = [path for path, _ in store.read_kit_entries(transaction, own.path)]
+        entries = erasure_rows.read_kit_paths(transaction, own.path)
         if len(entries) > ENTRIES_MAX:
             raise StrongroomError(
                 f"{self._own.member} cannot tell what it would destroy of client {client[:8]}",

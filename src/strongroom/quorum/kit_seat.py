@@ -54,7 +54,11 @@ class KitSeat:
     def entries(self, of: str) -> list[tuple[str, bytes]]:
         """Return path and bytes of the entries whose names begin so."""
         with self.database.reading() as transaction:
-            return store.read_kit_entries(transaction, self._place(of).path)
+            return self.entries_within(transaction, of)
+
+    def entries_within(self, transaction: Transaction, of: str) -> list[tuple[str, bytes]]:
+        """Do what `entries` does within a transaction."""
+        return store.read_kit_entries(transaction, self._place(of).path)
 
     def write_client(self, transaction: Transaction, entry: ClientEntry) -> None:
         """Write a client's row, and its entry of the pin's serial."""

@@ -51,7 +51,11 @@ class Procedure(StrEnum):
     def parse(self, raw: object) -> dict[str, Value]:
         """Return the parameters, each in its one form; raises Damaged naming the procedure."""
         fields = Fields(raw, f"the parameters of {self}")
-        params = {name: take(fields, name) for name, take in _FORMS[self].params.items()}
+        form = _FORMS[self]
+        params = {name: take(fields, name) for name, take in form.params.items()}
+        params |= {
+            name: take(fields, name) for name, take in form.optional.items() if fields.has(name)
+        }
         fields.done()
         return params
 
@@ -66,6 +70,8 @@ class _Form:
 
     scope: Scope
     params: Mapping[str, Take] = field(default_factory=dict)
+    optional: Mapping[str, Take] = field(default_factory=dict)
+    """Parameters that may be left out."""
 
 
 def _number(least: int, most: int) -> Take:
@@ -92,7 +98,9 @@ _FORMS: Final[Mapping[Procedure, _Form]] = {
     Procedure.CUSTODIAN_ENROL: _Form(
         "install", {"index": _number(1, COUNT_MAX), "identity": Fields.hash}
     ),
-    Procedure.CUSTODIAN_ROTATE: _Form("client", {"custodian": Fields.id}),
+    Procedure.CUSTODIAN_ROTATE: _Form(
+        "client", {"custodian": Fields.id}, {"drop_to": _number(1, SERIAL_MAX)}
+    ),
     Procedure.CUSTODIAN_REDEAL: _Form("install", {"custodian": Fields.id, "roster": Fields.hash}),
     Procedure.CLIENT_ERASURE: _Form("client"),
     Procedure.POLICY_CHANGE: _Form(

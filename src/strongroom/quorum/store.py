@@ -410,10 +410,14 @@ def write_kit_entries(transaction: Transaction, entries: Sequence[tuple[str, byt
 
 
 def read_kit_entries(transaction: Transaction, beginning: str) -> list[tuple[str, bytes]]:
-    """Return the entries of the key table whose paths begin so, the same bytes each time."""
+    """Return the entries of the key table whose paths begin so, the same bytes each time.
+
+    One that was wiped, for a key that it held was dropped, is left out.
+    """
     # No character of a path sorts after the tilde, so this is one stretch of the primary key.
     rows = transaction.rows(
-        "SELECT path, bytes FROM kit_entry WHERE path BETWEEN ? AND ? ORDER BY path",
+        "SELECT path, bytes FROM kit_entry WHERE path BETWEEN ? AND ? AND bytes <> x'' "
+        "ORDER BY path",
         (beginning, f"{beginning}~"),
     )
     return [(path, data) for path, data in rows]

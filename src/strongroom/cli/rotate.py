@@ -1,0 +1,100 @@
+"""`strongroom custodian rotate`: another key of a custodian, and the end of its former ones."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from strongroom.cli import output
+from strongroom.cli.face import Face, With
+from strongroom.clients import Client
+from strongroom.errors import PartlyDone, StrongroomError, UsageError, Waiting
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.look_at_custodians import Member, find_member
+from strongroom.operations.rotate import CustodianKey
+from strongroom.operations.rotate import drop_former as drop
+from strongroom.operations.rotate import rotate as rotate_key
+
+_Do = Callable[[Deployment, Client, Member], CustodianKey]
+
+
+def rotate(
+    name: str,
+    /,
+    *,
+    client: str | None = None,
+    every: Annotated[bool, Parameter(name="--all")] = False,
+    drop_former: bool = False,
+    face: With,
+) -> int:
+    """Let a custodian make another key for a client, or destroy its former ones.
+
+    What is backed up from then on is sealed to the new key. What is kept already opens with the
+    former one, until --drop-former destroys those that nothing at any location needs. Both wait
+    until they are approved; the same command again goes on. Exits 5 while it waits.
+
+    Parameters
+    ----------
+    name
+        The custodian's name, as `custodian list` shows it.
+    client
+        The client's name.
+    every
+        Every client, one after the other; each is asked for by itself.
+    drop_former
+        Destroy the former keys that nothing needs, instead of making another one.
+    """
+    if (client is None) != every:
+        raise UsageError(
+            "say whose key it is",
+            "--client NAME or --all, not both" if every else "--client NAME or --all",
+            hint="`strongroom client list` shows the clients.",
+        )
+    do: _Do = drop if drop_former else rotate_key
+    with face.deployment() as deployment:
+        member = find_member(deployment, name)
+        if client is not None:
+            key = do(deployment, deployment.registry.client(client), member)
+            face.show(key)
+            _tell(face, key, dropping=drop_former)
+            return 0
+        return _every(face, deployment, member, do, dropping=drop_former)
+
+
+def _every(face: Face, deployment: Deployment, member: Member, do: _Do, *, dropping: bool) -> int:
+    """Go on with the next client whatever becomes of one; return the gravest exit code."""
+    done: list[CustodianKey] = []
+    failed: dict[str, StrongroomError] = {}
+    for client in deployment.registry.kept_clients():
+        try:
+            key = do(deployment, client, member)
+        except StrongroomError as err:
+            failed[client.name] = err
+            face.warn(f"{client.name}: {err}", *([f"  {err.hint}"] if err.hint else []))
+        else:
+            done.append(key)
+            _tell(face, key, dropping=dropping)
+    face.show({"keys": done, "failed": {name: str(err) for name, err in failed.items()}})
+    if any(not isinstance(err, Waiting) for err in failed.values()):
+        return PartlyDone.exit_code
+    return Waiting.exit_code if failed else 0
+
+
+def _tell(face: Face, key: CustodianKey, *, dropping: bool) -> None:
+    kept = output.count(key.former, "former key")
+    if not dropping:
+        face.tell(
+            f"{key.client}: {key.custodian} has key {key.serial}, of "
+            f"{output.moment(key.certified_at)}; it keeps {kept} for what was kept before"
+        )
+    elif key.dropped:
+        gone = output.count(key.dropped, "former key")
+        face.tell(f"{key.client}: {key.custodian} destroyed {gone}, and keeps {key.former}")
+        if key.exports_left:
+            face.tell(
+                "Delete these by hand: whoever has its kit opens with them what was destroyed.",
+                *(f"  {path}" for path in key.exports_left),
+            )
+    else:
+        face.tell(f"{key.client}: nothing to destroy; {key.custodian} keeps {kept}")
+    face.warn(*(f"warning: {note}" for note in key.notes))
