@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from secrets import token_bytes
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,13 @@ from strongroom.operations.rebuild_custodian import find_kept
 from strongroom.operations.recover import Kit, RecoveryPlan
 from strongroom.quorum import Acts
 from strongroom.quorum.invitation import Invitation
-from tests.journeys.test_custodians_elsewhere import begin, custodians, done, places
+from tests.journeys.test_custodians_elsewhere import (
+    Custodians,
+    begin,
+    custodians,
+    done,
+    places,
+)
 from tests.support import served_custodian
 from tests.support.first_home import make_database
 from tests.support.peers import new_authority
@@ -41,28 +48,11 @@ def test_a_lost_custodian_is_made_again_from_its_kit_and_joined_again(tmp_path: 
             berta = deployment.roster.member(2)
             roster = deployment.roster
         # Its machine is gone, with all that was on it; the backup goes on with the others.
-        three.stop("berta")
+        lost(tmp_path, three, "berta")
         done(0, "backup", "acme")
-        (tmp_path / "berta").rename(tmp_path / "stolen")
-        (tmp_path / "kit").write_text(three.words["berta"])
-        made = json.loads(
-            done(
-                0,
-                *("--home", "berta", "custodian", "init", "--listen"),
-                f"127.0.0.1:{three.ports['berta']}",
-                *("--from-kit", "kit", "--location", "one", "--location", "two", "--json"),
-                *("--key-file", "berta-again.key"),
-            ).out
-        )
+        made = made_again(tmp_path, three, "berta")
         assert (made["custodian"], made["name"]) == (berta.id, "berta")
         assert (made["clients"], made["receipts"], made["problems"]) == (1, 1, [])
-        three.start("berta")
-        (tmp_path / "code").write_text(made["join_code"])
-        joined = done(
-            *(0, "custodian", "join", f"berta=https://127.0.0.1:{three.ports['berta']}"),
-            *("--join-code", "code"),
-        )
-        assert "berta is joined again" in joined.out
         listed = done(0, "custodian", "list")
         assert listed.out.count("answers") == 3
         after = places(tmp_path / "home")
@@ -84,10 +74,64 @@ def test_a_lost_custodian_is_made_again_from_its_kit_and_joined_again(tmp_path: 
         # Whoever has the lost machine shows a certificate that counts no more.
         three.stop("berta")
         (tmp_path / "berta").rename(tmp_path / "again")
-        (tmp_path / "stolen").rename(tmp_path / "berta")
+        (tmp_path / "lost-berta").rename(tmp_path / "berta")
         three.start("berta")
         listed = done(3, "custodian", "list")
         assert f"that of custodian {berta.id[:8]} is denied" in listed.out
+
+
+def made_again(folder: Path, three: Custodians, name: str, code: int = 0) -> dict[str, Any]:
+    """Make a custodian that is gone again from its kit, at the same port, and join it."""
+    (folder / "kit").write_text(three.words[name])
+    made: dict[str, Any] = json.loads(
+        done(
+            *(code, "--home", name, "custodian", "init", "--json"),
+            *("--listen", f"127.0.0.1:{three.ports[name]}", "--key-file", f"{name}-again.key"),
+            *("--from-kit", "kit", "--location", "one", "--location", "two"),
+        ).out
+    )
+    three.start(name)
+    (folder / "code").write_text(made["join_code"])
+    url = f"{name}=https://127.0.0.1:{three.ports[name]}"
+    assert f"{name} is joined again" in done(0, "custodian", "join", url, "--join-code", "code").out
+    return made
+
+
+def lost(folder: Path, three: Custodians, name: str) -> None:
+    three.stop(name)
+    (folder / name).rename(folder / f"lost-{name}")
+
+
+def test_what_the_former_witnesses_cosigned_is_witnessed_anew(tmp_path: Path) -> None:
+    """A log to which nothing is added any more would otherwise be by keys that nobody knows."""
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        make_database(tmp_path / "app.db")
+        begin(tmp_path, three.invited())
+        done(0, "client", "add", "acme", "--source", "app.db")
+        done(0, "backup", "acme")
+        for name in ("berta", "clara"):
+            lost(tmp_path, three, name)
+            made_again(tmp_path, three, name)
+        # Something is recorded, for which the home takes up the cards of the new witnesses.
+        done(0, "network", "probe")
+        done(0, "ledger", "verify")
+
+
+def test_receipts_for_what_its_kit_does_not_know_are_told_of(tmp_path: Path) -> None:
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        make_database(tmp_path / "app.db")
+        begin(tmp_path, three.invited())
+        done(0, "client", "add", "acme", "--source", "app.db")
+        done(0, "backup", "acme")
+        lost(tmp_path, three, "berta")
+        with App().open(tmp_path / "home") as deployment:
+            berta, client = deployment.roster.member(2), deployment.registry.clients()[0].id
+            for place in ("one", "two"):
+                entries = tmp_path / place / deployment.install / "kits" / berta.id
+                (entries / f"{client}-00000001").unlink()
+        made = made_again(tmp_path, three, "berta", code=3)
+        (problem,) = made["problems"]
+        assert problem.startswith("1 of its 1 receipts are for clients that its kit does not know")
 
 
 def test_who_is_not_that_custodian_is_not_joined_in_its_place(tmp_path: Path) -> None:

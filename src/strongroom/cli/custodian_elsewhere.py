@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from strongroom.cli.face import Face, SecretFile, With
 from strongroom.cli.inviting import read_invited
 from strongroom.errors import PartlyDone, UsageError
+from strongroom.operations.conclude import witness_again
 from strongroom.operations.deny import Denial, find_certificate
 from strongroom.operations.deny import deny as deny_serials
 from strongroom.operations.join_again import join_again
@@ -68,9 +69,13 @@ def join(
         denial = join_again(deployment, invited)
         names = {member.index: member.name for member in deployment.roster.members}
     face.tell(f"{invited.name} is joined again, at {invited.url}.")
+    with face.deployment() as deployment:
+        # It has another witness, which has seen no log yet.
+        problems = witness_again(deployment)
+    face.warn(*(f"warning: {problem}" for problem in problems))
     told = {"custodian": invited.name, "url": invited.url, **_told(face, denial, names)}
-    face.show(told)
-    return PartlyDone.exit_code if denial.away else 0
+    face.show({**told, "problems": problems})
+    return PartlyDone.exit_code if denial.away or problems else 0
 
 
 def _told(face: Face, denial: Denial, names: Mapping[int, str]) -> dict[str, object]:

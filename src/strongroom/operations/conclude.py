@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import Final
 
+from strongroom.clients import Client
 from strongroom.errors import Damaged, Stale, StrongroomError
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.place_ledger import Placing
@@ -34,7 +35,10 @@ def conclude(deployment: Deployment, *, places: bool = True) -> list[str]:
         # The last clients' objects are under way while the server's log is witnessed.
         with Placing(deployment) as placing, ExitStack() as stack:
             anchors: list[str] = []
-            for opened in _open_clients(deployment, stack):
+            touched = deployment.touched
+            every = deployment.registry.clients() if touched else []
+            clients = [client for client in every if client.id in touched]
+            for opened in _open_logs(deployment, clients, stack):
                 some = have_witnessed(deployment, [one for one in opened if not one.is_witnessed])
                 found += some
                 anchors += _anchors(some)
@@ -55,12 +59,25 @@ def conclude(deployment: Deployment, *, places: bool = True) -> list[str]:
     ]
 
 
-def _open_clients(deployment: Deployment, stack: ExitStack) -> Iterator[list[OpenLog]]:
-    """Yield the logs of the clients that were touched, some at a time; those before are closed."""
-    touched = deployment.touched
-    every = deployment.registry.clients() if touched else []
-    clients = iter([client for client in every if client.id in touched])
-    while batch := list(islice(clients, LOGS_AT_ONCE)):
+def witness_again(deployment: Deployment) -> list[str]:
+    """Have every log witnessed as it is, also what was before; return what did not go well.
+
+    For when a custodian's witness is another one: what the one before it has cosigned is by a key
+    that nobody is known by any more.
+    """
+    found = have_witnessed(deployment, [OpenLog.of_server(deployment)])
+    with ExitStack() as stack:
+        for opened in _open_logs(deployment, deployment.registry.clients(), stack):
+            found += have_witnessed(deployment, opened)
+    return _tell(found)
+
+
+def _open_logs(
+    deployment: Deployment, clients: Sequence[Client], stack: ExitStack
+) -> Iterator[list[OpenLog]]:
+    """Yield the logs of these clients, some at a time; those before are closed."""
+    left = iter(clients)
+    while batch := list(islice(left, LOGS_AT_ONCE)):
         stack.close()
         yield [
             OpenLog.of_client(client, stack.enter_context(deployment.tools.history(client.id)))

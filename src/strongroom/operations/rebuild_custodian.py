@@ -90,14 +90,18 @@ def rebuild_custodian(
                 f"its certificate {kept.certified[pin.client]}: entries were removed",
                 hint="Name another location that still has them.",
             )
-    taken, problems = 0, list(kept.problems)
+    problems, left = list(kept.problems), 0
     for receipt in kept.receipts:
         try:
             custodian.resume([receipt])
-        except StrongroomError as err:
-            problems.append(str(err))
-        else:
-            taken += 1
+        except Refused:
+            left += 1
+    if left:
+        problems.append(
+            f"{left} of its {len(kept.receipts)} receipts are for clients that its kit does not "
+            "know: they were erased, or the locations hide what it has of them"
+        )
+    taken = len(kept.receipts) - left
     return Rebuilt(custodian.card(), kept.install, len(pins), taken, policy, tuple(problems))
 
 
