@@ -1,4 +1,4 @@
-"""One of three custodians answers too late, in another's place, or for another question, over TLS.
+"""One of three custodians answers too late, for another question, or with what is not so.
 
 What it can do with a share is in tests/journeys/test_altered_shares.py, as a witness in
 test_lying_witness.py: it is named there, too, and stops nothing.
@@ -7,18 +7,27 @@ test_lying_witness.py: it is named there, too, and stops nothing.
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
+from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope
+from strongroom.errors import Damaged
+from strongroom.locations import Copies
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.placing import path_of_policy
 from strongroom.operations.reconcile import reconcile
+from strongroom.operations.recover_elsewhere import find_agreed
 from strongroom.quorum import Custodian
 from strongroom.quorum.release import ReleaseRequest
+from strongroom.quorum.team_policy import TeamPolicy
 from strongroom.transport import Link, Peer, Request, Response
 from strongroom.transport.link import PeerUnavailable
 from tests.journeys.world import NORMAL, make_world, restored_state
+from tests.quorum.world import World as Quorum
 from tests.support.apart_custodians import Apart, apart
+from tests.support.memory_location import MemoryLocation
 from tests.support.peers import CLOCK, PATIENCE_SECONDS, pair
 from tests.support.stand_in import StandIn
 
@@ -127,3 +136,48 @@ def asked(link: Link, number: int) -> bytes:
         except PeerUnavailable:
             continue
     raise AssertionError("nobody answers")
+
+
+class Pinning(StandIn):
+    """Tells a server that recovers of another policy than it has pinned."""
+
+    def __init__(self, honest: Custodian, policy: Envelope) -> None:
+        super().__init__(honest)
+        self._policy = policy
+
+    def pinned(self) -> tuple[Envelope, Envelope | None]:
+        return self._honest.pinned()[0], self._policy
+
+
+def test_a_server_that_recovers_is_shown_a_policy_that_nobody_approved() -> None:
+    """What one custodian says that it pinned has to follow from what the others did."""
+    world, own, approvers = Quorum(), bytes([66]) * 32, [bytes([one]) * 32 for one in (1, 2, 3)]
+    team: dict[str, Any] = {
+        "mode": "team",
+        "rules": TeamPolicy.team_rules(2),
+        "approvers": [signing.public_key(one) for one in approvers],
+    }
+    first = world.sign_policy(**team)
+    follows = TeamPolicy.parse(first)
+    changed = world.sign_policy(seed=approvers[0], **team, previous=follows)
+    mine = {**team, "approvers": [signing.public_key(own)], "rules": TeamPolicy.team_rules(1)}
+    with Copies({"one": MemoryLocation()}) as copies:
+        copies.put(path_of_policy(world.install, follows.id), first.encode())
+
+        def shown(*policies: Envelope) -> str:
+            custodians = [Pinning(*one) for one in zip(world.custodians, policies, strict=True)]
+            return find_agreed(custodians, copies)[1].statement.hash.hex()
+
+        assert shown(first, first, first) == follows.id
+        # Who was away for a change has the one before.
+        assert shown(first, changed, first) == TeamPolicy.parse(changed).id
+        for lie in (
+            world.sign_policy(seed=own, **mine, previous=follows),
+            world.sign_policy(seed=own, **mine),
+            world.sign_policy(seed=own, **mine, version=9),
+        ):
+            with pytest.raises(Damaged, match="do not follow from each other"):
+                shown(first, first, lie)
+            with pytest.raises(Damaged, match="do not follow from each other"):
+                shown(lie, first, first)
+    world.close()

@@ -140,7 +140,8 @@ OPS: Final = (
         "request.vetoed",
         "A",
         "update",
-        "A custodian was shown an approver's refusal, and never does what was asked for.",
+        "A custodian was shown an approver's refusal: from then on it releases and does nothing "
+        "for this request. What it did before is done.",
         ("request", ID),
     ),
     Op(

@@ -4,6 +4,7 @@ A first policy is of one person, the operator: whoever restores own data waits f
 destroys or changes trust waits a day. docs/formats/procedure-v1.md.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,7 +13,9 @@ from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, UsageError
 from strongroom.facts import Session
+from strongroom.ids import InstallId
 from strongroom.ledger import Policy
+from strongroom.locations import Copies
 from strongroom.operations.deployment import Deployment, Tools
 from strongroom.operations.placing import path_of_policy, policy_path
 from strongroom.quorum import Acts, Custodian, Roster
@@ -158,19 +161,14 @@ def check_own_policy(deployment: Deployment, policy: Acts.Policy) -> None:
     A home that has the operator's first has all that followed it, and anybody can sign another. One
     that was recovered has none of before: there each must lead back to the first, at the locations.
     """
-    registry = deployment.registry
+    registry, install = deployment.registry, deployment.install
     kept = [Acts.Policy.parse(decode_envelope(one, "a policy")) for one in registry.policies()]
     if policy.id in {one.id for one in kept}:
         return
     operator = registry.install().operator_key
-    if not any(_is_first(one, operator) for one in kept):
-        last = policy
-        while last.previous is not None and last.install == deployment.install:
-            before = _read_policy(deployment, last.previous)
-            if before.version + 1 != last.version or last.signer not in before.approvers.values():
-                break
-            last = before
-        if last.install == deployment.install and _is_first(last, operator):
+    if not any(_is_first(one, operator) for one in kept) and policy.install == install:
+        line = policies_before(policy, deployment.copies, install)
+        if any(_is_first(one, operator) for one in (policy, *line)):
             return
     raise Damaged(
         f"policy {policy.id[:12]} is none of this install's",
@@ -178,16 +176,29 @@ def check_own_policy(deployment: Deployment, policy: Acts.Policy) -> None:
     )
 
 
+def policies_before(
+    policy: Acts.Policy, copies: Copies, install: InstallId
+) -> Iterator[Acts.Policy]:
+    """Yield what a policy follows, as the locations show it, back to where it follows nothing."""
+    while policy.previous is not None:
+        before = _read_policy(copies, install, policy.previous)
+        if before.version + 1 != policy.version or policy.signer not in before.approvers.values():
+            return
+        policy = before
+        yield policy
+
+
 def _is_first(policy: Acts.Policy, operator: bytes) -> bool:
     return (policy.version, policy.previous, policy.signer) == (1, None, operator)
 
 
-def _read_policy(deployment: Deployment, policy: str) -> Acts.Policy:
-    """Return the policy of this id; whatever lies in its place counts for nothing."""
-    key = path_of_policy(deployment.install, policy)
+def _read_policy(copies: Copies, install: InstallId, policy: str) -> Acts.Policy:
+    """Return the policy of this id; whatever else lies in its place counts for nothing."""
+    key = path_of_policy(install, policy)
 
     def accept(data: bytes) -> None:
-        if Acts.Policy.parse(decode_envelope(data, key)).id != policy:
-            raise Damaged(f"{key} is not what it is named by", "its hash differs")
+        found = Acts.Policy.parse(decode_envelope(data, key))
+        if (found.id, found.install) != (policy, install):
+            raise Damaged(f"{key} is not what it is named by", "its hash or its install differs")
 
-    return Acts.Policy.parse(decode_envelope(deployment.copies.get(key, accept), key))
+    return Acts.Policy.parse(decode_envelope(copies.get(key, accept), key))

@@ -26,7 +26,7 @@ from strongroom.operations.join_custodians import (
     join_custodians,
     note_joined,
 )
-from strongroom.operations.policies import current_envelope
+from strongroom.operations.policies import current_envelope, policies_before
 from strongroom.operations.privacy import Author
 from strongroom.operations.recover import Found, begin_recovered
 from strongroom.operations.recover_clients import Recovery, recover_clients
@@ -94,7 +94,7 @@ def begin_living(
     with closing(tools.links(shown.install, True)) as links:
         wanted = [seats[one.name] for one in plan.invited]
         custodians, places = join_custodians(links, plan.invited, tools, [], wanted)
-        roster, policy = _agreed(custodians)
+        roster, policy = find_agreed(custodians, copies)
     now_known = Roster.parse(roster, None)
     found = Found(
         now_known.install,
@@ -111,6 +111,38 @@ def begin_living(
     session = Author(tools.privacy, registry, operator).session
     note_joined(registry, tools, session, custodians, places)
     begin_recovered(tools, registry, copies, found, plan.operator)
+
+
+def find_agreed(custodians: Sequence[Custodian], copies: Copies) -> tuple[Envelope, Envelope]:
+    """Return the roster and the newest policy that they have pinned, once it is a team's.
+
+    One that was away for a change has the policy before; the newest must follow from that, or
+    somebody shows one that nobody approved.
+    """
+    pinned = [custodian.pinned() for custodian in custodians]
+    roster, policy = max(pinned, key=lambda one: Roster.parse(one[0], None).version)
+    named = Roster.parse(roster, None)
+    for custodian, (own, _) in zip(custodians, pinned, strict=True):
+        if own != roster or custodian.card() not in named.members:
+            raise Damaged(
+                f"{custodian.card()} follows another roster than the others",
+                "one of them was put back to an older state, or is another install's",
+            )
+    policies = {
+        str(custodian.card()): Acts.Policy.parse(one)
+        for custodian, (_, one) in zip(custodians, pinned, strict=True)
+        if one is not None
+    }
+    newest = max(policies.values(), key=lambda one: one.version, default=None)
+    if newest is None or newest.mode != "team":
+        raise Refused(
+            "nobody can approve this recovery",
+            "one person decided, with a key that went with the home",
+            hint="Recover from kits: `strongroom recover --location URL --kits FILE`.",
+        )
+    _check_one_line(policies, newest, copies)
+    policy = next(one for _, one in pinned if one and one.statement.hash.hex() == newest.id)
+    return roster, policy
 
 
 def check_waits(deployment: Deployment) -> None:
@@ -145,27 +177,22 @@ def recover_living(deployment: Deployment) -> Recovery:
     )
 
 
-def _agreed(custodians: Sequence[Custodian]) -> tuple[Envelope, Envelope]:
-    """Return the roster and the policy that all have pinned, once they are a team's."""
-    pinned = [custodian.pinned() for custodian in custodians]
-    roster, policy = max(pinned, key=lambda one: Roster.parse(one[0], None).version)
-    named = Roster.parse(roster, None)
-    for custodian, (own, _) in zip(custodians, pinned, strict=True):
-        if own != roster or custodian.card() not in named.members:
-            raise Damaged(
-                f"{custodian.card()} follows another roster than the others",
-                "one of them was put back to an older state, or is another install's",
-            )
-    policies = [Acts.Policy.parse(one) for _, one in pinned if one is not None]
-    newest = max(policies, key=lambda one: one.version, default=None)
-    if newest is None or newest.mode != "team":
-        raise Refused(
-            "nobody can approve this recovery",
-            "one person decided, with a key that went with the home",
-            hint="Recover from kits: `strongroom recover --location URL --kits FILE`.",
+def _check_one_line(
+    policies: Mapping[str, Acts.Policy], newest: Acts.Policy, copies: Copies
+) -> None:
+    """Raise Damaged unless the newest policy follows from every other one that is pinned."""
+    others = {one.id for one in policies.values()} - {newest.id}
+    if others:
+        line = policies_before(newest, copies, newest.install)
+        others -= {one.id for one in line}
+    if others:
+        told = "; ".join(f"{who}: version {one.version}" for who, one in policies.items())
+        raise Damaged(
+            "the custodians have pinned policies that do not follow from each other",
+            told,
+            hint="One of them lies, or was put back. Ask an approver which policy is theirs, and "
+            "recover without that custodian.",
         )
-    policy = next(one for _, one in pinned if one and one.statement.hash.hex() == newest.id)
-    return roster, policy
 
 
 def _roster(data: bytes) -> Envelope:
