@@ -247,6 +247,12 @@ def test_a_check_that_reads_data_asks_and_then_opens_what_was_asked_for(folder: 
     assert shown["request"] in {one.body.get("request") for one in opened}
 
 
+def test_a_team_of_which_one_suffices_is_made_and_called_degraded(folder: Path) -> None:
+    home = str(folder / "other-home")
+    done = run("init --approver ann.pub --approvals 1 --location elsewhere --home", home)
+    assert (done.code, "DEGRADED: one approval is enough" in done.out) == (0, True)
+
+
 def put_back_and_resumed(folder: Path) -> None:
     """Put home and location back to before what custodians have seen; have the logs go on."""
     for part in ("home", "one"):
@@ -282,6 +288,7 @@ def test_a_team_whose_log_began_anew_asks_for_a_recovery(
     assert str(recovery.request.procedure) == "recovery"
     shown = asked("anew")
     assert "began anew" in shown["plan"][0]
+    assert "24 h 00 min after a custodian is first shown" in run("procedure show latest").out
     assert (folder / "home" / "secrets" / f"recipient-{shown['request']}").exists()
     done = approved("anew")
     assert (done.code, "may refuse it until" in done.err) == (5, True), done.err

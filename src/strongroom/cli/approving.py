@@ -6,6 +6,7 @@ with the approver.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
@@ -101,6 +102,7 @@ def tell_parcel(face: Face, parcel: Parcel) -> None:
         ("requester", request.requester),
         ("policy", f"version {policy.version}, {request.policy}"),
         ("needs", f"{rule.approvals} of {output.count(len(policy.approvers), 'approver')}"),
+        *([("waits", _wait(request.procedure, rule.delay))] if rule.delay else []),
         ("runs from", output.moment(request.not_before)),
         ("until", output.moment(request.expires)),
         ("nonce", request.nonce),
@@ -117,6 +119,12 @@ def tell_parcel(face: Face, parcel: Parcel) -> None:
         f"  {' '.join(check_words(request.digest))}",
         "",
     )
+
+
+def _wait(procedure: Acts.Procedure, delay: timedelta) -> str:
+    """Say for how long it can be refused once it is approved."""
+    first = "a custodian is first shown the approvals" if procedure.by_custodians else "it is asked"
+    return f"{output.duration(delay.total_seconds())} after {first}, for any approver to refuse"
 
 
 def _passphrase(face: Face, name: str | None) -> str:

@@ -144,6 +144,8 @@ def degradations(plan: InstallPlan) -> list[str]:
     found = [f"DEGRADED: a key file opens the {whose} secrets"]
     if plan.passphrase is None:
         found.append("DEGRADED: the operator's key has no passphrase, the key file opens it")
+    if plan.team is not None and plan.team.approvals == 1:
+        found.append("DEGRADED: one approval is enough; whoever asks needs one other person")
     if len(plan.locations) == 1:
         found.append("DEGRADED: one location; when it is gone, every backup is gone")
     return found
