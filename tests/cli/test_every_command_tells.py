@@ -113,6 +113,7 @@ STEPS: tuple[tuple[str, frozenset[str]], ...] = (
 ELSEWHERE = {
     "custodian confirm-kit": "it is of a custodian's own home",
     "custodian deny": "custodians of this home have no certificate; tests/journeys",
+    "custodian enrol": "what it tells is in tests/journeys/test_enrolled_custodian.py",
     "custodian init": "it makes the home of a custodian",
     "custodian join": "custodians of this home are joined by nobody; tests/journeys",
     "custodian join-code": "it is of a custodian's own home",

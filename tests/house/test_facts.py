@@ -15,6 +15,10 @@ WRITES = {
         "note_missed": "what was noticed of custodians; nothing was done to them",
         "note_deny_list": "that what `network.denied` told of has come to a custodian",
     },
+    "clients/rosters.py": {
+        "adopt_former": "found at the locations; the recovery tells of the install",
+        "keep_certificate": "the same peer and key for another day",
+    },
     "clients/history.py": {
         "adopt_client_keys": "found at the locations; the recovery tells of the client",
         "adopt_snapshots": "the same",
@@ -78,6 +82,7 @@ def test_planted_silence_is_found() -> None:
     "module",
     [
         "clients/registry.py",
+        "clients/rosters.py",
         "clients/history.py",
         "clients/tombs.py",
         "clients/copy_notes.py",

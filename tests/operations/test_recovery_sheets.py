@@ -27,7 +27,7 @@ def followed(first: FirstHome, version: int) -> Iterator[Deployment]:
     """Open the home as if a roster of this version had followed."""
     with App().open(first.home) as deployment:
         roster = replace(deployment.roster, version=version, id=f"{version:064x}")
-        yield replace(deployment, roster=roster)
+        yield replace(deployment, rosters=roster.after([deployment.roster]))
 
 
 def said(deployment: Deployment) -> list[str]:

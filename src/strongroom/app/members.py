@@ -30,7 +30,7 @@ def open_members(
 ) -> Iterator[Members]:
     """Open every custodian of a roster until the block ends."""
     members = Members()
-    places = registry.custodian_places()
+    places, folders = registry.custodian_places(), registry.rosters.folders()
     with ExitStack() as opened:
         for member in roster.members:
             if member.index in places:
@@ -39,7 +39,12 @@ def open_members(
                 members.absent[member.index] = _not_joined(member.name)
                 continue
             try:
-                database, kek = tools.custodian_home(member.index, False)
+                folder = folders.get(member.index)
+                database, kek = (
+                    tools.custodian_home(member.index, False)
+                    if folder is None
+                    else tools.custodian_folder(folder, False)
+                )
                 opened.callback(database.close)
                 members.custodians[member.index] = LocalCustodian.open(
                     database, kek, tools.clock, tools.token

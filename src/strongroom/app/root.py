@@ -56,6 +56,16 @@ from strongroom.quorum import Roster
 from strongroom.settings import Settings
 
 
+def _rosters(registry: Registry) -> Roster.Line:
+    """Return the rosters that a registry holds; the install's own counts."""
+    install = registry.install()
+    parsed = [
+        Roster.parse(decode_envelope(data, "the roster"), install.operator_key)
+        for data in (*registry.rosters.former(), install.roster)
+    ]
+    return parsed[-1].after(parsed[:-1])
+
+
 def _unheard(_problem: str) -> None:
     """Take a problem that shows in `status`, and say nothing."""
 
@@ -170,10 +180,10 @@ class App:
     def deployment(self, tools: Tools, registry: Registry) -> Iterator[Deployment]:
         """Open what a registry names: custodians, locations, roster."""
         install = registry.install()
-        roster = Roster.parse(decode_envelope(install.roster, "the roster"), install.operator_key)
+        rosters = _rosters(registry)
         asking = Asking()
         author = Author(tools.privacy, registry, tools.privacy.operator(registry))
-        with open_members(tools, registry, roster, asking) as members:
+        with open_members(tools, registry, rosters.rosters[-1], asking) as members:
             missed_since = registry.note_missed(members.absent, self.clock.now())
             locations, absent_locations = self._locations(tools, registry)
             sealed = partial(SealedLogs.of, install.id, tools.secrets, self.token)
@@ -188,7 +198,7 @@ class App:
                         desk=Desk(registry.database, registry.log),
                         install=install.id,
                         operator=author.operator,
-                        roster=roster,
+                        rosters=rosters,
                         custodians=members.custodians,
                         absent_custodians=members.absent,
                         copies=copies,

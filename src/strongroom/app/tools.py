@@ -53,8 +53,8 @@ def make_tools(
     sealed = plug("sealed_files")(home / "secrets", key_file.derive("secrets"), token)
     sources = Sources(settings, sealed, clock, token)
 
-    def custodian_home(index: int, create: bool) -> tuple[Database, bytes]:
-        folder = home / "custodians" / f"custodian-{index}"
+    def custodian_folder(name: str, create: bool) -> tuple[Database, bytes]:
+        folder = home / "custodians" / name
         if create:
             folder.mkdir(mode=0o700, exist_ok=True)
         elif not (folder / "custodian.db").exists():
@@ -64,7 +64,7 @@ def make_tools(
                 hint="Put it back, or recover again with all kits into a new home.",
             )
         database: Database = plug("database")(folder / "custodian.db")
-        return database, key_file.derive(f"custodian-{index}")
+        return database, key_file.derive(name)
 
     return Tools(
         clock=clock,
@@ -91,7 +91,8 @@ def make_tools(
         companion=lambda: plug("companion")("strongroom.cli.companion", home, privacy.behalf),
         file_system=plug("file_system"),
         parity_code=lambda: _made("parity_code"),
-        custodian_home=custodian_home,
+        custodian_home=lambda index, create: custodian_folder(f"custodian-{index}", create),
+        custodian_folder=custodian_folder,
         links=_links(sealed, clock, token),
         probe=_probe(sealed, clock, token),
         machine_marks=plug("machine_marks"),

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from strongroom.clients.erasure import ERASURE_TABLE, Erasure
 from strongroom.clients.model import Client, ClientClass, Keep
+from strongroom.clients.rosters import ROSTER_SCHEMA, Newcomer, Rosters
 from strongroom.clock import format_instant, parse_instant
 from strongroom.database import Database, Row
 from strongroom.errors import UsageError
@@ -72,6 +73,7 @@ SCHEMA = (
       machine TEXT NOT NULL, boot TEXT NOT NULL, joined_at TEXT NOT NULL
     ) STRICT
     """,
+    *ROSTER_SCHEMA,
     # The newest list alone; a custodian has taken that of the number beside its place.
     """
     CREATE TABLE deny_list (number INTEGER PRIMARY KEY, list BLOB NOT NULL) STRICT;
@@ -88,6 +90,7 @@ class Registry:
     """The tables of `server.db`."""
 
     Erasure: TypeAlias = Erasure
+    Newcomer: TypeAlias = Newcomer
 
     @dataclass(frozen=True, slots=True)
     class Install:
@@ -155,6 +158,8 @@ class Registry:
         self.log = Log(database)
         """The server's log; every change of these tables is in it."""
         self.log.take_over_plain_facts()
+        self.rosters = Rosters(database, self.log)
+        """The rosters of before, and who is to take a seat."""
 
     def install(self) -> Install:
         """Return this install; raise UsageError where `init` has not finished."""
@@ -427,23 +432,6 @@ class Registry:
         """Change a client's keep policy."""
         with self._database.transaction() as transaction:
             transaction.run("UPDATE client SET keep = ? WHERE id = ?", (str(keep), client.id))
-            self.log.append(transaction, fact)
-
-    def sheets(self) -> dict[str, str]:
-        """Return of each custodian, by its id, which roster its kit's recovery sheet names.
-
-        Nothing is noted of a sheet that was written when the install began.
-        """
-        with self._database.reading() as reading:
-            return dict(reading.rows("SELECT custodian, roster FROM recovery_sheet"))
-
-    def note_sheet(self, custodian: str, roster: str, fact: Fact) -> None:
-        """Note which roster the recovery sheet with a custodian's kit names."""
-        with self._database.transaction() as transaction:
-            transaction.run(
-                "INSERT OR REPLACE INTO recovery_sheet (custodian, roster) VALUES (?, ?)",
-                (custodian, roster),
-            )
             self.log.append(transaction, fact)
 
     def settings(self) -> dict[str, str]:

@@ -189,6 +189,42 @@ OPS: Final = (
         must={"authority": HASH},
     ),
     Op(
+        "custodian.newcomer",
+        "B",
+        "create",
+        "A custodian was made, or joined, that is to take the seat of another; it holds nothing "
+        "yet.",
+        ("custodian", ID),
+        must={"index": COUNT, "replaces": ID},
+        private=frozenset({"url"}),
+    ),
+    Op(
+        "custodian.dropped",
+        "B",
+        "delete",
+        "A custodian that was to take a seat does not: nobody asks for it any more.",
+        ("custodian", ID),
+        must={"index": COUNT},
+    ),
+    Op(
+        "roster.signed",
+        "A",
+        "create",
+        "The operator has signed the next roster; it counts for a custodian that was ordered to "
+        "follow it.",
+        ("roster", HASH),
+        must={"version": COUNT},
+    ),
+    Op(
+        "custodian.seated",
+        "A",
+        "update",
+        "A custodian has taken the seat of another: from the roster of this version on it is dealt "
+        "to instead.",
+        ("custodian", ID),
+        must={"index": COUNT, "replaces": ID, "version": COUNT},
+    ),
+    Op(
         "custodian.witness_kept",
         "B",
         "update",

@@ -16,6 +16,7 @@ from strongroom.crypto.hashing import content_hash
 from strongroom.errors import Damaged, StrongroomError
 from strongroom.ledger import Checkpoint, Log, Witness
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.placing import rosters_to_place
 from strongroom.operations.policies import check_own_policy
 from strongroom.operations.strangers import WHO_MAY_KNOW
 from strongroom.operations.tombs import objects_of, place_of
@@ -56,7 +57,8 @@ class Acceptance:
     """Knows the keys of every writer and the entries of every custodian that is here."""
 
     deployment: Deployment
-    roster: bytes
+    rosters: Mapping[str, bytes]
+    """Every roster there was, by its path."""
     kit_entries: Mapping[str, bytes]
     away: frozenset[str]
     """The ids of the custodians that do not answer."""
@@ -86,8 +88,8 @@ class Acceptance:
                 writers[client.vault] = tuple(key for key, _ in history.writers())
                 deleted |= objects_of(deployment, client, history.begun_tombs())
         entries, away = _kit_entries(deployment)
-        roster = deployment.registry.install().roster
-        return cls(deployment, roster, entries, away, writers, deleted, frozenset(erased), logs)
+        rosters = rosters_to_place(deployment)
+        return cls(deployment, rosters, entries, away, writers, deleted, frozenset(erased), logs)
 
     def of_key(self, key: str) -> Accept | None:
         """Return what checks the object of this key, or None when nothing here can tell."""
@@ -117,6 +119,10 @@ class Acceptance:
 
     def why_none(self, key: str) -> tuple[Literal["unauthenticated", "unknown"], str]:
         """Say of a key that nothing here can check whether it is nobody's, or whose is away."""
+        gone = {one.id for line in self.deployment.rosters.rosters for one in line.members}
+        gone -= {one.id for one in self.deployment.roster.members}
+        if self.kind_of(key) == "kit" and key.split("/")[2] in gone:
+            return "unknown", "of a custodian whose seat another one took: nobody can compare it"
         if self.kind_of(key) == "kit" and key.split("/")[2] in self.away:
             why = "the custodian that could compare it is not here"
             return "unknown", f"{why}: bring it back, or recover with all kits"
@@ -126,7 +132,7 @@ class Acceptance:
 
     def _checks(self, kind: str, key: str, parts: tuple[str, ...]) -> Accept | None:
         if kind == "roster":
-            return _equal_to(self.roster, key)
+            return _equal_to(self.rosters.get(key, b""), key)
         if kind == "shard":
             return None  # Its place says what it must be: a placement judges it.
         if kind == "kit":
@@ -166,12 +172,12 @@ class Acceptance:
         return _by_one_writer(kind, key, parts, writers)
 
     def _check_client_key(self, data: bytes, key: str, parts: tuple[str, ...]) -> None:
-        found = self.deployment.roster.check_client_key(decode_envelope(data, key))
+        found = self.deployment.rosters.check_client_key(decode_envelope(data, key))
         if (found.client, found.custodian, f"{found.serial:08d}") != parts:
             raise Damaged(f"{key} is a certificate of another place", "it was moved there")
 
     def _check_receipt(self, data: bytes, key: str, parts: tuple[str, ...]) -> None:
-        found = self.deployment.roster.check_receipt(decode_envelope(data, key))
+        found = self.deployment.rosters.check_receipt(decode_envelope(data, key))
         place = (found.vault, found.writer, f"{found.sequence:08d}", found.custodian)
         if place != parts:
             raise Damaged(f"{key} is a receipt of another place", "it was moved there")

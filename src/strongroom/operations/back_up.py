@@ -389,6 +389,7 @@ def _commit(
             "stored_bytes": totals[1],
             "entries": sum(report.entries for report in run.reports),
             "sources": sum(report.state != "failed" for report in run.reports),
+            "roster": run.deployment.roster.version,
             "sources_failed": sum(report.state == "failed" for report in run.reports),
         },
     )

@@ -385,7 +385,7 @@ def _wanted_objects(
     for one in good:
         wanted[snapshot_path(install, client, one)] = _Wanted(one.hash, [one.hash])
         for index in custodians.get(one.hash, ()):
-            member = deployment.roster.member(index).id
+            member = deployment.signer(one, index).id
             wanted[receipt_path(install, client, one, member)] = _Wanted(None, [one.hash])
     for header, _, record in records:
         hit = [record.statement.hash.hex()]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol
 
-from strongroom.clients import Client, ClientSource, History, Registry
+from strongroom.clients import Client, ClientSource, History, Registry, Snapshot
 from strongroom.clock import Clock
 from strongroom.crypto.join_code import JoinCode
 from strongroom.database import Database
@@ -183,6 +183,8 @@ class Tools:
     """Load the arithmetic of parity."""
     custodian_home: Callable[[int, bool], tuple[Database, bytes]]
     """Open (or, with True, make) an embedded custodian's database, with the key that seals it."""
+    custodian_folder: Callable[[str, bool], tuple[Database, bytes]]
+    """Do the same for one that took the seat of another, by the name of its folder."""
 
     links: Callable[[InstallId, bool], CustodianLinks]
     """Reach custodians that are elsewhere, by the authority of this install; with True, made anew
@@ -208,7 +210,8 @@ class Deployment:
     desk: Desk
     install: InstallId
     operator: str
-    roster: Roster
+    rosters: Roster.Line
+    """Every roster there was: by them it is checked what was signed before the last one."""
     custodians: Mapping[int, Custodian]
     absent_custodians: Mapping[int, StrongroomError]
     copies: Copies
@@ -222,6 +225,16 @@ class Deployment:
     """The clients of whom this command has made a fact."""
     added: dict[str, Location] = field(default_factory=dict)
     """The locations that this command has added, or made again: `copies` does not have them."""
+
+    @property
+    def roster(self) -> Roster:
+        """The roster that counts: whom to deal to, who is asked."""
+        return self.rosters.rosters[-1]
+
+    def signer(self, snapshot: Snapshot, index: int) -> LocalCustodian.Wire.Member:
+        """Return who had this seat in the roster that a snapshot was dealt to."""
+        version = snapshot.summary.get("roster", 1)
+        return self.rosters.version(version if isinstance(version, int) else 0).member(index)
 
     @property
     def session(self) -> Session:

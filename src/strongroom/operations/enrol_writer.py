@@ -31,6 +31,8 @@ def enrol_writer(
     Raises OlderHome where a recovery has replaced this home, or the old machine still writes.
     """
     writers = history.writers()
+    if any(key == keys.writer_public for key, _ in writers):
+        enrol_at_newcomers(deployment, client, history, keys)
     if writers:
         refuse_replaced_home(deployment, client, history)
     if any(key == keys.writer_public for key, _ in writers):
@@ -60,6 +62,40 @@ def enrol_writer(
         certificates,
         deployment.fact("writer.enrolled", client.id, writer=keys.writer_public.hex()),
     )
+
+
+def enrol_at_newcomers(
+    deployment: Deployment, client: Client, history: History, keys: WorkerKeys
+) -> None:
+    """Enrol a client at each custodian that took the seat of another; again, it changes nothing.
+
+    It signs for what this writer writes from now on. Raises what it raises where it is away: a
+    backup needs its key, made for this client.
+    """
+    certificates = history.client_keys()
+    last = history.last(SnapshotHeader.writer_id(keys.writer_public))
+    former = [(key, after) for key, after in history.writers() if key != keys.writer_public]
+    for member in deployment.roster.members:
+        data = certificates.get(member.index)
+        noted = None if data is None else decode_envelope(data, f"the certificate of {member}")
+        if noted is None or deployment.rosters.check_client_key(noted).custodian == member.id:
+            continue
+        custodian = deployment.custodians.get(member.index)
+        if custodian is None:
+            raise Refused(
+                f"{member} has no key for {client.name} yet, and it is not there",
+                str(deployment.absent_custodians.get(member.index, "it does not answer")),
+                hint="Start it, then run the command again; until then nothing is backed up.",
+            )
+        past = LocalCustodian.Past.of(
+            last.sequence if last else 0,
+            last.hash if last else SnapshotHeader.NO_PREVIOUS,
+            former,
+        )
+        envelope = custodian.enrol(
+            client.id, client.vault, client.vault_class, keys.writer_public, past
+        )
+        adopt_certificate(deployment, client, history, custodian, envelope)
 
 
 def _enrol_at(
@@ -143,8 +179,10 @@ def refuse_replaced_home(deployment: Deployment, client: Client, history: Histor
     """Raise OlderHome when a custodian has certified a later key than this home knows."""
     own: dict[int, int] = {}
     for index, data in history.client_keys().items():
-        certified = deployment.roster.check_client_key(decode_envelope(data, "a certificate"))
-        own[index] = certified.serial
+        certified = deployment.rosters.check_client_key(decode_envelope(data, "a certificate"))
+        # Of a custodian whose newcomer was not asked yet: that one's first certificate is ours.
+        seated = certified.custodian == deployment.roster.member(index).id
+        own[index] = certified.serial if seated else 1
     for custodian in deployment.embedded():
         pin = custodian.pin(client.id)
         index = custodian.card().index

@@ -23,7 +23,7 @@ from strongroom.operations.acceptance import Acceptance
 from strongroom.operations.credentials import Credential
 from strongroom.operations.deployment import Deployment, Listing
 from strongroom.operations.lost_objects import note_lost
-from strongroom.operations.placing import client_key_path, policy_path, roster_path
+from strongroom.operations.placing import client_key_path, policy_path, rosters_to_place
 from strongroom.operations.policies import policies_to_place
 from strongroom.operations.survey import Survey, note_lacking, survey
 
@@ -247,15 +247,13 @@ class _Mender:
 
 
 def put_install_objects(deployment: Deployment) -> None:
-    """Put the roster and the custodians' sealed identities wherever a location lacks them."""
-    key = roster_path(deployment.install, deployment.roster.version)
+    """Put the rosters and the custodians' sealed identities wherever a location lacks them."""
     entries = _kit_entries(deployment, "identity")
     policies = {
         policy_path(deployment.install, policy): policy.encode()
         for policy in policies_to_place(deployment.registry)
     }
-    roster = deployment.registry.install().roster
-    _put_everywhere(deployment, {key: roster, **policies, **entries})
+    _put_everywhere(deployment, {**rosters_to_place(deployment), **policies, **entries})
 
 
 def put_client_objects(deployment: Deployment, client: Client, history: History) -> None:
@@ -302,7 +300,7 @@ def _certificates(deployment: Deployment, client: Client, history: History) -> d
     found: dict[str, bytes] = {}
     for index, data in history.client_keys().items():
         envelope = decode_envelope(data, f"the certificate of custodian {index}")
-        key = deployment.roster.check_client_key(envelope)
+        key = deployment.rosters.check_client_key(envelope)
         place = client_key_path(deployment.install, client.id, key.custodian, key.serial)
         found[place] = data
     return found

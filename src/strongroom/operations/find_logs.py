@@ -55,14 +55,14 @@ class FoundLog:
 class LogsAtLocations:
     """The logs that the locations list, by whose they say to be."""
 
-    def __init__(self, copies: Copies, roster: Roster, listing: Listing) -> None:
+    def __init__(self, copies: Copies, rosters: Roster.Line, listing: Listing) -> None:
         """Look at one object of each log for whose it may be."""
         self._copies = copies
-        self._roster = roster
+        self._rosters = rosters
         self._keys: dict[str, list[str]] = {}
         for key in sorted(listing):
             place = Log.stretch.split_stretch_key(key)
-            if place is not None and place[0] == roster.install:
+            if place is not None and place[0] == rosters.install:
                 self._keys.setdefault(place[1], []).append(key)
         with ThreadPoolExecutor(READERS) as pool:
             hints = pool.map(self._owners, [keys[0] for keys in self._keys.values()])
@@ -136,11 +136,11 @@ class LogsAtLocations:
         return frozenset(owners)
 
     def _witnesses(self, stretches: Iterable["Log.stretch.Stretch"]) -> list[Witness.Key]:
-        """Return the keys of those whose cards a member of the roster has signed."""
+        """Return the keys of those whose cards a member, perhaps a former one, has signed."""
         found: dict[str, Witness.Key] = {}
         for card in {card for one in stretches for card in one.witness_cards}:
             try:
-                key = self._roster.check_witness(decode_envelope(card, "a witness card")).key
+                key = self._rosters.check_witness(decode_envelope(card, "a witness card")).key
             except Damaged:
                 continue
             found[str(key)] = key

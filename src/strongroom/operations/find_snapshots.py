@@ -235,9 +235,19 @@ def _show(ground: Ground, header: SnapshotHeader, record: Envelope, where: froze
         state="good" if good else "pending",
         created_at=header.created_at,
         received_at=roster.received_at(received.values()) if good else None,
-        summary={"sources": len(header.fresh), "recovered": True},
+        summary={
+            "sources": len(header.fresh),
+            "recovered": True,
+            "roster": _version_of(ground, header),
+        },
     )
     return Shown(snapshot, record, receipts, received, where)
+
+
+def _version_of(ground: Ground, header: SnapshotHeader) -> int:
+    """Return the version of the roster that a snapshot was dealt to; 0 for one that is lost."""
+    line = ground.deployment.rosters.rosters
+    return next((one.version for one in line if one.id == header.roster), 0)
 
 
 def _read_receipts(
@@ -256,7 +266,7 @@ def _read_receipts(
             # Taken as soon as they are found good: there are three for each of ten thousand
             # snapshots, and checking a signature is most of what a recovery computes.
             envelope = decode_envelope(data, place)
-            receipt = deployment.roster.check_receipt(envelope, record.statement)
+            receipt = deployment.rosters.check_receipt(envelope, record.statement)
             if not place.endswith(f"/{receipt.custodian}"):
                 raise Damaged(f"{place} is a receipt of another custodian", "it was moved there")
             receipts[receipt.index] = envelope
@@ -311,7 +321,7 @@ def _receipted_beyond(ground: Ground, client: Client, chain: _Chain) -> int:
             continue
 
         def accept(data: bytes, place: str = place, named: int = int(match[1])) -> None:
-            receipt = deployment.roster.check_receipt(decode_envelope(data, place))
+            receipt = deployment.rosters.check_receipt(decode_envelope(data, place))
             of = (receipt.client, receipt.vault, receipt.writer, receipt.sequence)
             if of != (client.id, client.vault, writer.id, named):
                 raise Damaged(f"{place} is a receipt of another place", "it was moved there")

@@ -59,6 +59,26 @@ def confirmed_kits(deployment: Deployment) -> dict[int, bool]:
     return dict(sorted(found.items()))
 
 
+def look_at_seats(deployment: Deployment) -> list[str]:
+    """Say who took the seat of another, or is to take one, as sentences."""
+    line = deployment.rosters.rosters
+    told = []
+    for member in deployment.roster.members:
+        since = next(one for one in line if member in one.members)
+        if since.version > line[0].version:
+            told.append(
+                f"{member} has its seat since {since.created_at:%Y-%m-%d}: what was kept before "
+                "that is opened by the others alone"
+            )
+    for newcomer in deployment.registry.rosters.newcomers().values():
+        seat = deployment.roster.member(newcomer.index)
+        told.append(
+            f"{newcomer.name} waits for the seat of {seat.name}: `strongroom custodian enrol`, as "
+            "it was given, goes on with it"
+        )
+    return told
+
+
 def look_at_distribution(deployment: Deployment) -> Distribution:
     """Say where the custodians run, by their marks and that of this machine."""
     return compare_marks(

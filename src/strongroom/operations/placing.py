@@ -6,7 +6,7 @@ from strongroom.clients import Client, Snapshot
 from strongroom.crypto.envelope import Envelope
 from strongroom.ids import InstallId
 from strongroom.locations import Copies
-from strongroom.operations.deployment import Listing
+from strongroom.operations.deployment import Deployment, Listing
 from strongroom.quorum import Custodian
 
 _NOTHING: Listing = MappingProxyType({})
@@ -15,6 +15,16 @@ _NOTHING: Listing = MappingProxyType({})
 def roster_path(install: InstallId, version: int) -> str:
     """Return the path of a roster."""
     return f"{install}/roster/{version:08d}"
+
+
+def rosters_to_place(deployment: Deployment) -> dict[str, bytes]:
+    """Return every roster there was by its path: what was signed under it is checked by it."""
+    registry, line = deployment.registry, deployment.rosters.rosters
+    held = (*registry.rosters.former(), registry.install().roster)
+    return {
+        roster_path(deployment.install, roster.version): data
+        for roster, data in zip(line, held, strict=True)
+    }
 
 
 def policy_path(install: InstallId, policy: Envelope) -> str:

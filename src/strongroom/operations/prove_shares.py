@@ -20,6 +20,7 @@ from strongroom.errors import Damaged, Refused, Stale, StrongroomError
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.open_keys import fetch_keys, verified_header
 from strongroom.operations.receipts import fetch_record, plain_reason
+from strongroom.quorum import Dealing
 
 PERIOD: Final = timedelta(days=30)
 SAMPLE: Final = 16
@@ -38,7 +39,7 @@ def last_proved(deployment: Deployment, history: History) -> dict[int, datetime]
         at = noted[index].proved_at if index in noted else None
         if at is None:
             certificate = decode_envelope(data, f"the certificate of custodian {index}")
-            at = deployment.roster.check_client_key(certificate).created_at
+            at = deployment.rosters.check_client_key(certificate).created_at
         found[index] = at
     return found
 
@@ -104,12 +105,15 @@ def prove_due(deployment: Deployment, client: Client, history: History) -> list[
         return [f"old shares were not proved: {err}"]
     proved: list[int] = []
     failed: dict[int, str] = {}
+    own = {index: _dealt_to(deployment, index, keys) for index in due}
     questions = {
-        index: partial(deployment.custodians[index].prove, challenge, keys) for index in due
+        index: partial(deployment.custodians[index].prove, challenge, own[index])
+        for index in due
+        if own[index]
     }
     for index, answer in deployment.asking.each(questions):
         try:
-            _check(deployment, index, answer.result(), challenge, keys)
+            _check(deployment, index, answer.result(), challenge, own[index])
             proved.append(index)
         except (Damaged, Refused, Stale) as err:
             failed[index] = plain_reason(index, err)
@@ -139,6 +143,14 @@ def _sample(
     return [
         fetch_keys(deployment, client, history, session, fresh.get(session)).statement
         for session in drawn[:SAMPLE]
+    ]
+
+
+def _dealt_to(deployment: Deployment, index: int, keys: list[Statement]) -> list[Statement]:
+    """Return the keys objects with a share for who has this seat now."""
+    member = deployment.roster.member(index)
+    return [
+        one for one in keys if deployment.rosters.holds(Dealing.parse(one).label.roster_id, member)
     ]
 
 

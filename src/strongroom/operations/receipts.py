@@ -221,6 +221,11 @@ def _carry(
         history.advance(snapshot, fresh, good)
 
 
+def _sits(deployment: Deployment, header: SnapshotHeader, index: int) -> bool:
+    """Say whether who has this seat now had it when a snapshot was dealt."""
+    return deployment.rosters.holds(header.roster, deployment.roster.member(index))
+
+
 def _collect(
     deployment: Deployment,
     client: Client,
@@ -236,17 +241,19 @@ def _collect(
     try:
         statement = fetch_record(deployment, client, snapshot).statement
         header, _ = verified_header(history, statement)
-        keys = [fetch_keys(deployment, client, history, *fresh) for fresh in header.fresh]
+        sits = [one for one in due if _sits(deployment, header, one)]
+        fresh = header.fresh if sits else ()
+        keys = [fetch_keys(deployment, client, history, *one) for one in fresh]
     except StrongroomError as err:
         for index in due:
             signers.drop(index, err)
         return {}
-    shown = {index: partial(deployment.custodians[index].ingest, statement, keys) for index in due}
+    shown = {index: partial(deployment.custodians[index].ingest, statement, keys) for index in sits}
     placing: dict[int, tuple[datetime, Future[None]]] = {}
     for index, answer in deployment.asking.each(shown):
         try:
             receipt = answer.result()
-            found = deployment.roster.check_receipt(receipt, statement)
+            found = deployment.rosters.check_receipt(receipt, statement)
             if found.index != index:
                 # Receipts lie at the locations for all to see: each counts for its signer alone.
                 raise Damaged(f"custodian {index} gave a receipt of custodian {found.index}")

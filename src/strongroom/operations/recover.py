@@ -7,7 +7,7 @@ needed. The rebuilt home replaces the old one with its first backup (`enrol_writ
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -64,6 +64,8 @@ class Found:
     notes: tuple[str, ...]
     kits: int = 0
     """How many kits were given; 0 where the custodians themselves are there."""
+    former: Mapping[int, bytes] = field(default_factory=dict)
+    """The rosters of before, by their versions: what was signed under them is checked by them."""
 
 
 def read_kits(text: str) -> list[Kit]:
@@ -130,11 +132,17 @@ def rebuild_custodians(
     data = named_roster(copies, listing, install, rosters)
     envelope = decode_envelope(data, "the roster")
     roster = Roster.parse(envelope, None)
+    void = {name: one for name, one in tables.items() if not one.sits_in(roster)}
+    tables = {name: one for name, one in tables.items() if name not in void}
+    notes = [
+        f"a kit of custodian {one.index} opens nothing any more: another custodian took its seat"
+        for one in void.values()
+    ]
     if len(tables) < roster.threshold:
         raise Refused(
             f"{len(tables)} of the {roster.threshold} kits needed were given",
             f"any {roster.threshold} of {len(roster.members)} open the backups, fewer open nothing",
-            hint="Bring another kit: one line of 24 words each.",
+            hint=" ".join([*notes, "Bring another kit: one line of 24 words each."]),
         )
     device_seed = tools.token(signing.SEED_BYTES)
     tools.secrets.write(RECOVERED, b"K" + device_seed)
@@ -145,7 +153,7 @@ def rebuild_custodians(
             custodian = LocalCustodian.restore(
                 database, kek, table.entries, table.kit, tools.clock, tools.token
             )
-            custodian.adopt_roster(envelope)
+            custodian.take_roster(envelope)
             custodian.take_policy(policy)
     unreadable: dict[str, StrongroomError] = {}
     for table in tables.values():
@@ -159,8 +167,9 @@ def rebuild_custodians(
         frozenset(copies.failures),
         policy,
         unreadable,
-        tuple(note for table in tables.values() for note in table.notes),
+        (*notes, *(note for table in tables.values() for note in table.notes)),
         len(tables),
+        former_rosters(copies, listing, roster),
     )
 
 
@@ -184,6 +193,7 @@ def begin_recovered(
             tools.privacy.disclose(fact, {"name": name, "url": location.url}),
         )
     keep_policy(registry, session, found.policy)
+    registry.rosters.adopt_former(found.former)
     registry.begin(
         Registry.Install(found.install, operator, found.roster.operator, found.roster_data, now),
         session.fact(
@@ -207,6 +217,10 @@ class KeyTable:
     entries: list[tuple[str, bytes]] = field(repr=False)
     unreadable: dict[str, StrongroomError]
     notes: list[str]
+
+    def sits_in(self, roster: Roster) -> bool:
+        """Say whether the kit's custodian still has its seat."""
+        return any((one.index, one.id) == (self.index, self.custodian) for one in roster.members)
 
 
 def find_table(copies: Copies, listing: Listing, install: str, kit: Kit) -> KeyTable:
@@ -267,10 +281,7 @@ def named_roster(copies: Copies, listing: Listing, install: str, named: set[str]
             raise Damaged("a roster is not the one the kits name", "it was forged or put back")
 
     errors: list[StrongroomError] = []
-    keys = [
-        key for key in listing if key.startswith(f"{install}/roster/") and _ROSTER.fullmatch(key)
-    ]
-    for key in sorted(keys, reverse=True):
+    for key in sorted(_roster_keys(listing, install), reverse=True):
         try:
             return copies.get(key, accept, 0, SMALL_BYTES_MAX)
         except (Damaged, ObjectMissing, LocationUnavailable) as err:
@@ -280,6 +291,32 @@ def named_roster(copies: Copies, listing: Listing, install: str, named: set[str]
         str(errors[0]) if errors else "it was removed or never copied there",
         hint="Do not trust these locations; look for another copy.",
     )
+
+
+def former_rosters(copies: Copies, listing: Listing, roster: Roster) -> dict[int, bytes]:
+    """Return the rosters of before this one, by their versions; only its operator can sign one."""
+    found: dict[int, bytes] = {}
+    for key in sorted(_roster_keys(listing, roster.install)):
+        version = int(key.rpartition("/")[2])
+        if not 0 < version < roster.version:
+            continue
+
+        def accept(data: bytes, version: int = version) -> None:
+            former = Roster.parse(decode_envelope(data, "a roster"), roster.operator)
+            if former.version != version:
+                raise Damaged("a roster lies at another one's place", f"it is {former.version}")
+            roster.after([former])
+
+        # What is lost is missed where something was signed under it.
+        with suppress(Damaged, ObjectMissing, LocationUnavailable):
+            found[version] = copies.get(key, accept, 0, SMALL_BYTES_MAX)
+    return found
+
+
+def _roster_keys(listing: Listing, install: str) -> list[str]:
+    return [
+        key for key in listing if key.startswith(f"{install}/roster/") and _ROSTER.fullmatch(key)
+    ]
 
 
 def _nobodys(entries: int) -> Damaged:

@@ -214,7 +214,15 @@ def _recover_client(
         for custodian in deployment.embedded():
             at = custodian.card().index
             if custodian.pin(client.id) is not None:
-                custodian.resume([one.receipts[at] for one in shown if at in one.receipts])
+                # Another one may have signed from that seat before.
+                custodian.resume(
+                    [
+                        one.receipts[at]
+                        for one in shown
+                        if at in one.receipts
+                        and deployment.signer(one.snapshot, at) == custodian.card()
+                    ]
+                )
         sources = len(history.sources())
         # Custodians that live were told of the log's name, so it has to keep that.
         told = history.record if needs_team(deployment) else None

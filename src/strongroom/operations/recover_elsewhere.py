@@ -28,7 +28,7 @@ from strongroom.operations.join_custodians import (
 )
 from strongroom.operations.policies import current_envelope, policies_before
 from strongroom.operations.privacy import Author
-from strongroom.operations.recover import Found, begin_recovered
+from strongroom.operations.recover import Found, begin_recovered, former_rosters
 from strongroom.operations.recover_clients import Recovery, recover_clients
 from strongroom.quorum import Acts, Custodian, Roster
 
@@ -106,6 +106,7 @@ def begin_living(
         policy,
         {},
         (),
+        former=former_rosters(copies, listing, now_known),
     )
     operator = tools.privacy.pseudonym(plan.operator)
     session = Author(tools.privacy, registry, operator).session

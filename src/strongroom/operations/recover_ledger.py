@@ -34,7 +34,7 @@ class LedgerRecovery:
     @classmethod
     def of(cls, deployment: Deployment, listing: Listing) -> "LedgerRecovery":
         """Look at what the locations list."""
-        return cls(deployment, LogsAtLocations(deployment.copies, deployment.roster, listing))
+        return cls(deployment, LogsAtLocations(deployment.copies, deployment.rosters, listing))
 
     def bring_client(
         self, client: Client, log: Log, structure: bytes | None, record: Record | None = None

@@ -16,7 +16,7 @@ def old_sheets(deployment: Deployment) -> list[str]:
     roster = deployment.roster
     if roster.version == FIRST:
         return []
-    noted = deployment.registry.sheets()
+    noted = deployment.registry.rosters.sheets()
     return [member.name for member in roster.members if noted.get(member.id) != roster.id]
 
 
@@ -24,4 +24,4 @@ def note_sheet(deployment: Deployment, member: Member) -> None:
     """Note that the sheet with a custodian's kit names the roster of now."""
     roster = deployment.roster.id
     fact = deployment.fact("kit.sheet_written", member.id, roster=roster)
-    deployment.registry.note_sheet(member.id, roster, fact)
+    deployment.registry.rosters.note_sheet(member.id, roster, fact)

@@ -72,7 +72,7 @@ class _Resumer:
             deployment.copies.locations,
         )
         listing = deployment.copies.list(f"{deployment.install}/ledger")
-        self._logs = LogsAtLocations(deployment.copies, deployment.roster, listing)
+        self._logs = LogsAtLocations(deployment.copies, deployment.rosters, listing)
 
     def resume(self, one: OpenLog) -> ResumedLog:
         """Look at one log, and let it go on where it is not what was seen of it."""

@@ -267,7 +267,7 @@ def _named_by_rows(deployment: Deployment, client: Client, history: History) -> 
             continue
         yield snapshot_path(deployment.install, client, one)
         for index in custodians.get(one.hash, ()):
-            member = deployment.roster.member(index)
+            member = deployment.signer(one, index)
             yield receipt_path(deployment.install, client, one, member.id)
 
 

@@ -10,7 +10,11 @@ from strongroom.ledger import Policy
 from strongroom.operations.add_location import describe_locations
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.failure_domains import look_at_domains
-from strongroom.operations.look_at_custodians import confirmed_kits, look_at_distribution
+from strongroom.operations.look_at_custodians import (
+    confirmed_kits,
+    look_at_distribution,
+    look_at_seats,
+)
 from strongroom.operations.look_at_logs import LogStatus, look_at_log
 from strongroom.operations.place_ledger import sealed_logs
 from strongroom.operations.prove_shares import look_at_shares
@@ -278,6 +282,7 @@ def _warnings(
     ]
     if len(locations) == 1:
         found.append("DEGRADED: one location; when it is gone, every backup is gone")
+    found += look_at_seats(deployment)
     found += look_at_distribution(deployment).degraded
     whose = "worker's and the custodians'" if deployment.embedded() else "worker's"
     found.append(f"DEGRADED: a key file opens the {whose} secrets")

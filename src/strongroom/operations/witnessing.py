@@ -378,10 +378,19 @@ def _without_cosignatures(note: bytes) -> bytes:
 
 
 def _keys(deployment: Deployment) -> dict[int, Witness.Key]:
-    """Return the witness keys by the index of their custodian, from the cards that are kept."""
-    return {
-        index: _key(deployment, index, decode_envelope(data, "a witness card"))
+    """Return the witness keys by the index of their custodian, from the cards that are kept.
+
+    That of a custodian whose seat another one took counts for nothing.
+    """
+    kept = {
+        index: decode_envelope(data, "a witness card")
         for index, data in sorted(deployment.registry.witness_cards().items())
+    }
+    seated = {member.id for member in deployment.roster.members}
+    return {
+        index: _key(deployment, index, card)
+        for index, card in kept.items()
+        if deployment.rosters.check_witness(card).custodian in seated
     }
 
 

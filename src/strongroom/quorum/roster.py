@@ -63,6 +63,11 @@ class Roster:
 
         rosters: tuple["Roster", ...]
 
+        @property
+        def install(self) -> InstallId:
+            """Return whose custodians these are."""
+            return self.rosters[-1].install
+
         def version(self, version: int) -> "Roster":
             """Return the roster of this version; raise Damaged where it is not known."""
             for roster in self.rosters:

@@ -1,0 +1,173 @@
+"""A custodian is lost, and a new one takes its seat: nothing stops, and nothing is lost."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from strongroom.crypto.envelope import Envelope, decode_envelope
+from strongroom.errors import PartlyDone, Unavailable, UsageError
+from strongroom.operations.check_vault import CheckRequest, check_vault
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.enrol_custodian import (
+    Enrolled,
+    EnrolPlan,
+    begin_enrolment,
+    finish_enrolment,
+    tell_stragglers,
+)
+from strongroom.procedures import Desk
+from strongroom.quorum import Acts, Roster
+from tests.journeys.world import NORMAL, World, change_live_data, make_world, refused, silent
+from tests.support.stand_in import StandIn
+
+PLAN = EnrolPlan("newcomer", "custodian-3")
+
+
+class Deaf(StandIn):
+    """A custodian that witnesses, and does not answer an order."""
+
+    def obey(self, order: Acts.Order) -> Envelope:
+        raise Unavailable("custodian 2 cannot be reached", "it was turned off")
+
+
+@pytest.fixture(name="world")
+def _world(tmp_path: Path) -> World:
+    world = make_world(tmp_path / "world", clients=(NORMAL,))
+    assert world.back_up().receipts == 3
+    return world
+
+
+def lose(world: World, index: int) -> None:
+    shutil.rmtree(world.custodian(index))
+
+
+def enrol(world: World, plan: EnrolPlan = PLAN) -> tuple[Enrolled, str]:
+    """Enrol a newcomer in one go; return what came of it, and the words of its kit."""
+    with world.open() as deployment:
+        begun = begin_enrolment(deployment, plan)
+        return finish_enrolment(deployment, begun), " ".join(begun.words)
+
+
+@contextmanager
+def standing_in(deployment: Deployment, stand_in: StandIn) -> Iterator[Deployment]:
+    custodians = {**deployment.custodians, stand_in.card().index: stand_in}
+    yield replace(deployment, custodians=custodians)
+
+
+def kits(world: World, *words: str) -> Sequence[str]:
+    return [*world.kits[:2], *words]
+
+
+def test_the_seat_of_a_lost_custodian_is_taken(world: World) -> None:
+    before = world.state()
+    lose(world, 3)
+    change_live_data(world, 1)
+    assert world.back_up().receipts == 2
+    enrolled, _ = enrol(world)
+    assert (enrolled.index, enrolled.replaces, enrolled.since) == (3, "custodian-3", 2)
+    assert enrolled.problems == []
+    change_live_data(world, 2)
+    report = world.back_up()
+    assert (report.state, report.receipts, report.problems) == ("good", 3, [])
+    assert world.restore() == world.state()
+    with world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        assert [member.name for member in deployment.roster.members][2] == "newcomer"
+        assert deployment.absent_custodians == {}
+        outcome = check_vault(deployment, client, CheckRequest(read_data=True), silent)
+        assert (outcome.problems, outcome.orphans) == ([], 0)
+        with deployment.tools.history(client.id) as history:
+            first = history.snapshots()[0].hash
+    assert world.restore(NORMAL, first) == before
+
+
+def test_the_rosters_and_kits_at_the_locations_are_those_of_now(world: World) -> None:
+    lose(world, 3)
+    _, words = enrol(world)
+    change_live_data(world, 1)
+    world.back_up()
+    state = world.state()
+    with world.open() as deployment:
+        folder = world.locations["loc1"] / deployment.install / "roster"
+    line = [
+        Roster.parse(decode_envelope(path.read_bytes(), "a roster"), None)
+        for path in sorted(folder.iterdir())
+    ]
+    assert [(one.version, one.members[2].name) for one in line] == [
+        (1, "custodian-3"),
+        (2, "newcomer"),
+    ]
+    world.lose_home()
+    void = refused(lambda: world.recover([world.kits[0], world.kits[2]]))
+    assert "another custodian took its seat" in str(void.hint)
+    clients, damages = world.recover(kits(world, words))
+    assert (len(clients), damages) == (1, [])
+    assert world.restore() == state
+    assert world.back_up().receipts == 3
+
+
+def test_what_was_kept_before_is_opened_by_the_others_alone(world: World) -> None:
+    lose(world, 3)
+    enrol(world)
+    change_live_data(world, 1)
+    assert world.back_up().receipts == 3
+    lose(world, 2)
+    error = refused(world.restore)
+    assert error.code == "too_few_shares"
+    assert "dealt to a roster that it never followed" in str(error)
+
+
+def test_a_newcomer_waits_for_approval_with_its_kit(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", clients=(NORMAL,))
+    lose(world, 3)
+    with world.open() as deployment:
+        begun = begin_enrolment(deployment, PLAN)
+        assert len(begun.words) == 24
+        again = begin_enrolment(deployment, PLAN)
+        assert (again.newcomer, again.words) == (begun.newcomer, ())
+        other = begin_enrolment(deployment, EnrolPlan("another", "custodian-3"))
+        assert other.newcomer.id != begun.newcomer.id
+        with pytest.raises(UsageError, match="there is no custodian 'nobody'"):
+            begin_enrolment(deployment, EnrolPlan("another", "nobody"))
+        with pytest.raises(UsageError, match="there already is a custodian custodian-2"):
+            begin_enrolment(deployment, EnrolPlan("custodian-2", "custodian-3"))
+        assert tell_stragglers(deployment, PLAN) is None
+
+
+def test_a_custodian_that_stays_and_was_away_is_told_later(world: World) -> None:
+    with world.open() as deployment:
+        begun = begin_enrolment(deployment, PLAN)
+        with (
+            standing_in(deployment, Deaf(deployment.custodians[2])) as deaf,
+            pytest.raises(PartlyDone, match="newcomer has its seat") as caught,
+        ):
+            finish_enrolment(deaf, begun)
+        assert "custodian 2" in str(caught.value)
+    # Who follows the roster of before signs for nothing that is dealt to the next.
+    change_live_data(world, 1)
+    report = world.back_up()
+    assert (report.state, report.receipts) == ("good", 2)
+    with world.open() as deployment:
+        enrolled = tell_stragglers(deployment, PLAN)
+        assert enrolled is not None
+        assert enrolled.since == 2
+        assert [one.state for one in deployment.desk.acts()] == [Desk.State.DONE]
+        assert tell_stragglers(deployment, PLAN) == enrolled
+    assert world.back_up().receipts == 3
+
+
+def test_nobody_is_seated_where_too_few_follow(world: World) -> None:
+    with world.open() as deployment:
+        begun = begin_enrolment(deployment, PLAN)
+        alone = replace(
+            deployment,
+            custodians={1: Deaf(deployment.custodians[1]), 2: Deaf(deployment.custodians[2])},
+        )
+        with pytest.raises(Unavailable):
+            finish_enrolment(alone, begun)
+        assert deployment.registry.rosters.former() == []
+    assert enrol(world)[0].since == 2
