@@ -101,13 +101,13 @@ def erase_client(
     """
     with deployment.tools.lock(client.vault):
         client = deployment.registry.known_client(client.name)
-        erased_at = None if client.erasure is None else client.erasure.erased_at
-        if erased_at is None:
-            client, erased_at = _destroy(deployment, client, given)
-        cleared = _clear(deployment, client, given)
+        erasure = client.erasure
+        if erasure is None or erasure.erased_at is None:
+            erasure = _destroy(deployment, client, given)
+        cleared = _clear(deployment, client, erasure, given)
     return ClientErased(
         client.name,
-        erased_at,
+        erasure.erased_at or erasure.begun_at,
         [member.name for member in deployment.roster.members],
         cleared.exports,
         cleared.objects,
@@ -117,14 +117,12 @@ def erase_client(
     )
 
 
-def _destroy(
-    deployment: Deployment, client: Client, given: Credential | None
-) -> tuple[Client, datetime]:
-    """Have every custodian destroy its keys; return the client as it is then, and since when."""
+def _destroy(deployment: Deployment, client: Client, given: Credential | None) -> Registry.Erasure:
+    """Have every custodian destroy its keys; return how far that has come: to its end."""
     registry = deployment.registry
     with (
         deployment.tools.history(client.id) as history,
-        permitted(deployment, (client, history), _wish(deployment, client)) as permit,
+        permitted(deployment, (client, history), _wish(client)) as permit,
     ):
         orders = give_order(deployment, permit)
         now = deployment.tools.clock.now()
@@ -144,17 +142,19 @@ def _destroy(
             seal_password(deployment.tools.secrets, source, None)
         if orders.absent:
             # What can be done is done now: t of those exports would still give a key back.
-            _clear(deployment, replace(client, erasure=erasure), given)
+            _clear(deployment, client, erasure, given)
             orders.check_complete(f"{client.name} is erased")
-    return replace(client, erasure=erasure), now
+    return erasure
 
 
-def _wish(deployment: Deployment, client: Client) -> Wish:
-    """Return what an approver gets to see of an erasure, and signs."""
-    names = ", ".join(member.name for member in deployment.roster.members)
+def _wish(client: Client) -> Wish:
+    """Return what an approver gets to see of an erasure, and signs.
+
+    Nothing in it changes meanwhile: not with the next backup, nor with another custodian.
+    """
     plan = Plan.of(
         f"erase client {client.name}, for ever",
-        f"custodians {names} destroy their keys of it: nobody restores any backup of it then",
+        "every custodian destroys its keys of it: nobody restores any backup of it then",
         "sealed exports of these keys, and its vault, are deleted at every location",
         "a copy of an export that somebody kept elsewhere still opens, with that custodian's kit",
     )
@@ -162,22 +162,20 @@ def _wish(deployment: Deployment, client: Client) -> Wish:
     return Wish(Acts.Procedure.CLIENT_ERASURE, {}, plan, order)
 
 
-def _clear(deployment: Deployment, client: Client, given: Credential | None) -> Cleared:
+def _clear(
+    deployment: Deployment, client: Client, erasure: Registry.Erasure, given: Credential | None
+) -> Cleared:
     """Clear every location of exports and, of a client that is wholly erased, of its vault."""
-    cleared, registry = Cleared(), deployment.registry
+    cleared = Cleared()
     intent = deployment.intent("client.cleared", client.id)
     intend(deployment, OpenLog.of_server(deployment), intent)
     named = [path for one in destroyed(deployment, client) for path in one.exports]
     clear_exports(deployment, client, named, given, cleared)
-    erasure = client.erasure
-    if erasure is not None and erasure.erased_at is not None:
+    if erasure.erased_at is not None:
         clear_vault(deployment, client, given, cleared)
-        if cleared.whole:
-            erasure = replace(erasure, cleared_at=deployment.tools.clock.now())
+        at = deployment.tools.clock.now() if cleared.whole else None
+        erasure = replace(erasure, cleared_at=at)
     left = sum(len(paths) for paths in cleared.left.values())
     result = deployment.result(intent, exports=cleared.exports, objects=cleared.objects, left=left)
-    if erasure is None:
-        registry.record(result)
-    else:
-        registry.note_erasure(client, erasure, result)
+    deployment.registry.note_erasure(client, erasure, result)
     return cleared
