@@ -43,10 +43,10 @@ class Install:
     def write(self, text: str) -> None:
         (self.folder / "notes" / "today.txt").write_text(text, encoding="utf-8")
 
-    def approve(self) -> Acts.Procedure:
-        """Have two approvers sign what was asked for last; return what that was."""
+    def approve(self, number: int = -1) -> Acts.Procedure:
+        """Have two approvers sign what was asked for last, or as this one; return what that was."""
         with App().open(self.folder / "home") as deployment:
-            request = deployment.desk.find("latest").request
+            request = deployment.desk.acts()[number].request
             for seed in SEEDS[:2]:
                 word = Acts.Approval.sign(seed, request, "approve", request.not_before)
                 take(deployment, word)
@@ -79,8 +79,8 @@ class Install:
 
 
 @contextmanager
-def installed(folder: Path, delay: timedelta) -> Iterator[Install]:
-    team = Team(tuple(signing.public_key(seed) for seed in SEEDS), 2)
+def installed(folder: Path, delay: timedelta, *, alone: bool = False) -> Iterator[Install]:
+    team = None if alone else Team(tuple(signing.public_key(seed) for seed in SEEDS), 2)
     with at_home(folder), custodians(folder) as three:
         app = App()
         install = app.new_install()
@@ -102,18 +102,26 @@ def installed(folder: Path, delay: timedelta) -> Iterator[Install]:
 def test_a_lost_server_is_replaced_by_one_that_the_team_lets_in(tmp_path: Path) -> None:
     with installed(tmp_path, timedelta()) as install:
         assert install.restored() == "first"
+        install.run("client add other --source notes --class high")
+        install.run("backup other")
         install.lose_server()
         waits = install.run(f"recover {install.allow_another(*NAMES)}", code=5)
-        assert (waits["clients"], waits["custodians_missing"], len(waits["waiting"])) == ([], [], 1)
-        # Joined, and no key is open yet; asked again, it is the same request that waits.
+        assert (waits["clients"], waits["custodians_missing"], len(waits["waiting"])) == ([], [], 2)
+        # Joined, and no key is open yet; asked again, the same requests wait.
         assert install.run("recover", code=5)["waiting"] == waits["waiting"]
-        assert install.approve() is Acts.Procedure.RECOVERY
-        found = install.run("recover")
-        assert [one["name"] for one in found["clients"]] == ["acme"]
-        assert (found["problems"], found["waiting"]) == ([], [])
+        assert install.approve(0) is Acts.Procedure.RECOVERY
+        first = install.run("recover", code=5)
+        assert (len(first["clients"]), len(first["waiting"]), first["problems"]) == (1, 1, [])
+        assert install.approve(1) is Acts.Procedure.RECOVERY
+        second = install.run("recover")
+        assert (len(second["clients"]), second["waiting"], second["problems"]) == (1, [], [])
+        names = {one["name"] for found in (first, second) for one in found["clients"]}
+        assert names == {"acme", "other"}
         assert install.run("recover", code=2)["error"]["what"] == "no recovery waits in this home"
         # The log keeps the name that the custodians were told of: a restore is no recovery.
         assert install.restored() == "first"
+        told = install.run("status")["who_can_read"]
+        assert "for what approvers approve, whose keys are not here; each opening" in told
         install.write("second")
         report = install.run("backup acme")
         assert (report["state"], report["receipts"]) == ("good", 3)
@@ -123,6 +131,18 @@ def test_a_lost_server_is_replaced_by_one_that_the_team_lets_in(tmp_path: Path) 
         # Who took the old machine has its badge, and nobody there believes its authority.
         with App().open(tmp_path / "stolen") as deployment:
             assert sorted(deployment.absent_custodians) == [1, 2, 3]
+
+
+def test_where_one_person_decided_it_needs_kits(tmp_path: Path) -> None:
+    """The key that approves went with the server; the custodians can be let to another again."""
+    with installed(tmp_path, timedelta(), alone=True) as install:
+        install.lose_server()
+        for _ in range(2):
+            refused = install.run(f"recover {install.allow_another(*NAMES)}", code=1)["error"]
+            assert refused["code"] == "left_joined"
+            assert "nobody can approve this recovery" in refused["why"]
+            assert "join-code --new-server" in refused["hint"]
+            assert not (tmp_path / "home").exists()
 
 
 def test_a_recovery_of_custodians_that_live_waits_for_its_delay(tmp_path: Path) -> None:

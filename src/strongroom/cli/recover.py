@@ -107,7 +107,7 @@ def _next(found: Recovery, face: Face) -> list[str]:
     if found.waiting:
         return [*(f"  {one}" for one in found.waiting), f"Next: {found.waiting[0].hint}"]
     return [
-        "Nothing that was there was changed at the locations. The first backup of each client here",
+        "Nothing was changed at the locations. The first backup of each client here",
         "reads and stores everything; from then on the old home is refused.",
         f"Next: {face.command('status')}",
     ]

@@ -8,6 +8,7 @@ a home that is not there: the error names them, and says what to do on their mac
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from strongroom.clients import Registry
 from strongroom.crypto.join_code import JoinCode
@@ -33,8 +34,15 @@ class LeftJoined(StrongroomError):
     code = "left_joined"
 
 
+MAKE_ANEW: Final = (
+    "stop `custodian serve`, remove the home of the custodian with its key file, and run "
+    "`custodian init` again. Only its new kit and its new code count."
+)
+"""What to do on the machine of a custodian that was made for the home that was not."""
+
+
 @contextmanager
-def telling_who_is_joined(joined: Sequence[Invited]) -> Iterator[None]:
+def telling_who_is_joined(joined: Sequence[Invited], then: str = MAKE_ANEW) -> Iterator[None]:
     """Raise what ends the block so that it says which custodians wait no more, and what to do."""
     try:
         yield
@@ -45,9 +53,7 @@ def telling_who_is_joined(joined: Sequence[Invited]) -> Iterator[None]:
         raise LeftJoined(
             "the home was not made, and it was joined already",
             f"{err}; joined: {names}",
-            f"{err.hint} Then, on the machine of {names}: stop `custodian serve`, remove the home "
-            "of the custodian with its key file, and run `custodian init` again. Only its new kit "
-            "and its new code count.",
+            f"{err.hint} Then, on the machine of {names}: {then}",
         ) from err
 
 

@@ -25,6 +25,7 @@ from strongroom.operations.join_custodians import (
     check_invited,
     join_custodians,
     note_joined,
+    telling_who_is_joined,
 )
 from strongroom.operations.policies import current_envelope, policies_before
 from strongroom.operations.privacy import Author
@@ -33,6 +34,10 @@ from strongroom.operations.recover_clients import Recovery, recover_clients
 from strongroom.quorum import Acts, Custodian, Roster
 
 _ROSTER: Final = re.compile(r"([0-9a-f]{32})/roster/[0-9]{8}")
+_ALLOW_AGAIN: Final = (
+    "it is who it was, and answers a home that is not there. Have it wait again with `strongroom "
+    "custodian join-code --new-server`."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +96,11 @@ def begin_living(
             f"{len(plan.invited)} of the {shown.threshold} custodians needed are named",
             hint="Name those that live with --custodian; recover from kits where too few do.",
         )
-    with closing(tools.links(shown.install, True)) as links:
+    done: list[Invited] = []
+    links = tools.links(shown.install, True)
+    with closing(links), telling_who_is_joined(done, _ALLOW_AGAIN):
         wanted = [seats[one.name] for one in plan.invited]
-        custodians, places = join_custodians(links, plan.invited, tools, [], wanted)
+        custodians, places = join_custodians(links, plan.invited, tools, done, wanted)
         roster, policy = find_agreed(custodians, copies)
     now_known = Roster.parse(roster, None)
     found = Found(

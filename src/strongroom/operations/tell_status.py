@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from strongroom.clients import Client, ClientSource, History, Registry, Snapshot
+from strongroom.crypto import signing
 from strongroom.ledger import Policy
 from strongroom.operations.add_location import describe_locations
 from strongroom.operations.deployment import Deployment
@@ -17,11 +18,13 @@ from strongroom.operations.look_at_custodians import (
 )
 from strongroom.operations.look_at_logs import LogStatus, look_at_log
 from strongroom.operations.place_ledger import sealed_logs
+from strongroom.operations.policies import kept_policy
 from strongroom.operations.prove_shares import look_at_shares
 from strongroom.operations.receipts import plain_reason
 from strongroom.operations.recovery_sheets import old_sheets
 from strongroom.operations.sealed_logs import Lookout
 from strongroom.operations.witnessing import OpenLog, Witnesses, what_was_seen
+from strongroom.quorum import Acts
 
 FRESH = timedelta(hours=24)
 CLIENTS_NAMED = 3
@@ -217,17 +220,26 @@ def _who_can_read(deployment: Deployment, embedded: int) -> str:
             f"{enough} enough. The home alone, or a location alone, opens nothing."
         )
     if deployment.registry.custodian_places():
-        secrets = deployment.tools.secrets
-        sealed = secrets.has("operator") and secrets.read("operator")[:1] != b"K"
-        approval = "which has a passphrase" if sealed else "and the key file opens that key, too"
         return (
             "Whoever has this home and its key file holds no piece of a key. Custodians give "
-            f"theirs for what the operator's key approves, {approval}; each opening stays in "
-            "their journals."
+            f"theirs for what {_who_approves(deployment)}; each opening stays in their journals."
         )
     return (
         f"Whoever has this home and its key file has {embedded} of the {threshold} pieces needed."
     )
+
+
+def _who_approves(deployment: Deployment) -> str:
+    envelope, secrets = kept_policy(deployment.registry), deployment.tools.secrets
+    policy = None if envelope is None else Acts.Policy.parse(envelope)
+    sealed = secrets.has("operator") and secrets.read("operator")[:1] != b"K"
+    opened = "has a passphrase" if sealed else "is opened by the key file, too"
+    if policy is None or policy.mode == "single":
+        return f"the operator's key approves, which {opened}"
+    own = signing.key_id(deployment.registry.install().operator_key)
+    if secrets.has("operator") and own in policy.approvers:
+        return f"approvers approve, one of whom is the operator, whose key {opened}"
+    return "approvers approve, whose keys are not here"
 
 
 def _since(deployment: Deployment, index: int) -> str:
