@@ -24,6 +24,7 @@ from strongroom.operations.set_up import InstallPlan, set_up
 from strongroom.transport import Authority, Link, Peer
 from tests.support import served_custodian
 from tests.support.first_home import make_database
+from tests.support.peers import PATIENCE_SECONDS
 from tests.support.ports import held
 from tests.support.served_custodian import Told
 from tests.support.transcript import Done, at_home, strongroom
@@ -328,7 +329,7 @@ def test_a_denied_custodian_is_asked_nothing_more_and_a_denied_server_is_refused
                 expected = member or deployment.roster.member(3)
             peer = Peer.custodian(expected.id)
             with (
-                Link(("127.0.0.1", port), badge, peer, SystemClock()) as link,
+                Link(("127.0.0.1", port), badge, peer, SystemClock(), PATIENCE_SECONDS) as link,
                 pytest.raises(StrongroomError, match="refuses us") as caught,
             ):
                 link.ask("GET", "/v1/health")
