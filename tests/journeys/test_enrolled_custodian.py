@@ -83,6 +83,11 @@ def test_the_seat_of_a_lost_custodian_is_taken(world: World) -> None:
         with deployment.tools.history(client.id) as history:
             first = history.snapshots()[0].hash
     assert world.restore(NORMAL, first) == before
+    # What was kept before is opened by the others alone.
+    lose(world, 2)
+    error = refused(world.restore)
+    assert error.code == "too_few_shares"
+    assert "dealt to a roster that it never followed" in str(error)
 
 
 def test_the_rosters_and_kits_at_the_locations_are_those_of_now(world: World) -> None:
@@ -110,34 +115,6 @@ def test_the_rosters_and_kits_at_the_locations_are_those_of_now(world: World) ->
     assert world.back_up().receipts == 3
 
 
-def test_what_was_kept_before_is_opened_by_the_others_alone(world: World) -> None:
-    lose(world, 3)
-    enrol(world)
-    change_live_data(world, 1)
-    assert world.back_up().receipts == 3
-    lose(world, 2)
-    error = refused(world.restore)
-    assert error.code == "too_few_shares"
-    assert "dealt to a roster that it never followed" in str(error)
-
-
-def test_a_newcomer_waits_for_approval_with_its_kit(tmp_path: Path) -> None:
-    world = make_world(tmp_path / "world", clients=(NORMAL,))
-    lose(world, 3)
-    with world.open() as deployment:
-        begun = begin_enrolment(deployment, PLAN)
-        assert len(begun.words) == 24
-        again = begin_enrolment(deployment, PLAN)
-        assert (again.newcomer, again.words) == (begun.newcomer, ())
-        other = begin_enrolment(deployment, EnrolPlan("another", "custodian-3"))
-        assert other.newcomer.id != begun.newcomer.id
-        with pytest.raises(UsageError, match="there is no custodian 'nobody'"):
-            begin_enrolment(deployment, EnrolPlan("another", "nobody"))
-        with pytest.raises(UsageError, match="there already is a custodian custodian-2"):
-            begin_enrolment(deployment, EnrolPlan("custodian-2", "custodian-3"))
-        assert tell_stragglers(deployment, PLAN) is None
-
-
 def test_a_custodian_that_stays_and_was_away_is_told_later(world: World) -> None:
     with world.open() as deployment:
         begun = begin_enrolment(deployment, PLAN)
@@ -147,6 +124,7 @@ def test_a_custodian_that_stays_and_was_away_is_told_later(world: World) -> None
         ):
             finish_enrolment(deaf, begun)
         assert "custodian 2" in str(caught.value)
+        assert deployment.registry.rosters.newcomers() == {}
     # Who follows the roster of before signs for nothing that is dealt to the next.
     change_live_data(world, 1)
     report = world.back_up()
@@ -162,7 +140,18 @@ def test_a_custodian_that_stays_and_was_away_is_told_later(world: World) -> None
 
 def test_nobody_is_seated_where_too_few_follow(world: World) -> None:
     with world.open() as deployment:
+        begun = begin_enrolment(deployment, EnrolPlan("another", "custodian-3"))
+        assert len(begun.words) == 24
+        again = begin_enrolment(deployment, EnrolPlan("another", "custodian-3"))
+        assert (again.newcomer, again.words) == (begun.newcomer, ())
+        # Nobody asks for it yet, so it gives way to the next.
         begun = begin_enrolment(deployment, PLAN)
+        assert begun.newcomer.id != again.newcomer.id
+        with pytest.raises(UsageError, match="there is no custodian 'nobody'"):
+            begin_enrolment(deployment, EnrolPlan("another", "nobody"))
+        with pytest.raises(UsageError, match="there already is a custodian custodian-2"):
+            begin_enrolment(deployment, EnrolPlan("custodian-2", "custodian-3"))
+        assert tell_stragglers(deployment, PLAN) is None
         alone = replace(
             deployment,
             custodians={1: Deaf(deployment.custodians[1]), 2: Deaf(deployment.custodians[2])},
@@ -170,4 +159,6 @@ def test_nobody_is_seated_where_too_few_follow(world: World) -> None:
         with pytest.raises(Unavailable):
             finish_enrolment(alone, begun)
         assert deployment.registry.rosters.former() == []
+        with pytest.raises(UsageError, match="newcomer is to take that seat already"):
+            begin_enrolment(deployment, EnrolPlan("another", "custodian-3"))
     assert enrol(world)[0].since == 2

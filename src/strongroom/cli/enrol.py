@@ -1,5 +1,6 @@
 """`strongroom custodian enrol`: a new custodian takes the seat of one that was lost or stolen."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -8,7 +9,8 @@ from strongroom.cli.face import Face, SecretFile, With
 from strongroom.cli.init import kit_rows
 from strongroom.cli.inviting import read_invited
 from strongroom.crypto.join_code import JoinCode
-from strongroom.errors import StrongroomError
+from strongroom.errors import PartlyDone, StrongroomError
+from strongroom.operations.conclude import witness_again
 from strongroom.operations.enrol_custodian import (
     Enrolled,
     EnrolPlan,
@@ -68,8 +70,11 @@ def enrol(
             words = begun.words
         else:
             words = ()
-    _tell(face, enrolled, words)
-    return 0
+    with face.deployment() as deployment:
+        # It has another witness than who sat there before, which has seen no log yet.
+        problems = [*enrolled.problems, *witness_again(deployment)]
+    _tell(face, enrolled, words, problems)
+    return PartlyDone.exit_code if problems else 0
 
 
 def _show_kit(face: Face, name: str, words: tuple[str, ...]) -> None:
@@ -86,7 +91,7 @@ def _kits(name: str, words: tuple[str, ...]) -> dict[str, object]:
     return {"kits": [{"custodian": name, "words": " ".join(words)}]} if words else {"kits": []}
 
 
-def _tell(face: Face, enrolled: Enrolled, words: tuple[str, ...]) -> None:
+def _tell(face: Face, enrolled: Enrolled, words: tuple[str, ...], problems: Sequence[str]) -> None:
     name = enrolled.name
     face.tell(
         f"{name} has the seat of {enrolled.replaces}, from roster version {enrolled.since} on.",
@@ -94,7 +99,7 @@ def _tell(face: Face, enrolled: Enrolled, words: tuple[str, ...]) -> None:
         f"The kit of {enrolled.replaces} is void: destroy it. The recovery sheets are old, too:",
         f"  {face.command('kit show')}    (prints the sheet as it is now)",
     )
-    for problem in enrolled.problems:
+    for problem in problems:
         face.warn(f"warning: {problem}")
     face.show(
         {
@@ -103,7 +108,7 @@ def _tell(face: Face, enrolled: Enrolled, words: tuple[str, ...]) -> None:
             "replaces": enrolled.replaces,
             "roster_version": enrolled.since,
             "seated": True,
-            "problems": list(enrolled.problems),
+            "problems": list(problems),
             **_kits(name, words),
         }
     )

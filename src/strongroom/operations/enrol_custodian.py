@@ -78,9 +78,9 @@ def begin_enrolment(deployment: Deployment, plan: EnrolPlan) -> Enrolling:
             "the roster of this home is fixed",
             "the operator's key was lost with the old home, and nobody else signs a roster",
         )
+    _check_name(deployment, plan, replaced)
     if kept is not None:
         _drop(deployment, kept)
-    _check_name(deployment, plan, replaced)
     if plan.code is None:
         return _make(deployment, plan, replaced)
     return _join(deployment, plan, plan.code(), replaced)
@@ -97,10 +97,9 @@ def finish_enrolment(deployment: Deployment, enrolling: Enrolling) -> Enrolled:
     with ExitStack() as opened, permitted(others, None, _wish(deployment, newcomer)) as permit:
         custodian = _meet(deployment, newcomer, opened)
         newcomer = _signed(deployment, newcomer)
-        roster = _roster_of(newcomer)
         orders = _follow(others, permit, newcomer, custodian)
         _take_in(deployment, newcomer, custodian)
-        _place(others, custodian, roster)
+        _place(others, newcomer, custodian)
         _deny_former(deployment, newcomer.index)
         before = deployment.roster.version
         fact = deployment.fact(
@@ -162,7 +161,14 @@ def _check_name(deployment: Deployment, plan: EnrolPlan, replaced: Member) -> No
 
 def _drop(deployment: Deployment, kept: Registry.Newcomer) -> None:
     """Forget a newcomer that nobody asks for any more."""
-    act = find_open(deployment, _wish(deployment, kept).order)
+    order = _wish(deployment, kept).order
+    asked = [act for act in deployment.desk.acts() if act.order == order]
+    if any(deployment.desk.deeds(act.id) for act in asked):
+        raise UsageError(
+            f"custodians follow a roster in which {kept.name} has that seat already",
+            hint="Run that command again: it goes on with it.",
+        )
+    act = find_open(deployment, order)
     if act is not None:
         raise UsageError(
             f"{kept.name} is to take that seat already",
@@ -370,14 +376,15 @@ def _take_in(deployment: Deployment, newcomer: Registry.Newcomer, custodian: Cus
     hand_over_policies(deployment.registry, custodian)
 
 
-def _place(others: Deployment, newcomer: Custodian, roster: Roster) -> None:
+def _place(others: Deployment, newcomer: Registry.Newcomer, sitting: Custodian) -> None:
     """Put the roster, and the kit entries that name it, at the locations.
 
     Before it counts here: a recovery must find it by the kits of those who follow it.
     """
-    kept = others.registry.rosters.newcomers()[newcomer.card().index]
-    others.copies.put(roster_path(others.install, roster.version), _envelope_of(kept).encode())
-    for custodian in (*others.custodians.values(), newcomer):
+    roster = _envelope_of(newcomer)
+    version = Roster.parse(roster, None).version
+    others.copies.put(roster_path(others.install, version), roster.encode())
+    for custodian in (*others.custodians.values(), sitting):
         place_kit_entries(others.copies, custodian, "identity")
 
 
