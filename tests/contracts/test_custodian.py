@@ -141,6 +141,28 @@ def test_a_client_is_erased_by_order_and_never_served_again(world: World, asked:
         assert caught.value.code == "erased_client"
 
 
+def test_a_rotated_key_is_certified_and_what_was_dealt_before_opens(
+    world: World, asked: Custodian
+) -> None:
+    _, dealt = world.backed_up()
+    orders = Orders(world)
+    params: dict[str, str | int] = {"custodian": asked.card().id}
+    request = orders.ask(Procedure.CUSTODIAN_ROTATE, params, world.client)
+    with pytest.raises(Waiting):
+        asked.obey(orders.order(request))
+    world.clock.at += DAY
+    deed = world.roster.check_deed(asked.obey(orders.order(request)), request)
+    assert deed.told == {"serial": 2, "dropped": 0, "entries": ()}
+    certificate = asked.enrol(world.client, world.vault, "normal", world.writer)
+    certified = world.roster.check_client_key(certificate)
+    assert (certified.serial, certified.former) == (2, (1,))
+    (pin,) = asked.pins()
+    assert (pin.public, pin.former) == (certified.public, (1,))
+    keys = [dealt[0].keys_object.statement]
+    avowal = world.roster.check_avowal(asked.prove(CHALLENGE, keys), CHALLENGE, keys)
+    assert avowal.former == (1,)
+
+
 def test_a_refusal_is_kept(world: World, asked: Custodian) -> None:
     orders = Orders(world)
     roster, request = orders.seat(newcomer(world))
