@@ -9,6 +9,7 @@ from strongroom.errors import Refused
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.look_at_custodians import find_member
 from strongroom.operations.rotate import CustodianKey, drop_former, rotate
+from tests.journeys.test_enrolled_custodian import enrol
 from tests.journeys.test_rescue import kits_file, rescued
 from tests.journeys.world import (
     HIGH,
@@ -41,9 +42,9 @@ def rotated(world: World, name: str = FIRST) -> CustodianKey:
         return rotate(deployment, deployment.registry.client(HIGH), find_member(deployment, name))
 
 
-def dropped(world: World) -> CustodianKey:
+def dropped(world: World, name: str = FIRST) -> CustodianKey:
     with world.open() as deployment:
-        member = find_member(deployment, FIRST)
+        member = find_member(deployment, name)
         return drop_former(deployment, deployment.registry.client(HIGH), member)
 
 
@@ -169,6 +170,19 @@ def test_a_rotation_that_was_not_noted_is_completed(world: World) -> None:
     assert all((place / "00000002").exists() for place in places)
     with world.open() as deployment:
         assert len(deployment.desk.acts()) == acts
+
+
+def test_who_took_a_seat_is_asked_about_what_was_dealt_to_it_alone(world: World) -> None:
+    enrol(world)
+    key = rotated(world, "newcomer")
+    assert (key.serial, key.former) == (2, 1)
+    key = dropped(world, "newcomer")
+    assert (key.dropped, key.former, key.notes) == (1, 0, [])
+    back_up_changed(world, 1)
+    rotated(world, "newcomer")
+    assert dropped(world, "newcomer").dropped == 0
+    shutil.rmtree(world.custodian(1))
+    assert world.restore(HIGH) == world.state()
 
 
 def test_commands_say_what_they_did(world: World) -> None:

@@ -105,7 +105,7 @@ def prove_due(deployment: Deployment, client: Client, history: History) -> list[
         return [f"old shares were not proved: {err}"]
     proved: list[int] = []
     failed: dict[int, str] = {}
-    own = {index: _dealt_to(deployment, index, keys) for index in due}
+    own = {index: dealt_to(deployment, index, keys) for index in due}
     questions = {
         index: partial(deployment.custodians[index].prove, challenge, own[index])
         for index in due
@@ -146,7 +146,7 @@ def _sample(
     ]
 
 
-def _dealt_to(deployment: Deployment, index: int, keys: list[Statement]) -> list[Statement]:
+def dealt_to(deployment: Deployment, index: int, keys: list[Statement]) -> list[Statement]:
     """Return the keys objects with a share for who has this seat now."""
     member = deployment.roster.member(index)
     return [

@@ -17,12 +17,12 @@ from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
 from strongroom.errors import Damaged, Refused
 from strongroom.operations.clear_client import Cleared, clear_superseded
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.enrol_writer import adopt_certificate
+from strongroom.operations.enrol_writer import adopt_certificate, enrol_at_newcomers
 from strongroom.operations.intent import intend
 from strongroom.operations.look_at_custodians import Member
 from strongroom.operations.open_keys import fetch_keys
 from strongroom.operations.orders import give_order, kept_deeds
-from strongroom.operations.prove_shares import CHALLENGE_BYTES
+from strongroom.operations.prove_shares import CHALLENGE_BYTES, dealt_to
 from strongroom.operations.requesting import Wish, find_open, permitted
 from strongroom.operations.witnessing import OpenLog
 from strongroom.procedures import Plan
@@ -63,7 +63,8 @@ class _Seat:
 
     def certificate(self) -> Envelope:
         """Return the custodian's newest certificate, which is the same until its key changes."""
-        writer = self.deployment.worker_keys(self.client).writer_public
+        keys = self.deployment.worker_keys(self.client)
+        writer = keys.writer_public
         if all(key != writer or after is not None for key, after in self.history.writers()):
             raise Refused(
                 f"this home has not backed up {self.client.name} yet",
@@ -71,12 +72,13 @@ class _Seat:
                 hint=f"Run `strongroom backup {self.client.name}` first.",
             )
         client = self.client
+        enrol_at_newcomers(self.deployment, client, self.history, keys)
         return self.custodian.enrol(client.id, client.vault, client.vault_class, writer)
 
     def noted(self) -> Certificate:
         """Return what this home knows of the custodian's key."""
         data = self.history.client_keys()[self.member.index]
-        return self.deployment.roster.check_client_key(decode_envelope(data, "a certificate"))
+        return self.deployment.rosters.check_client_key(decode_envelope(data, "a certificate"))
 
     def take_up(self) -> bool:
         """Note and place what the custodian has certified last; tell whether its key is another.
@@ -236,8 +238,10 @@ def _needed(seat: _Seat) -> tuple[set[int], list[str]]:
             # Nobody can open it as it is, so it needs no key; a planted one stops nothing.
             notes.append(f"{key} was passed over: {err}")
     needed: set[int] = set()
-    for at in range(0, len(found), SESSIONS_AT_A_TIME):
-        asked = found[at : at + SESSIONS_AT_A_TIME]
+    # Who took the seat of another holds no share of what was dealt before.
+    own = dealt_to(deployment, seat.member.index, found)
+    for at in range(0, len(own), SESSIONS_AT_A_TIME):
+        asked = own[at : at + SESSIONS_AT_A_TIME]
         challenge = deployment.tools.token(CHALLENGE_BYTES).hex()
         envelope = seat.custodian.prove(challenge, asked)
         avowal = deployment.roster.check_avowal(envelope, challenge, asked)
