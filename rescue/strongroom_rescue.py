@@ -326,32 +326,46 @@ def open_kit(locations: Locations, line: str) -> Custodian:
 
 
 def read_roster(locations: Locations, hashes: set[str]) -> Json:
-    """Return the newest roster that a kit names; the kits vouch for it by its hash."""
+    """Return the newest roster that a kit names, with the members of each that it follows.
+
+    The kits vouch for it by its hash, and its operator for those before it.
+    """
 
     def judge(_: str, data: bytes) -> Json:
         found = envelope(data, "roster")
         found.check(bytes.fromhex(found.header["operator"]))
         return found.header | {"hash": found.hash}
 
-    rosters = [one for one in locations.all("roster", judge) if one["hash"] in hashes]
+    found = locations.all("roster", judge)
+    rosters = [one for one in found if one["hash"] in hashes]
     if not rosters:
         raise Problem("no location has the roster that the kits name")
-    return max(rosters, key=lambda one: one["version"])
+    newest = max(rosters, key=lambda one: int(one["version"]))
+    same = ("install", "operator", "threshold")
+    line = [
+        one
+        for one in found
+        if all(one[field] == newest[field] for field in same) and one["version"] < newest["version"]
+    ]
+    return newest | {"line": {one["hash"]: one["members"] for one in [*line, newest]}}
 
 
 def clients_of(custodians: list[Custodian]) -> list[Client]:
     found = []
     for name in sorted({name for custodian in custodians for name in custodian.clients}):
-        entries = {c.index: c.clients[name] for c in custodians if name in c.clients}
+        having = [(c.index, c.clients[name]) for c in custodians if name in c.clients]
         writers: dict[bytes, int | None] = {}
-        for entry in entries.values():
+        for _, entry in having:
             for writer in entry["writers"]:
                 key, after = bytes.fromhex(writer["key"]), writer["revoked_after"]
                 known = writers.get(key)
                 ends = [one for one in (known, after) if one is not None]
                 writers[key] = max(ends) if ends else None
-        first = next(iter(entries.values()))
-        seeds = {index: seeds_of(entry) for index, entry in entries.items()}
+        first = having[0][1]
+        # Two kits may be of one index: its custodian, and the one that sat there before.
+        seeds: dict[int, list[bytes]] = {}
+        for index, entry in having:
+            seeds.setdefault(index, []).extend(seeds_of(entry))
         found.append(Client(name, first["vault"], first["class"], writers, seeds, {}))
     return found
 
@@ -535,12 +549,16 @@ def count_receipts(
 ) -> int:
     if roster is None:
         return 0
-    members = {member["id"]: bytes.fromhex(member["identity"]) for member in roster["members"]}
     header = snapshot.header
+    # Whoever sat in the roster that it was dealt to has signed for it, gone since or not.
+    seated = roster["line"].get(header["roster"], [])
+    members = {member["id"]: bytes.fromhex(member["identity"]) for member in seated}
 
     def judge(name: str, data: bytes) -> str:
         receipt = envelope(data, "receipt")
-        if name not in members or receipt.header["snapshot"] != snapshot.hash:
+        wanted = (snapshot.hash, header["roster"])
+        named = (receipt.header["snapshot"], receipt.header["roster"])
+        if name not in members or named != wanted:
             raise Problem(f"the receipt of {name} is for something else")
         receipt.check(members[name])
         return name

@@ -21,6 +21,7 @@ from strongroom.operations.enrol_custodian import (
 )
 from strongroom.procedures import Desk
 from strongroom.quorum import Acts, Roster
+from tests.journeys.test_rescue import rescue, rescued
 from tests.journeys.world import NORMAL, World, change_live_data, make_world, refused, silent
 from tests.support.stand_in import StandIn
 
@@ -106,6 +107,10 @@ def test_the_rosters_and_kits_at_the_locations_are_those_of_now(world: World) ->
         (1, "custodian-3"),
         (2, "newcomer"),
     ]
+    # The second reader opens each session with whoever had the seat when it was dealt.
+    (world.root / "kits").write_text("\n".join([world.kits[0], world.kits[2], words]), "utf-8")
+    assert rescue(world, "--kits", "kits", "list").stdout.count(" good: data.db, tree\n") == 2
+    assert rescued(world, NORMAL, "--kits", "kits") == state
     world.lose_home()
     void = refused(lambda: world.recover([world.kits[0], world.kits[2]]))
     assert "another custodian took its seat" in str(void.hint)
