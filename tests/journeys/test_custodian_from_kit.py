@@ -231,3 +231,18 @@ def test_a_key_table_that_was_put_back_makes_nobody(tmp_path: Path) -> None:
             served_custodian.CUSTODIANS.rebuild(made, later)
         assert not folder.exists()
         assert not (tmp_path / "again.key").exists()
+
+
+def test_a_denied_custodian_whose_machine_is_there_again_needs_no_kit(tmp_path: Path) -> None:
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        begin(tmp_path, three.invited())
+        done(0, "--yes", "custodian", "deny", "berta")
+        denied = places(tmp_path / "home")[2]
+        waits = done(0, "--home", "berta", "custodian", "join-code", "--new-server", "--json")
+        (tmp_path / "code").write_text(json.loads(waits.out)["join_code"])
+        three.told["berta"].until("waits to be joined")
+        url = f"berta=https://127.0.0.1:{three.ports['berta']}"
+        done(0, "custodian", "join", url, "--join-code", "code")
+        assert done(0, "custodian", "list").out.count("answers") == 3
+        assert places(tmp_path / "home")[2] != denied
+        done(0, "ledger", "verify")

@@ -20,8 +20,8 @@ def deny(*who: Who, face: With) -> int:
     """Deny certificates before their day is over: of a stolen machine, or of a stolen badge.
 
     Every custodian is told, and refuses them from then on; who is away is told by the next command
-    that meets it (exit 3). A custodian that is denied is asked nothing more, until it is made again
-    from its kit and joined.
+    that meets it (exit 3). A custodian that is denied is asked nothing more, until it is joined
+    again: `custodian join`.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def deny(*who: Who, face: With) -> int:
         for one in found:
             if one.custodian is not None:
                 name = names[one.custodian]
-                face.confirm(f"Ask {name} nothing more, until its kit makes it again?")
+                face.confirm(f"Ask {name} nothing more, until it is joined again?")
         denial = deny_serials(deployment, found)
     for one in found:
         whose = "" if one.custodian is None else f" of {names[one.custodian]}"
@@ -52,10 +52,11 @@ def join(
     join_code: SecretFile | None = None,
     face: With,
 ) -> int:
-    """Join a custodian again that was lost and made anew from its kit; it is who it was.
+    """Join a custodian again that was lost or denied; it is who it was.
 
-    It waits (`custodian init --from-kit`, `custodian serve`) where the URL says. The certificate
-    that it had is denied, and every other custodian is told of that (exit 3 where one is away).
+    It waits where the URL says: made again from its kit (`custodian init --from-kit`, `custodian
+    serve`), or by a code of `custodian join-code --new-server`. The certificate that it had is
+    denied, and every other custodian is told of that (exit 3 where one is away).
 
     Parameters
     ----------

@@ -33,8 +33,8 @@ class Denied(Refused):
 
     code = "denied"
     hint = (
-        "If it was lost, its kit makes it again on another machine: `strongroom custodian init "
-        "--from-kit` there, then `strongroom custodian join` here."
+        "Join it again with `strongroom custodian join`: made again from its kit on another "
+        "machine, or by a code of `custodian join-code --new-server` where its own is yours again."
     )
 
 
