@@ -3,8 +3,9 @@
 import json
 import secrets
 import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -131,6 +132,29 @@ def test_a_lost_server_is_replaced_by_one_that_the_team_lets_in(tmp_path: Path) 
         # Who took the old machine has its badge, and nobody there believes its authority.
         with App().open(tmp_path / "stolen") as deployment:
             assert sorted(deployment.absent_custodians) == [1, 2, 3]
+
+
+def test_what_fails_at_the_end_goes_on_without_another_approval(tmp_path: Path) -> None:
+    with installed(tmp_path, timedelta()) as install:
+        assert install.restored() == "first"
+        install.lose_server()
+        install.run(f"recover {install.allow_another(*NAMES)}", code=5)
+        install.approve()
+        with closing(sqlite3.connect(tmp_path / "home" / "server.db")) as connection, connection:
+            connection.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON client "
+                "BEGIN SELECT RAISE (ABORT, 'the disk is full'); END"
+            )
+        assert strongroom("recover").code == 1
+        with closing(sqlite3.connect(tmp_path / "home" / "server.db")) as connection, connection:
+            connection.execute("DROP TRIGGER full")
+        found = install.run("recover")
+        assert [(one["name"], one["sources"]) for one in found["clients"]] == [("acme", 1)]
+        assert (found["problems"], found["waiting"]) == ([], [])
+        assert install.restored() == "first"
+        install.write("second")
+        assert install.run("backup acme")["receipts"] == 3
+        assert install.run("ledger verify")
 
 
 def test_where_one_person_decided_it_needs_kits(tmp_path: Path) -> None:

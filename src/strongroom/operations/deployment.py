@@ -359,6 +359,10 @@ class Deployment:
         if self.tools.secrets.has(f"worker-{client.id}"):
             self.tools.secrets.remove(f"worker-{client.id}")
 
+    def has_worker_keys(self, client: Client) -> bool:
+        """Tell whether the worker's keys for a client are sealed here."""
+        return self.tools.secrets.has(f"worker-{client.id}")
+
     def seal_worker_keys(self, client: Client, keys: WorkerKeys) -> None:
         """Seal what the worker keeps for a new client."""
         self.tools.secrets.write(f"worker-{client.id}", keys.encode())

@@ -6,7 +6,7 @@ recovered is named and does not stop the others. Nothing is written to any locat
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -193,6 +193,17 @@ def _certificates(ground: Ground, client: Client, pins: Pins) -> dict[int, Certi
 def _recover_client(
     rebuild: _Rebuild, ledger: LedgerRecovery, unreachable: frozenset[str]
 ) -> RecoveredClient:
+    """Bring a client back, or go on where that was interrupted.
+
+    What a team approved is being run until the client is here, so that nobody is asked twice.
+    """
+    with ExitStack() as acting:
+        return _bring_back(rebuild, ledger, unreachable, acting)
+
+
+def _bring_back(
+    rebuild: _Rebuild, ledger: LedgerRecovery, unreachable: frozenset[str], acting: ExitStack
+) -> RecoveredClient:
     deployment, client, survey = rebuild.deployment, rebuild.client, rebuild.survey
     tools = deployment.tools
     shown = survey.shown
@@ -202,9 +213,12 @@ def _recover_client(
             if key not in known:
                 history.revoke_writer(key, after)
         history.adopt_client_keys({at: one.data for at, one in rebuild.certificates.items()})
-        keys, structure = _open_newest(rebuild, history, index)
+        keys, structure = _open_newest(rebuild, history, index, acting)
         history.adopt_buried(survey.buried)
-        history.adopt_snapshots((one.snapshot, one.received) for one in shown)
+        there = {one.hash for one in history.snapshots()}
+        history.adopt_snapshots(
+            (one.snapshot, one.received) for one in shown if one.snapshot.hash not in there
+        )
         if structure is not None:
             vault = _vault(rebuild, index, keys)
             _learn(rebuild, history, vault)
@@ -230,7 +244,8 @@ def _recover_client(
             client, history.log, None if structure is None else keys.structure, told
         )
     # Only a client that has come this far leaves a secret and a row.
-    deployment.seal_worker_keys(client, keys)
+    if not deployment.has_worker_keys(client):
+        deployment.seal_worker_keys(client, keys)
     good = [one.snapshot for one in shown if one.snapshot.state == "good"]
     deployment.registry.add_client(
         client,
@@ -250,7 +265,7 @@ def _recover_client(
 
 
 def _open_newest(
-    rebuild: _Rebuild, history: History, index: Database
+    rebuild: _Rebuild, history: History, index: Database, acting: ExitStack
 ) -> tuple[WorkerKeys, Vault.Structure | None]:
     """Open the newest snapshot that opens: return the new worker's keys and its structure.
 
@@ -263,7 +278,7 @@ def _open_newest(
     first: StrongroomError | None = None
     for one in reversed(good or shown):
         try:
-            found = replace(keys, structure=_structure_key(rebuild, history, one))
+            found = replace(keys, structure=_structure_key(rebuild, history, one, acting))
             header, writer = verified_header(history, one.record.statement)
             vault = _vault(rebuild, index, found)
             return found, vault.structure(one.record.body, writer, header.sequence)
@@ -286,7 +301,7 @@ def _vault(rebuild: _Rebuild, index: Database, keys: WorkerKeys) -> Vault:
     return Vault(place, deployment.placement(client, keys), index, keys, deployment.tools.token)
 
 
-def _structure_key(rebuild: _Rebuild, history: History, one: Shown) -> bytes:
+def _structure_key(rebuild: _Rebuild, history: History, one: Shown, acting: ExitStack) -> bytes:
     deployment, client = rebuild.deployment, rebuild.client
     statement = one.record.statement
     header = SnapshotHeader.read(statement)
@@ -297,9 +312,11 @@ def _structure_key(rebuild: _Rebuild, history: History, one: Shown) -> bytes:
         raise Damaged("a snapshot depends on no session", "there is no key to ask for")
     session, wanted = sessions[0]
     wish = _wish(client, statement.hash.hex(), header)
-    with permitted(deployment, (client, history), wish) as permit:
+    with ExitStack() as own:
+        permit = own.enter_context(permitted(deployment, (client, history), wish))
         opened = open_keys(deployment, client, history, statement, permit or BROWSE)
-    envelope = fetch_keys(deployment, client, history, session, wanted)
+        envelope = fetch_keys(deployment, client, history, session, wanted)
+        acting.push(own.pop_all())
     return Opening.unwrap_structure_key(envelope, opened[session].inner)
 
 
@@ -352,7 +369,10 @@ def _adopt_identity(rebuild: _Rebuild, history: History, structure: Vault.Struct
     The card was written by a worker, which may have been taken over: it may name anything.
     """
     deployment, client, card = rebuild.deployment, rebuild.client, structure.client
+    there = {source.id for source in history.sources()}
     for source in structure.sources:
+        if source.id in there:
+            continue
         row = ClientSource(
             SourceId(source.id), source.name, source.url, source.kind, deployment.tools.clock.now()
         )

@@ -91,7 +91,8 @@ class LedgerRecovery:
         client: ClientId | None,
         record: Record | None = None,
     ) -> None:
-        pasts = in_order(found)
+        there = {view.epoch().origin for view in log.epochs()}
+        pasts = [one for one in in_order(found) if one.past.origin not in there]
         if not pasts:
             return
         if record is None:
