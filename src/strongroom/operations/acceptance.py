@@ -119,10 +119,6 @@ class Acceptance:
 
     def why_none(self, key: str) -> tuple[Literal["unauthenticated", "unknown"], str]:
         """Say of a key that nothing here can check whether it is nobody's, or whose is away."""
-        gone = {one.id for line in self.deployment.rosters.rosters for one in line.members}
-        gone -= {one.id for one in self.deployment.roster.members}
-        if self.kind_of(key) == "kit" and key.split("/")[2] in gone:
-            return "unknown", "of a custodian whose seat another one took: nobody can compare it"
         if self.kind_of(key) == "kit" and key.split("/")[2] in self.away:
             why = "the custodian that could compare it is not here"
             return "unknown", f"{why}: bring it back, or recover with all kits"

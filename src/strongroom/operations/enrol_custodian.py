@@ -78,7 +78,7 @@ def begin_enrolment(deployment: Deployment, plan: EnrolPlan) -> Enrolling:
             "the roster of this home is fixed",
             "the operator's key was lost with the old home, and nobody else signs a roster",
         )
-    _check_name(deployment, plan, replaced)
+    _check_name(deployment, plan)
     if kept is not None:
         _drop(deployment, kept)
     if plan.code is None:
@@ -143,10 +143,13 @@ def _seat_of(deployment: Deployment, plan: EnrolPlan) -> Member:
     raise UsageError(f"there is no custodian {plan.replaces!r:.60}", f"known: {known}")
 
 
-def _check_name(deployment: Deployment, plan: EnrolPlan, replaced: Member) -> None:
-    for member in deployment.roster.members:
-        if member.name == plan.name and member != replaced:
-            raise UsageError(f"there already is a custodian {plan.name}")
+def _check_name(deployment: Deployment, plan: EnrolPlan) -> None:
+    members = (one for roster in deployment.rosters.rosters for one in roster.members)
+    if plan.name in {member.name for member in members}:
+        raise UsageError(
+            f"there is, or was, a custodian {plan.name}",
+            "a newcomer has a name of its own, so that nobody takes one's kit for the other's",
+        )
     if not 1 <= len(plan.name) <= 64 or not plan.name.isprintable():
         raise UsageError(
             f"{plan.name!r:.60} cannot name a custodian", "wanted 1 to 64 signs that can be printed"

@@ -216,10 +216,12 @@ def _list_all(
     away = {name: str(err) for name, err in deployment.absent_locations.items()}
     locations = {n: one for n, one in deployment.copies.locations.items() if n not in away}
     listed: dict[str, dict[str, int]] = {}
+    void = _void_kits(deployment)
     failures: list[StrongroomError] = list(deployment.absent_locations.values())
     with ThreadPoolExecutor(max(1, len(locations))) as pool:
         tasks = {
-            name: pool.submit(_list, location, prefixes) for name, location in locations.items()
+            name: pool.submit(_list, location, prefixes, void)
+            for name, location in locations.items()
         }
         for name, task in tasks.items():
             try:
@@ -250,12 +252,22 @@ def prefixes_of(deployment: Deployment, client: Client, history: History) -> tup
     )
 
 
-def _list(location: Location, prefixes: tuple[str, ...]) -> dict[str, int]:
+def _void_kits(deployment: Deployment) -> tuple[str, ...]:
+    """Return below which keys the kit entries lie of those who lost their seats.
+
+    They are nobody's to compare any more, and belong nowhere; where they are, they may stay.
+    """
+    seated = {member.id for member in deployment.roster.members}
+    ever = {member.id for roster in deployment.rosters.rosters for member in roster.members}
+    return tuple(f"{deployment.install}/kits/{one}/" for one in sorted(ever - seated))
+
+
+def _list(location: Location, prefixes: tuple[str, ...], void: tuple[str, ...]) -> dict[str, int]:
     return {
         stat.key: stat.size_bytes
         for prefix in prefixes
         for stat in location.list(prefix)
-        if not is_canary_key(stat.key)
+        if not is_canary_key(stat.key) and not stat.key.startswith(void)
     }
 
 
