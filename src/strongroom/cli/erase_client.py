@@ -79,9 +79,9 @@ def erase(
             else "."
         ),
         f"What they signed: {face.command(f'client show {name} --deeds FOLDER')}",
-        "Not reached from here: copies of exports that somebody keeps elsewhere, or a store as older",
-        "versions, which the kit of their custodian opens; what was restored before; copies of",
-        "custodians' disks.",
+        "Not reached from here: copies of exports that somebody keeps elsewhere, or a store as",
+        "older versions, which the kit of their custodian opens; what was restored before;",
+        "copies of custodians' disks.",
     )
     face.warn(
         *(
