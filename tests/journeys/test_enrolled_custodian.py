@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from strongroom.adapters.locations.absent import AbsentLocation
 from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import PartlyDone, Unavailable, UsageError
+from strongroom.locations import Copies, LocationUnavailable
 from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.enrol_custodian import (
@@ -166,4 +168,18 @@ def test_nobody_is_seated_where_too_few_follow(world: World) -> None:
         assert deployment.registry.rosters.former() == []
         with pytest.raises(UsageError, match="newcomer is to take that seat already"):
             begin_enrolment(deployment, EnrolPlan("another", "custodian-3"))
+    with world.open() as deployment:
+        # Cut off after they follow and before it has its seat: the roster is signed once.
+        gone = LocationUnavailable("every location is away")
+        nowhere = Copies({"loc1": AbsentLocation("file:///nowhere", gone)})
+        with nowhere, pytest.raises(LocationUnavailable):
+            finish_enrolment(replace(deployment, copies=nowhere), begun)
+        (kept,) = deployment.registry.rosters.newcomers().values()
+        with pytest.raises(UsageError, match="custodians follow a roster in which newcomer"):
+            begin_enrolment(deployment, EnrolPlan("another", "custodian-3"))
+    change_live_data(world, 1)
+    assert world.back_up().state == "good"
     assert enrol(world)[0].since == 2
+    with world.open() as deployment:
+        assert deployment.registry.install().roster == kept.roster
+    assert world.back_up().receipts == 3
