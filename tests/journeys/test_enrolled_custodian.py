@@ -21,6 +21,7 @@ from strongroom.operations.enrol_custodian import (
     finish_enrolment,
     tell_stragglers,
 )
+from strongroom.operations.tell_status import tell_status
 from strongroom.procedures import Desk
 from strongroom.quorum import Acts, Roster
 from tests.journeys.test_rescue import rescue, rescued
@@ -120,6 +121,33 @@ def test_the_rosters_and_kits_at_the_locations_are_those_of_now(world: World) ->
     assert (len(clients), damages) == (1, [])
     assert world.restore() == state
     assert world.back_up().receipts == 3
+
+
+def test_kits_that_recover_nothing_of_before_do_not_count(world: World) -> None:
+    """Two kits are confirmed and two are needed: one of them is the newcomer's."""
+
+    def warned() -> list[str]:
+        with world.open() as deployment:
+            return [one for one in tell_status(deployment).warnings if "NOT RECOVERABLE" in one]
+
+    def confirm(index: int) -> None:
+        with world.open() as deployment:
+            custodian = deployment.embedded()[index - 1]
+            shown = custodian.kit().words
+            custodian.confirm_kit({1: shown[0], 24: shown[23]})
+
+    lose(world, 3)
+    _, words = enrol(world)
+    assert world.back_up().receipts == 3
+    confirm(3)
+    assert "1 of 2 kits are confirmed" in str(warned())
+    confirm(2)
+    (told,) = warned()
+    assert "needs 2 kits of custodian-1, custodian-2, and 1 of them are confirmed" in told
+    confirm(1)
+    assert warned() == []
+    world.lose_home()
+    assert refused(lambda: world.recover([world.kits[1], words])).code == "too_few_shares"
 
 
 def test_a_custodian_that_stays_and_was_away_is_told_later(world: World) -> None:

@@ -96,7 +96,8 @@ def _tell(face: Face, enrolled: Enrolled, words: tuple[str, ...], problems: Sequ
     face.tell(
         f"{name} has the seat of {enrolled.replaces}, from roster version {enrolled.since} on.",
         "What is backed up from now on is dealt to it; what was kept before, the others open.",
-        f"The kit of {enrolled.replaces} is void: destroy it. The recovery sheets are old, too:",
+        f"The kit of {enrolled.replaces} is void. What was kept before is recovered with kits of",
+        f"the others alone, not with that of {name}. The recovery sheets are old, too:",
         f"  {face.command('kit show')}    (prints the sheet as it is now)",
     )
     for problem in problems:

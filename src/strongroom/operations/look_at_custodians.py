@@ -59,6 +59,12 @@ def confirmed_kits(deployment: Deployment) -> dict[int, bool]:
     return dict(sorted(found.items()))
 
 
+def seated_from_the_first(deployment: Deployment) -> list[str]:
+    """Return the names of the members to whom everything that is kept may have been dealt."""
+    first = deployment.rosters.rosters[0].members
+    return [member.name for member in deployment.roster.members if member in first]
+
+
 def look_at_seats(deployment: Deployment) -> list[str]:
     """Say who took the seat of another, or is to take one, as sentences."""
     line = deployment.rosters.rosters
@@ -68,7 +74,7 @@ def look_at_seats(deployment: Deployment) -> list[str]:
         if since.version > line[0].version:
             told.append(
                 f"{member} has its seat since {since.created_at:%Y-%m-%d}: what was kept before "
-                "that is opened by the others alone"
+                "that is opened by the others alone, and by their kits"
             )
     for newcomer in deployment.registry.rosters.newcomers().values():
         seat = deployment.roster.member(newcomer.index)

@@ -15,6 +15,7 @@ from strongroom.operations.look_at_custodians import (
     confirmed_kits,
     look_at_distribution,
     look_at_seats,
+    seated_from_the_first,
 )
 from strongroom.operations.look_at_logs import LogStatus, look_at_log
 from strongroom.operations.place_ledger import sealed_logs
@@ -109,7 +110,8 @@ def tell_status(deployment: Deployment) -> Status:
         member.name: str(deployment.absent_custodians.get(member.index, "answers"))
         for member in deployment.roster.members
     }
-    confirmed = sum(confirmed_kits(deployment).values())
+    kits = confirmed_kits(deployment)
+    confirmed = sum(kits.values())
     threshold = deployment.roster.threshold
     embedded = len(deployment.embedded())
     needed = Witnesses.known(deployment).needed
@@ -134,7 +136,8 @@ def tell_status(deployment: Deployment) -> Status:
             *(warning for log in logs if log.problem for warning in log.warnings),
             *unproved,
             *_unsigned(unsigned),
-            *_warnings(deployment, confirmed, locations, clients),
+            *_unrecoverable(deployment, kits),
+            *_warnings(deployment, locations, clients),
             *(warning for log in logs if not log.problem for warning in log.warnings),
         ],
     )
@@ -247,24 +250,30 @@ def _since(deployment: Deployment, index: int) -> str:
     return "" if since is None else f"missed since {since:%Y-%m-%d %H:%M:%S Z}, "
 
 
-def _warnings(
-    deployment: Deployment,
-    confirmed: int,
-    locations: dict[str, str],
-    clients: list[ClientStatus],
-) -> list[str]:
-    threshold = deployment.roster.threshold
-    found: list[str] = []
+def _unrecoverable(deployment: Deployment, kits: dict[int, bool]) -> list[str]:
+    """Say where too few kits are confirmed; one of a newcomer opens nothing of before it."""
     elsewhere = bool(deployment.registry.custodian_places())
     confirm = "custodian confirm-kit` where each runs" if elsewhere else "kit confirm CUSTODIAN`"
-    if confirmed < threshold:
-        found.append(
-            f"NOT RECOVERABLE IF THIS MACHINE IS LOST: {confirmed} of {threshold} kits are "
-            f"confirmed. Run `strongroom {confirm}."
+    threshold = deployment.roster.threshold
+    confirmed = [deployment.roster.member(index).name for index, one in kits.items() if one]
+    first = seated_from_the_first(deployment)
+    opening = [name for name in confirmed if name in first]
+    if len(confirmed) < threshold:
+        why = f"{len(confirmed)} of {threshold} kits are confirmed"
+    elif len(opening) < threshold:
+        why = (
+            f"what was kept before a seat was taken needs {threshold} kits of {', '.join(first)}, "
+            f"and {len(opening)} of them are confirmed"
         )
-    found += [
-        f"location {name}: {state}" for name, state in locations.items() if state != "answers"
-    ]
+    else:
+        return []
+    return [f"NOT RECOVERABLE IF THIS MACHINE IS LOST: {why}. Run `strongroom {confirm}."]
+
+
+def _warnings(
+    deployment: Deployment, locations: dict[str, str], clients: list[ClientStatus]
+) -> list[str]:
+    found = [f"location {name}: {state}" for name, state in locations.items() if state != "answers"]
     found += [
         f"custodian {index}: {_since(deployment, index)}{plain_reason(index, err)}"
         for index, err in deployment.absent_custodians.items()
