@@ -1,35 +1,24 @@
 """Orders from the home: announced, proved to every custodian, done once, and each deed kept."""
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from strongroom.app import App
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, decode_envelope
-from strongroom.errors import PartlyDone, StrongroomError, Unavailable, Waiting
+from strongroom.errors import PartlyDone, StrongroomError, Waiting
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.orders import Orders, give_order, kept_deeds
 from strongroom.operations.policies import current_policy
 from strongroom.operations.requesting import Wish, permitted
-from strongroom.operations.set_up import InstallPlan, set_up
 from strongroom.procedures import Desk, Plan
 from strongroom.quorum import Acts, Custodian
+from tests.operations.one_person import Home, away, make_home, standing_in
 from tests.support.stand_in import StandIn
-from tests.support.stepping_clock import SteppingClock
 
 DEVICE = secrets.token_bytes(32)
-
-
-class Away(StandIn):
-    """A custodian that does not answer an order."""
-
-    def obey(self, order: Acts.Order) -> Envelope:
-        raise Unavailable("custodian 3 cannot be reached", "it was turned off")
 
 
 class Borrowing(StandIn):
@@ -43,31 +32,9 @@ class Borrowing(StandIn):
         return decode_envelope(self._deed, "a deed")
 
 
-@dataclass
-class Home:
-    """The home of one person, with three custodians; its clock is the test's."""
-
-    app: App
-    home: Path
-    clock: SteppingClock
-
-    @contextmanager
-    def open(self) -> Iterator[Deployment]:
-        with self.app.open(self.home) as deployment:
-            yield deployment
-
-
 @pytest.fixture(name="home")
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    clock = SteppingClock()
-    app = App(clock=clock)
-    install = app.new_install()
-    plan = InstallPlan(install, "ann", 3, 2, {"one": f"file://{tmp_path}/one"})
-    tools, registry = app.make_home(tmp_path / "home", install)
-    set_up(tools, registry, plan)
-    registry.close()
-    return Home(app, tmp_path / "home", clock)
+    return make_home(tmp_path, monkeypatch)
 
 
 def following(deployment: Deployment) -> Envelope:
@@ -107,17 +74,6 @@ def waited(home: Home) -> Envelope:
     return policy
 
 
-def standing_in(deployment: Deployment, stand_in: StandIn) -> Deployment:
-    """Return the deployment with a custodian that answers otherwise."""
-    custodians = {**deployment.custodians, stand_in.card().index: stand_in}
-    return replace(deployment, custodians=custodians)
-
-
-def away(deployment: Deployment) -> Deployment:
-    """Return the deployment without its third custodian."""
-    return standing_in(deployment, Away(deployment.custodians[3]))
-
-
 def test_every_custodian_does_it_once_and_its_deed_is_kept(home: Home) -> None:
     policy = waited(home)
     with home.open() as deployment:
@@ -138,7 +94,7 @@ def test_who_is_away_gets_it_when_the_same_command_is_run_again(home: Home) -> N
     policy = waited(home)
     with home.open() as deployment:
         with pytest.raises(PartlyDone, match="by 2 of 3 custodians") as caught:
-            order(away(deployment), policy)
+            order(away(deployment, 3), policy)
         assert "custodian 3: cannot be reached" in str(caught.value)
         (act,) = deployment.desk.acts()
         first = kept_deeds(deployment, act.request)
@@ -154,7 +110,7 @@ def test_a_deed_of_another_custodian_counts_for_nobody(home: Home) -> None:
     policy = waited(home)
     with home.open() as deployment:
         with pytest.raises(PartlyDone):
-            order(away(deployment), policy)
+            order(away(deployment, 3), policy)
         (act,) = deployment.desk.acts()
         deeds = deployment.desk.deeds(act.id)
     with home.open() as deployment:

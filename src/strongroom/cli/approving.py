@@ -51,7 +51,7 @@ def sign_word(
 ) -> dict[str, object]:
     """Show a request, ask, and write the signed answer; return what was done."""
     parcel = Parcel.parse(read_small_file(path, Parcel.BYTES_MAX))
-    device = Device.parse(read_small_file(how.device, Device.BYTES_MAX).decode("ascii", "replace"))
+    device = _read_device(how.device)
     request = parcel.request
     approver = device.id
     if approver not in parcel.rules().approvers:
@@ -78,6 +78,15 @@ def sign_word(
         "path": str(to),
         "check_words": " ".join(check_words(request.digest)),
     }
+
+
+def open_device(face: Face, path: Path, passphrase_file: str | None) -> bytes:
+    """Return the seed of a device key, by its passphrase, which is asked for where it can be."""
+    return _read_device(path).open(_passphrase(face, passphrase_file))
+
+
+def _read_device(path: Path) -> Device:
+    return Device.parse(read_small_file(path, Device.BYTES_MAX).decode("ascii", "replace"))
 
 
 def tell_parcel(face: Face, parcel: Parcel) -> None:

@@ -63,7 +63,7 @@ class InitOptions:
         """Return the team that is named, or None."""
         if not self.approver:
             return None
-        return Team(tuple(map(_public_key, self.approver)), self.approvals)
+        return Team(tuple(map(read_public_key, self.approver)), self.approvals)
 
 
 DEFAULT = InitOptions()
@@ -151,7 +151,8 @@ def degradations(plan: InstallPlan) -> list[str]:
     return found
 
 
-def _public_key(path: Path) -> bytes:
+def read_public_key(path: Path) -> bytes:
+    """Return the public key of a device from the file that lies beside it."""
     text = read_small_file(path, PUBLIC_BYTES_MAX).decode("ascii", "replace").strip()
     if _KEY.fullmatch(text) is None:
         raise UsageError(

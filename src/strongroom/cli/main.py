@@ -108,6 +108,7 @@ for name, place, text in (
         "strongroom.cli.procedure:commands",
         "Procedures: what is asked for, approved and run.",
     ),
+    ("policy", "strongroom.cli.policy:commands", "The team policy: who approves what."),
     ("up", "strongroom.cli.up:up", "Try it: a whole deployment on this machine."),
     ("--version", "strongroom.cli.version:version", "Show the version and exit."),
 ):

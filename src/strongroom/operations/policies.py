@@ -100,6 +100,11 @@ def keep_policy(registry: Registry, session: Session, envelope: Envelope) -> Non
     registry.keep_policy(policy.version, envelope.encode(), fact)
 
 
+def kept_policies(registry: Registry) -> list[Envelope]:
+    """Return every policy that the home has, in the order of their versions."""
+    return [decode_envelope(data, "a policy") for data in registry.policies()]
+
+
 def kept_policy(registry: Registry) -> Envelope | None:
     """Return the newest policy that the home has; None in one of before there were policies."""
     kept = registry.policies()
@@ -132,7 +137,7 @@ def hand_over_policies(registry: Registry, custodian: Custodian) -> None:
 
     One that has a client takes the first alone: the others it takes as an order that was approved.
     """
-    kept = [decode_envelope(data, "a policy") for data in registry.policies()]
+    kept = kept_policies(registry)
     try:
         for newest in kept[-1:]:
             custodian.adopt_policy(newest)
@@ -146,7 +151,7 @@ def policies_to_place(registry: Registry) -> list[Envelope]:
 
     That of a recovery stays in its home: a recovery can be rehearsed, and leaves nothing there.
     """
-    kept = [decode_envelope(data, "a policy") for data in registry.policies()]
+    kept = kept_policies(registry)
     operator = registry.install().operator_key
     return [
         one
