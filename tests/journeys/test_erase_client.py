@@ -256,13 +256,20 @@ def test_exports_are_named_where_nobody_may_delete(
 
 
 def test_kits_bring_an_erased_client_back_only_where_its_exports_were_kept(world: World) -> None:
-    state = world.state()
+    state, own = world.state(), ids(world)
     copy_aside(world, "kept")
     erase(world)
     world.lose_home()
     clients, _ = world.recover(world.kits[:2])
     assert [one.name for one in clients] == [HIGH]
     assert world.restore(HIGH) == state
+
+    world.lose_home()
+    # An export that a location did not let go brings no data back where the vault is gone.
+    for held in (world.root / "kept" / "loc1").glob(f"*/kits/*/{own[0]}-*"):
+        shutil.copy(held, world.locations["loc1"] / held.relative_to(world.root / "kept" / "loc1"))
+    clients, _ = world.recover(world.kits[:2])
+    assert [one.name for one in clients] == [HIGH]
 
     world.lose_home()
     for name in world.locations:

@@ -124,7 +124,7 @@ def recover_clients(deployment: Deployment, found: Found) -> Recovery:
 
 
 def _survey(ground: Ground, pins: Pins, problems: list[str]) -> _Rebuild | None:
-    """Look at what there is of a client; None for one that was never wholly added."""
+    """Look at what there is of a client; None for one never wholly added, or erased."""
     deployment = ground.deployment
     agreed = LocalCustodian.Pin.agreed(list(pins.values()))
     pin = next(iter(pins.values()))
@@ -147,8 +147,8 @@ def _survey(ground: Ground, pins: Pins, problems: list[str]) -> _Rebuild | None:
     config = ground.below(f"{deployment.install}/vaults/{client.vault}/config/")
     if not survey.shown and (lost or lacking or not config):
         problems.append(
-            f"client {client.id[:8]} is skipped: it has no snapshot and was never wholly added; "
-            "its `client add` was interrupted"
+            f"client {client.id[:8]} is skipped: it has no snapshot. It was never wholly "
+            "added, because its `client add` was interrupted; or it was erased"
         )
         return None
     try:
