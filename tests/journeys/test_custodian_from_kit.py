@@ -15,12 +15,12 @@ from strongroom.app.custodians import CustodianPlan
 from strongroom.crypto.certificates import read_leaf
 from strongroom.crypto.signing import public_key
 from strongroom.errors import Damaged, Refused, Stale
-from strongroom.ids import InstallId
-from strongroom.operations.placing import policy_path
+from strongroom.ids import CustodianId, InstallId
+from strongroom.operations.placing import policy_path, roster_path
 from strongroom.operations.policies import current_policy
 from strongroom.operations.rebuild_custodian import find_kept
 from strongroom.operations.recover import Kit, RecoveryPlan
-from strongroom.quorum import Acts
+from strongroom.quorum import Acts, Roster
 from strongroom.quorum.invitation import Invitation
 from tests.journeys.test_custodians_elsewhere import (
     Custodians,
@@ -209,6 +209,37 @@ def test_the_policy_of_one_made_again_is_the_last_that_follows_the_first(tmp_pat
                 shutil.rmtree(path)
             with pytest.raises(Damaged, match="is at no location"):
                 find_kept(copies, plan)
+
+
+def test_a_kit_whose_seat_another_has_makes_nobody(tmp_path: Path) -> None:
+    with at_home(tmp_path), custodians(tmp_path) as three:
+        begin(tmp_path, three.invited())
+        with App().open(tmp_path / "home") as deployment:
+            install, roster, copies = deployment.install, deployment.roster, deployment.copies
+            seed, now = deployment.tools.device.seed(), deployment.tools.clock.now()
+            places = {place.name: place.url for place in deployment.registry.locations()}
+            berta, clara = (
+                RecoveryPlan(places, [Kit.from_words(three.words[name])])
+                for name in ("berta", "clara")
+            )
+            next_one = replace(
+                roster.members[1],
+                id=CustodianId(token_bytes(16).hex()),
+                identity=public_key(token_bytes(32)),
+            )
+            members = [roster.members[0], next_one, roster.members[2]]
+
+            def place(signer: bytes, version: int) -> None:
+                later = Roster.sign(signer, install, roster.threshold, members, version, now)
+                copies.put(roster_path(install, version), later.encode())
+
+            # Only the operator's roster gives a seat away.
+            place(token_bytes(32), 3)
+            assert find_kept(copies, berta).table.index == 2
+            place(seed, 2)
+            with pytest.raises(Refused, match="of custodian 2 of before"):
+                find_kept(copies, berta)
+            assert find_kept(copies, clara).table.index == 3
 
 
 def test_a_key_table_that_was_put_back_makes_nobody(tmp_path: Path) -> None:

@@ -56,12 +56,16 @@ class Rebuilt:
 
 
 def find_kept(copies: Copies, plan: RecoveryPlan) -> Kept:
-    """Return what the locations keep of the custodian whose kit is the first of the plan."""
+    """Return what the locations keep of the custodian whose kit is the first of the plan.
+
+    Raises Refused where another custodian has its seat by now: its kit makes nobody then.
+    """
     listing = copies.list("")
     install = find_install(copies, listing, plan)
     table = find_table(copies, listing, install, plan.kits[0])
     signed = decode_envelope(named_roster(copies, listing, install, {table.roster}), "the roster")
     roster = Roster.parse(signed, None)
+    _check_seat(copies, listing, roster, table)
     problems = [f"location {name}: {err}" for name, err in copies.failures.items()]
     problems += [*table.notes]
     receipts = _receipts(copies, listing, roster, table, problems)
@@ -103,6 +107,33 @@ def rebuild_custodian(
         )
     taken = len(kept.receipts) - left
     return Rebuilt(custodian.card(), kept.install, len(pins), taken, policy, tuple(problems))
+
+
+def _check_seat(copies: Copies, listing: Listing, roster: Roster, table: KeyTable) -> None:
+    """Raise Refused where a later roster of the same operator has given its seat to another."""
+    place = re.compile(rf"{roster.install}/roster/[0-9]{{8}}")
+
+    def accept(key: str, data: bytes) -> None:
+        later = Roster.parse(decode_envelope(data, key), roster.operator)
+        if (later.install, later.version) != (roster.install, int(key[-8:])):
+            raise Damaged(f"{key} is another roster", "it was moved there")
+
+    for key in sorted(filter(place.fullmatch, listing), reverse=True):
+        if int(key[-8:]) <= roster.version:
+            return
+        try:
+            data = copies.get(key, partial(accept, key), 0, SMALL_BYTES_MAX)
+        except StrongroomError:
+            # What the operator did not sign gives nobody's seat away.
+            continue
+        later = Roster.parse(decode_envelope(data, key), roster.operator)
+        if not table.sits_in(later):
+            raise Refused(
+                f"this kit opens nothing any more: it is of custodian {table.index} of before",
+                f"roster version {later.version} has given its seat to another",
+                hint="Take the kit of who has the seat: `strongroom custodian list`.",
+            )
+        return
 
 
 def _receipts(
