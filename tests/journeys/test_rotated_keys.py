@@ -150,6 +150,22 @@ def test_nothing_is_dropped_while_a_location_is_away(world: World) -> None:
         dropped(world)
 
 
+def test_a_key_that_no_certificate_tells_of_is_left_alone(world: World) -> None:
+    with world.open() as deployment:
+        client = deployment.registry.client(HIGH)
+        with (
+            deployment.tools.history(client.id) as history,
+            history._database.transaction() as transaction,
+        ):
+            transaction.run("DELETE FROM client_key WHERE custodian = 1")
+        acts = len(deployment.desk.acts())
+    with pytest.raises(Refused, match="no certificate of custodian 1") as caught:
+        rotated(world)
+    assert "Recover again" in caught.value.hint
+    with world.open() as deployment:
+        assert len(deployment.desk.acts()) == acts
+
+
 def test_a_rotation_that_was_not_noted_is_completed(world: World) -> None:
     """The home was killed between the custodian's deed and its own note."""
     key = rotated(world)

@@ -17,7 +17,11 @@ from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
 from strongroom.errors import Damaged, Refused
 from strongroom.operations.clear_client import Cleared, clear_superseded
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.enrol_writer import adopt_certificate, enrol_at_newcomers
+from strongroom.operations.enrol_writer import (
+    RECOVER_WITH_ALL,
+    adopt_certificate,
+    enrol_at_newcomers,
+)
 from strongroom.operations.intent import intend
 from strongroom.operations.look_at_custodians import Member
 from strongroom.operations.open_keys import fetch_keys
@@ -77,7 +81,13 @@ class _Seat:
 
     def noted(self) -> Certificate:
         """Return what this home knows of the custodian's key."""
-        data = self.history.client_keys()[self.member.index]
+        data = self.history.client_keys().get(self.member.index)
+        if data is None:
+            raise Refused(
+                f"no certificate of {self.member} for {self.client.name} is known here",
+                "no location had it when this home was recovered",
+                hint=RECOVER_WITH_ALL,
+            )
         return self.deployment.rosters.check_client_key(decode_envelope(data, "a certificate"))
 
     def take_up(self) -> bool:
