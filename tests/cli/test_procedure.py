@@ -253,6 +253,19 @@ def test_a_team_of_which_one_suffices_is_made_and_called_degraded(folder: Path) 
     assert (done.code, "DEGRADED: one approval is enough" in done.out) == (0, True)
 
 
+def test_the_recipients_key_of_what_expired_is_removed_by_the_next_command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = asked("expired")
+    sealed = folder / "home" / "secrets" / f"recipient-{shown['request']}"
+    assert run("procedure list").code == 0
+    assert sealed.exists()
+    real = SystemClock.now
+    monkeypatch.setattr(SystemClock, "now", lambda self: real(self) + timedelta(days=8))
+    run("procedure list")
+    assert not sealed.exists()
+
+
 def put_back_and_resumed(folder: Path) -> None:
     """Put home and location back to before what custodians have seen; have the logs go on."""
     for part in ("home", "one"):
