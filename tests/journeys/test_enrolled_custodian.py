@@ -186,6 +186,8 @@ def test_nobody_is_seated_where_too_few_follow(world: World) -> None:
             begin_enrolment(deployment, EnrolPlan("another", "nobody"))
         with pytest.raises(UsageError, match="there is, or was, a custodian"):
             begin_enrolment(deployment, EnrolPlan("custodian-3", "custodian-3"))
+        with pytest.raises(UsageError, match="cannot take a seat of this home"):
+            begin_enrolment(deployment, EnrolPlan("east", "custodian-3", "https://127.0.0.1:9"))
         assert tell_stragglers(deployment, PLAN) is None
         alone = replace(
             deployment,

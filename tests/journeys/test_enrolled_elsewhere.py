@@ -94,6 +94,7 @@ def test_it_waits_its_day_and_backups_go_on(tmp_path: Path) -> None:
         taken = f"dora=https://127.0.0.1:{three.ports['anna']}"
         refused = done(2, *ENROL, taken, "--replaces", "berta", "--join-code", "code")
         assert "a custodian is at" in refused.err
+        assert "dora has no URL" in done(2, *ENROL, "dora", "--replaces", "berta").err
         with App().open(tmp_path / "home") as deployment:
             assert deployment.registry.rosters.newcomers() == {}
         waits = done(5, *given, "--join-code", "code")

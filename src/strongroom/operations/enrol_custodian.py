@@ -144,6 +144,17 @@ def _seat_of(deployment: Deployment, plan: EnrolPlan) -> Member:
 
 
 def _check_name(deployment: Deployment, plan: EnrolPlan) -> None:
+    elsewhere = bool(deployment.registry.custodian_places())
+    if elsewhere and not plan.url:
+        raise UsageError(
+            f"{plan.name} has no URL",
+            "the custodians of this home are servers of their own, and so is who takes a seat",
+        )
+    if plan.url and not elsewhere:
+        raise UsageError(
+            f"{plan.name} cannot take a seat of this home",
+            "its custodians run in it, and so does who takes a seat: name it without a URL",
+        )
     members = (one for roster in deployment.rosters.rosters for one in roster.members)
     if plan.name in {member.name for member in members}:
         raise UsageError(
