@@ -20,6 +20,7 @@ from strongroom.operations.deployment import Deployment
 from strongroom.operations.placing import policy_path
 from strongroom.operations.policies import current_policy
 from strongroom.operations.requesting import needs_team, take
+from strongroom.operations.tell_status import tell_status
 from strongroom.procedures import Desk
 from strongroom.quorum import Acts
 from tests.operations.one_person import Home, away, make_home
@@ -105,6 +106,8 @@ def test_who_was_away_is_told_later(home: Home) -> None:
             orders.check_complete("the policy is followed")
         assert current_policy(deployment).version == 2
         assert behind(deployment) == [3]
+        (warning,) = (one for one in tell_status(deployment).warnings if "team policy" in one)
+        assert warning.startswith("custodian 3 follows an older team policy")
     home.clock.step(days=2)
     with home.open() as deployment:
         assert sorted(change_policy(deployment).deeds) == [1, 2, 3]

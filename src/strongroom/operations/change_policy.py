@@ -5,19 +5,24 @@ custodian once that one has judged the order; the home follows as soon as so man
 open a key, and goes on telling the others. docs/formats/procedure-v1.md.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from strongroom.crypto import canonical, signing
 from strongroom.crypto.envelope import Envelope
-from strongroom.errors import Refused, UsageError
+from strongroom.errors import Refused, StrongroomError, UsageError
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.intent import announced
 from strongroom.operations.orders import Orders, give_order, kept_deeds
 from strongroom.operations.placing import policy_path
-from strongroom.operations.policies import Team, current_policy, keep_policy, kept_policies
+from strongroom.operations.policies import (
+    Team,
+    current_policy,
+    keep_policy,
+    kept_policies,
+    kept_policy,
+)
 from strongroom.operations.requesting import Permit, Wish, permitted
 from strongroom.operations.witnessing import OpenLog
 from strongroom.procedures import Act, Plan
@@ -143,10 +148,18 @@ def change_policy(deployment: Deployment, envelope: Envelope | None = None) -> O
 
 def behind(deployment: Deployment) -> list[int]:
     """Return the index of each custodian that has not followed to the newest policy yet."""
-    act = _act_of(deployment, current_policy(deployment))
-    deeds: Mapping[int, Acts.Deed] = {} if act is None else kept_deeds(deployment, act.request)
-    members = [one.index for one in deployment.roster.members]
-    return [] if act is None else [index for index in members if index not in deeds]
+    kept = kept_policy(deployment.registry)
+    act = None if kept is None else _act_of(deployment, Acts.Policy.parse(kept))
+    if act is None:
+        return []
+    deeds = kept_deeds(deployment, act.request)
+    # Who took a seat since was shown every policy when it did.
+    were = [one for one in deployment.rosters.rosters if one.created_at <= act.asked_at][-1:]
+    return [
+        one.index
+        for one in deployment.roster.members
+        if one.index not in deeds and all(one in roster.members for roster in were)
+    ]
 
 
 def _tell_again(deployment: Deployment, policy: Acts.Policy) -> Orders:
@@ -158,16 +171,21 @@ def _tell_again(deployment: Deployment, policy: Acts.Policy) -> Orders:
             "nothing that was approved here made it",
             hint="Sign the next one: `strongroom policy sign --help`.",
         )
+    late = behind(deployment)
+    if not late:
+        return Orders(kept_deeds(deployment, act.request), {})
     digest = act.request.digest
     grant = Acts.Grant.digest(act.request, act.given)
     told = {"procedure": str(act.request.procedure), "digest": digest, "grant": grant}
     intent = deployment.intent("procedure.run", act.id, private=None, client="", **told)
     envelope = kept_policies(deployment.registry)[-1]
+    absent: dict[int, StrongroomError] = {}
     with announced(deployment, OpenLog.of_server(deployment), intent, witnessed=False) as outcome:
         permit = Permit(act.request, act.given, b"", intent)
-        orders = give_order(deployment, permit, [envelope])
+        for index in late:
+            absent |= give_order(deployment, permit, [envelope], index).absent
         outcome.update(told)
-    return orders
+    return Orders(kept_deeds(deployment, act.request), absent)
 
 
 def _act_of(deployment: Deployment, policy: Acts.Policy) -> Act | None:

@@ -9,6 +9,7 @@ from strongroom.clients import Client, ClientSource, History, Registry, Snapshot
 from strongroom.crypto import signing
 from strongroom.ledger import Policy
 from strongroom.operations.add_location import describe_locations
+from strongroom.operations.change_policy import behind
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.failure_domains import look_at_domains
 from strongroom.operations.look_at_custodians import (
@@ -300,6 +301,11 @@ def _warnings(
         f"the recovery sheet with the kit of {name} names an older roster. Write it anew: "
         f"`strongroom kit show`, then `strongroom kit written {name}`"
         for name in old_sheets(deployment)
+    ]
+    found += [
+        f"custodian {index} follows an older team policy and answers nothing that is asked for "
+        "under this one; `strongroom policy change` tells it again"
+        for index in behind(deployment)
     ]
     if len(locations) == 1:
         found.append("DEGRADED: one location; when it is gone, every backup is gone")
