@@ -178,6 +178,19 @@ def test_a_location_whose_listing_is_damaged_is_a_failure_by_name() -> None:
         copies.list("vaults")
 
 
+class BrokenFolder(MemoryLocation):
+    """A store in which a file stands where an object's folder should be."""
+
+    def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
+        raise Damaged(f"{key} cannot be put", "a file where a folder should be")
+
+
+def test_a_location_that_cannot_take_an_object_is_a_failure_by_name() -> None:
+    with Copies({"first": BrokenFolder("first"), "second": MemoryLocation("second")}) as copies:
+        copies.put(KEY, DATA)
+        assert list(copies.failures) == ["first"]
+
+
 def test_location_that_contradicts_itself_counts_as_failed() -> None:
     locations = places(lambda method, *_: Fault.FAIL_BEFORE if method == "get" else None, well)
     locations["first"].inner.put(KEY, DATA)

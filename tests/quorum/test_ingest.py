@@ -266,3 +266,10 @@ def test_a_secret_copied_to_another_row_does_not_open(world: World) -> None:
         transaction.run("UPDATE custodian SET kit_key_sealed = identity_sealed")
     with pytest.raises(Damaged, match="does not open"):
         LocalCustodian.open(world.databases[0], KEK, world.clock, world.token)
+
+
+def test_a_secret_that_was_cut_short_does_not_open(world: World) -> None:
+    with world.databases[0].transaction() as transaction:
+        transaction.run("UPDATE custodian SET kit_key_sealed = ?", (b"short",))
+    with pytest.raises(Damaged, match="kit-key does not open: it was cut short"):
+        LocalCustodian.open(world.databases[0], KEK, world.clock, world.token)

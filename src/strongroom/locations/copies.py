@@ -209,7 +209,7 @@ class Copies:
             location.put(key, data)
         except ObjectExists:
             self._compare(name, location, key, data)
-        except LocationUnavailable as error:
+        except (LocationUnavailable, Damaged) as error:
             self._failures.setdefault(name, error)
             raise
 

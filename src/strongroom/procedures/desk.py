@@ -1,7 +1,8 @@
 """The desk: every act that was asked for in this home, in `server.db`.
 
 A change is written together with the fact that tells of it, and only where the row is still as it
-was when the change was decided: two commands at once cannot both run an act.
+was when the change was decided: of two commands at once one is overtaken. The same command may
+begin again what one that died has begun; that it is done once is for whoever does it.
 """
 
 import json

@@ -13,6 +13,7 @@ from strongroom.clock import format_instant, parse_instant
 from strongroom.crypto.framing import frame
 from strongroom.crypto.sealing import SALT_BYTES, open_sealed, seal
 from strongroom.database import Transaction
+from strongroom.errors import Damaged
 from strongroom.ids import ClientId, CustodianId, InstallId, Token, VaultId, WriterId
 from strongroom.quorum.key_table import ClientEntry, ClientPin, FormerKey, PinnedWriter
 from strongroom.quorum.release import Release, ReleaseRequest
@@ -40,6 +41,8 @@ class RowSeal:
     def open(self, purpose: str, stored: bytes) -> bytes:
         """Return the secret; raise Damaged under another KEK or for another row's bytes."""
         salt, sealed = stored[:SALT_BYTES], stored[SALT_BYTES:]
+        if len(salt) < SALT_BYTES:
+            raise Damaged(f"the sealed row of {purpose} does not open", "it was cut short")
         return open_sealed(self.kek, ROW_KIND, salt, self._context(purpose), sealed)
 
     def _context(self, purpose: str) -> bytes:
