@@ -10,10 +10,14 @@ import pytest
 
 from strongroom.app import App
 from strongroom.clock import SystemClock
+from strongroom.crypto import signing
 from strongroom.errors import Refused
 from strongroom.operations.open_keys import open_keys
+from strongroom.operations.policies import current_envelope
 from strongroom.operations.receipts import fetch_record
 from strongroom.operations.requesting import Permit, recipient_seed
+from strongroom.procedures import Parcel, Plan
+from strongroom.quorum import Acts
 from tests.cli.test_every_command_tells import WITNESSED, told
 from tests.support.transcript import Done, at_home, strongroom
 
@@ -313,3 +317,49 @@ def test_a_team_whose_log_began_anew_asks_for_a_recovery(
     assert (folder / "anew" / "notes" / "today.txt").exists()
     asked("known-again")
     assert approved("known-again").code == 0
+
+
+def test_a_policy_is_approved_by_what_it_says_and_not_by_what_is_said_of_it(folder: Path) -> None:
+    """A home that was taken has a plan of its own, and a policy that one approver signed for it."""
+    with App().open(folder / "home") as deployment:
+        envelope, now = current_envelope(deployment), deployment.tools.clock.now()
+        pinned, thief = Acts.Policy.parse(envelope), bytes([66]) * 32
+        draft = Acts.Policy.Draft(
+            pinned.install,
+            "single",
+            pinned.cosignatures,
+            [signing.public_key(thief)],
+            Acts.Policy.single_rules(),
+            pinned,
+        )
+        own = Acts.Policy.sign(thief, draft, now)
+        plan = Plan.of("approver cem is removed")
+        request = Acts.Request(
+            install=deployment.install,
+            request="ab" * 16,
+            procedure=Acts.Procedure.POLICY_CHANGE,
+            params={"policy": Acts.Policy.parse(own).id, "version": 2},
+            client=None,
+            wanted=None,
+            plan=plan.digest,
+            requester="cd" * 16,
+            origin=f"{deployment.install}.ledger.invalid/{'ef' * 16}",
+            policy=pinned.id,
+            not_before=now,
+            expires=now + timedelta(days=7),
+            nonce="00" * 16,
+        ).check()
+    Path("lie.request").write_bytes(Parcel(request, plan, envelope).encode())
+    Path("true").write_bytes(envelope.encode())
+    Path("own").write_bytes(own.encode())
+    approve = "procedure approve lie.request --device ann --passphrase-file ann.pass --yes"
+    done = run(approve)
+    assert (done.code, "is not shown" in done.err) == (2, True)
+    done = run(approve, "--policy", "true")
+    assert (done.code, "is not the policy that the request names" in done.err) == (4, True)
+    assert not Path("lie.request.approve").exists()
+    done = run(approve, "--policy", "own")
+    assert (done.code, done.out.count("  GOES"), done.out.count("  NEW")) == (0, 3, 1)
+    assert "The policy that is to follow, version 2, mode single:" in done.out
+    refuse = "procedure refuse lie.request --device ann --passphrase-file ann.pass --yes"
+    assert run(refuse).code == 0

@@ -13,10 +13,12 @@ from typing import Final, Literal
 from strongroom.cli import output
 from strongroom.cli.face import Face, SecretFile, read_secret_file
 from strongroom.cli.small_files import read_small_file, write_small_file
+from strongroom.crypto.envelope import decode_envelope
 from strongroom.errors import Refused, UsageError
 from strongroom.procedures import Device, Parcel, check_words
 from strongroom.quorum import Acts
 
+POLICY_BYTES_MAX: Final = 64 << 10
 ABOUT: Final[Mapping[Acts.Procedure, str]] = {
     Acts.Procedure.RESTORE: "reads everything in the snapshot",
     Acts.Procedure.BROWSE: "shows names; opens the keys of everything in the snapshot",
@@ -44,6 +46,8 @@ class Signing:
     """Where the answer is written; beside the request unless you say."""
     passphrase_file: SecretFile | None = None
     """A file with the passphrase of the device key, or - for stdin; else it is asked for."""
+    policy: Path | None = None
+    """To approve a policy-change: the file with the policy that is to follow, to be shown."""
 
 
 def sign_word(
@@ -62,6 +66,8 @@ def sign_word(
         )
     to = how.to or path.with_name(f"{path.name}.{decision}")
     tell_parcel(face, parcel)
+    if request.procedure is Acts.Procedure.POLICY_CHANGE and decision == "approve":
+        _tell_policy(face, parcel, how.policy)
     word = "Approve" if decision == "approve" else "Refuse"
     face.confirm(f"{word} exactly this?")
     seed = device.open(_passphrase(face, how.passphrase_file))
@@ -127,6 +133,50 @@ def tell_parcel(face: Face, parcel: Parcel) -> None:
         "Check words, which must be the same on both screens:",
         f"  {' '.join(check_words(request.digest))}",
         "",
+    )
+
+
+def _tell_policy(face: Face, parcel: Parcel, path: Path | None) -> None:
+    """Show, from its own file, the policy that is to follow; raise where it is another one.
+
+    A request names it by its hash alone, and what a dry run said is the word of the home: one that
+    was taken could say of a policy of its own whatever approvers like to read.
+    """
+    if path is None:
+        raise UsageError(
+            "the policy that is to follow is not shown",
+            "the request names it by its hash, and only its own file tells what it says",
+            hint="Have its file sent, too, and pass it with --policy FILE.",
+        )
+    envelope = decode_envelope(read_small_file(path, POLICY_BYTES_MAX), str(path))
+    policy = Acts.Policy.parse(envelope)
+    if policy.id != parcel.request.params["policy"]:
+        raise Refused(
+            f"{path} is not the policy that the request names",
+            f"it is {policy.id[:12]}, wanted {str(parcel.request.params['policy'])[:12]}",
+            hint="Somebody may show you one policy and have you approve another: ask who made it.",
+        )
+    known = parcel.rules().approvers
+    alike: dict[Acts.Rule, list[str]] = {}
+    for procedure, rule in policy.rules.items():
+        alike.setdefault(rule, []).append(str(procedure))
+    face.tell(
+        f"The policy that is to follow, version {policy.version}, mode {policy.mode}:",
+        *(
+            f"  approver {one}" + ("" if one in known else f"  NEW, with the key {key.hex()}")
+            for one, key in policy.approvers.items()
+        ),
+        *(f"  approver {one}  GOES" for one in known if one not in policy.approvers),
+        *(f"  {_rule(rule)}: {', '.join(procedures)}" for rule, procedures in alike.items()),
+        f"  {policy.cosignatures} custodians must have witnessed what opens keys",
+        "",
+    )
+
+
+def _rule(rule: Acts.Rule) -> str:
+    seconds = rule.delay.total_seconds()
+    return f"{rule.approvals} must approve, " + (
+        f"then {output.duration(seconds)}" if seconds else "at once"
     )
 
 
