@@ -186,6 +186,9 @@ def test_a_deny_list_is_kept_before_it_counts_or_refused(tmp_path: Path) -> None
             with pytest.raises(WrongCertificate) as caught:
                 opened.keep_deny_list(refused)
             assert why in caught.value.why
+        far = AUTHORITY.deny(second, [10], CLOCK.now(), 1 << 150)
+        with pytest.raises(WrongCertificate, match="a time that lies far ahead"):
+            opened.keep_deny_list(far)
         assert opened.deny_list() == second
         seen: list[bytes | None] = []
 

@@ -15,6 +15,7 @@ from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.errors import StrongroomError
 from strongroom.facts import read_facts
+from strongroom.quorum import recovery_rows
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.grant import Grant
 from strongroom.quorum.header import SnapshotHeader
@@ -226,6 +227,46 @@ def test_a_stolen_server_names_another_writer(world: World) -> None:
     world.custodians[0].release(server.granted(again, procedure=Procedure.RECOVERY))
     world.custodians[0].replace_writer(world.client, signing.public_key(bytes([7]) * 32), {old: 2})
     assert refused() == "not_recovered"
+
+
+def test_a_recovery_that_has_ended_allows_no_writer(world: World) -> None:
+    """A home that was put back asks for one to open keys, and never names a writer."""
+    statement, _ = world.backed_up()
+    other = Ledger(world.install, world.client, world.clock, seeded("other"), number=2)
+    server = replace(world.server, ledger=other)
+    asking = world.opening(statement).request
+    world.custodians[0].release(server.granted(asking, procedure=Procedure.RECOVERY))
+    world.clock.at += timedelta(days=365)
+    writer, old = signing.public_key(THIEF), SnapshotHeader.writer_id(world.writer)
+    with pytest.raises(StrongroomError) as caught:
+        world.custodians[0].replace_writer(world.client, writer, {old: 2})
+    assert caught.value.code == "not_recovered"
+
+
+def test_a_recovery_names_no_second_writer_after_a_crash(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statement, _ = world.backed_up()
+    custodian = world.custodians[0]
+    other = Ledger(world.install, world.client, world.clock, seeded("other"), number=2)
+    server = replace(world.server, ledger=other)
+    asking = world.opening(statement).request
+    custodian.release(server.granted(asking, procedure=Procedure.RECOVERY))
+    (before,) = custodian.pins()
+    writer, old = signing.public_key(bytes([7]) * 32), SnapshotHeader.writer_id(world.writer)
+
+    def killed(*_: object) -> None:
+        raise SystemExit("killed in between")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recovery_rows, "note_writer", killed)
+        with pytest.raises(SystemExit):
+            custodian.replace_writer(world.client, writer, {old: 2})
+    assert custodian.pins() == [before]
+    custodian.replace_writer(world.client, writer, {old: 2})
+    with pytest.raises(StrongroomError) as caught:
+        custodian.replace_writer(world.client, signing.public_key(THIEF), {old: 2})
+    assert caught.value.code == "not_recovered"
 
 
 def _another_recovery(world: World, server: Server) -> tuple[ActRequest, tuple[Envelope, ...]]:

@@ -66,6 +66,7 @@ def report(world: MatrixWorld, record: Record, title: str) -> None:
         record("counts", f"  {count:6}  {what}")
 
 
+@pytest.mark.timeout(900)
 def test_a_short_matrix(tmp_path: Path, record_property: Record) -> None:
     world = MatrixWorld(tmp_path)
     began = time.monotonic()

@@ -43,6 +43,9 @@ WRITES = {
         "take_policy": "the same",
         "restore": "adopting the first roster tells; the home tells of the recovery",
     },
+    "quorum/client_seat.py": {
+        "succeed": "it tells in the transaction that it gives to `succeed_within`",
+    },
     "quorum/kit_seat.py": {
         "forget": "whoever calls gives it the fact",
     },

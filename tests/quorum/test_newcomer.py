@@ -11,7 +11,8 @@ from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.database import Database
 from strongroom.errors import Damaged, Refused, UsageError
-from strongroom.quorum import Dealing, LocalCustodian, Roster
+from strongroom.quorum import Dealing, LocalCustodian, Roster, recovery_messages
+from strongroom.quorum.key_table import WRITERS_MAX, PinnedWriter
 from strongroom.quorum.order import Order
 from strongroom.quorum.procedure import Procedure, Value
 from strongroom.quorum.rules import Past, Standing
@@ -108,6 +109,17 @@ def test_it_begins_later_only_until_it_has_signed(replaced: Replaced) -> None:
     receipts(world, world.snapshot())
     replaced.enrol(Past(Standing(9, "9" * 64)))
     assert replaced.newcomer.standing(world.vault) == Standing(world.sequence, world.last)
+
+
+def test_more_writers_than_a_kit_can_hold_are_refused(replaced: Replaced) -> None:
+    """One entry that nobody can read would stop every recovery of that custodian."""
+    many = tuple(PinnedWriter(number.to_bytes(32, "big"), 1) for number in range(WRITERS_MAX))
+    with pytest.raises(UsageError, match="too many writers"):
+        replaced.enrol(Past(Standing(1, "a" * 64), many))
+    assert replaced.newcomer.pins() == []
+    replaced.enrol(Past(Standing(1, "a" * 64), many[1:]))
+    pins = replaced.newcomer.pins()
+    assert recovery_messages.read_pins_answer(recovery_messages.pins_answer(pins)) == pins
 
 
 def test_a_former_writer_that_could_still_write_is_refused(replaced: Replaced) -> None:

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope
-from strongroom.errors import StrongroomError
+from strongroom.errors import Damaged, StrongroomError
 from strongroom.facts import read_facts
 from strongroom.quorum import LocalCustodian, Roster
 from strongroom.quorum.approval import Approval
-from strongroom.quorum.deed import Deed
+from strongroom.quorum.deed import Deed, Told
 from strongroom.quorum.grant import Grant
 from strongroom.quorum.order import Order
 from strongroom.quorum.procedure import Procedure, Value
@@ -371,3 +372,42 @@ def test_old_roster_swapped_for_one_that_the_operators_key_signed(world: World) 
     assert caught.value.code == "refused"
     assert Roster.parse(swapped, None).version == 2
     world.custodians[0].adopt_roster(world.roster_envelope)
+
+
+def test_a_delay_begins_when_a_custodian_first_judges_the_request(
+    world: World, orders: Orders
+) -> None:
+    """Not when it was witnessed: an announcement that was kept back would shorten it."""
+    policy = next_policy(world)
+    request = change_to(orders, policy)
+    kept_back = orders.order(request, policy)
+    world.clock.at += timedelta(minutes=14)
+    assert code(world.custodians[0], kept_back) == "veto_time"
+    world.clock.at += DAY - timedelta(minutes=1)
+    assert code(world.custodians[0], orders.order(request, policy)) == "veto_time"
+    world.clock.at += timedelta(minutes=1)
+    world.custodians[0].obey(orders.order(request, policy))
+
+
+def test_a_deed_names_only_entries_of_its_own_client(world: World, orders: Orders) -> None:
+    """Who drops one client's former keys could have the home delete what brings others back."""
+    card = world.custodians[1].card()
+    asked = orders.ask(
+        Procedure.CUSTODIAN_ROTATE, {"custodian": card.id, "drop_to": 1}, world.client
+    )
+    told: dict[str, Told] = {"serial": 3, "dropped": 1, "entries": (f"{'e' * 32}-00000001",)}
+    deed = Deed(
+        install=world.install,
+        custodian=card.id,
+        index=card.index,
+        request=asked.request,
+        procedure=asked.procedure,
+        client=world.client,
+        grant="0" * 64,
+        done_at=world.clock.now(),
+        told=told,
+    )
+    with pytest.raises(Damaged, match="entries of another client"):
+        deed.sign(THIEF)
+    deed = replace(deed, told={**told, "entries": (f"{world.client}-00000001",)})
+    assert Deed.read(deed.sign(THIEF)) == deed

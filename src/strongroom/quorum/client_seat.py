@@ -89,22 +89,32 @@ class ClientSeat:
         again with the writer that is current already, it changes nothing.
         """
         with self._own.database.transaction() as transaction:
-            entry = self._own.entry(transaction, client)
-            pin = entry.pin
-            if pin.current is not None and pin.current.key == new_writer:
-                return self.certificate(pin)
-            highest = {
-                writer.id: store.read_standing(transaction, writer.id).sequence
-                for writer in pin.writers
-            }
-            writers = rules.succession(pin, new_writer, revoked_after, highest)
-            self._refuse_shared_writer(transaction, new_writer)
-            now = self._own.clock.now()
-            newer = replace(pin, serial=pin.serial + 1, created_at=now, writers=writers)
-            self._own.kits.write_client(transaction, replace(entry, pin=newer))
-            writer_id = SnapshotHeader.writer_id(new_writer)
-            self._own.record(transaction, "writer.succeeded", client, {"writer": writer_id})
-            return self.certificate(newer)
+            return self.succeed_within(transaction, client, new_writer, revoked_after)
+
+    def succeed_within(
+        self,
+        transaction: Transaction,
+        client: ClientId,
+        new_writer: bytes,
+        revoked_after: Mapping[WriterId, int],
+    ) -> Envelope:
+        """Do what `succeed` does in the transaction of whoever allows it."""
+        entry = self._own.entry(transaction, client)
+        pin = entry.pin
+        if pin.current is not None and pin.current.key == new_writer:
+            return self.certificate(pin)
+        highest = {
+            writer.id: store.read_standing(transaction, writer.id).sequence
+            for writer in pin.writers
+        }
+        writers = rules.succession(pin, new_writer, revoked_after, highest)
+        self._refuse_shared_writer(transaction, new_writer)
+        now = self._own.clock.now()
+        newer = replace(pin, serial=pin.serial + 1, created_at=now, writers=writers)
+        self._own.kits.write_client(transaction, replace(entry, pin=newer))
+        writer_id = SnapshotHeader.writer_id(new_writer)
+        self._own.record(transaction, "writer.succeeded", client, {"writer": writer_id})
+        return self.certificate(newer)
 
     def adopt_writers(self, client: ClientId, writers: Sequence[PinnedWriter]) -> None:
         """Take up the writers that custodians learnt in a recovery this one was away from.

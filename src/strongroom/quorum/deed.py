@@ -99,6 +99,11 @@ class Deed:
         fields.done()
         if (deed.client is None) != (procedure.scope == "install"):
             raise fields.refuse("it names a client where its procedure has none, or the reverse")
+        entries = deed.told.get("entries", ())
+        if not isinstance(entries, tuple) or any(
+            not name.startswith(f"{client}-") for name in entries
+        ):
+            raise fields.refuse("it names entries of another client")
         if envelope.body:
             raise fields.refuse("it has a body")
         return deed

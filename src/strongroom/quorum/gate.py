@@ -142,7 +142,7 @@ class Gate:
             store.write_client_log(transaction, client, request.origin)
             self._journal(transaction, "log.pinned", _log_id(request), {}, client)
         if kept is None and request.procedure is Procedure.RECOVERY:
-            recovery_rows.allow_writer(transaction, client)
+            recovery_rows.allow_writer(transaction, client, request)
         return kept
 
     def check_order(
@@ -224,7 +224,8 @@ class Gate:
         if not delay:
             return None
         since = store.read_waiting(transaction, request.digest)
-        ends = (since or at) + delay
+        # From when it was first shown here: what witnesses say can be a quarter of an hour earlier.
+        ends = (since or judge.now) + delay
         if since is not None and at >= ends:
             return None
         waits = VetoTime(
@@ -233,7 +234,7 @@ class Gate:
         )
         if since is not None:
             raise waits
-        store.write_waiting(transaction, request.digest, at)
+        store.write_waiting(transaction, request.digest, judge.now)
         self._journal(
             transaction, "request.waits", request.request, {"until": int(ends.timestamp())}
         )

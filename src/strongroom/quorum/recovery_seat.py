@@ -9,6 +9,7 @@ from strongroom.ids import ClientId, WriterId
 from strongroom.quorum import recovery_rows, store
 from strongroom.quorum.client_seat import ClientSeat
 from strongroom.quorum.gate import Gate
+from strongroom.quorum.gate_rules import CLOCKS_DIFFER_MAX
 from strongroom.quorum.hearing import Hearing
 from strongroom.quorum.own import Own
 from strongroom.quorum.refusals import NotRecovered
@@ -56,16 +57,16 @@ class RecoverySeat:
     ) -> Envelope:
         """Pin the one new writer that an approved recovery of a client allows; certify it.
 
-        Raises NotRecovered where no recovery was answered here since the last one did so.
+        Raises NotRecovered where no recovery was answered here since the last one did so, or where
+        it has ended.
         """
-        with self._own.database.reading() as reading:
-            allowed = recovery_rows.may_succeed(reading, client, writer)
-        if not allowed:
-            raise NotRecovered(
-                f"{self._own.member} refuses a new writer for client {client[:8]}",
-                "no approved recovery of it was answered here since the last one",
-            )
-        certificate = self._clients.succeed(client, writer, revoked_after)
+        # Clocks may be off by that much, as with the release that the same recovery allowed.
+        at = self._own.clock.now() - CLOCKS_DIFFER_MAX
         with self._own.database.transaction() as transaction:
+            if not recovery_rows.may_succeed(transaction, client, writer, at):
+                raise NotRecovered(
+                    f"{self._own.member} refuses a new writer for client {client[:8]}",
+                    "no approved recovery of it was answered here since the last one, or it ended",
+                )
             recovery_rows.note_writer(transaction, client, writer)
-        return certificate
+            return self._clients.succeed_within(transaction, client, writer, revoked_after)

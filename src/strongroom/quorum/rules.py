@@ -14,7 +14,7 @@ from strongroom.errors import Damaged, Refused, Stale, UsageError
 from strongroom.ids import ClientId, InstallId, VaultId, WriterId
 from strongroom.quorum.dealing import Dealing, SealedElsewhere
 from strongroom.quorum.header import SnapshotHeader
-from strongroom.quorum.key_table import ClientEntry, ClientPin, PinnedWriter
+from strongroom.quorum.key_table import WRITERS_MAX, ClientEntry, ClientPin, PinnedWriter
 from strongroom.quorum.label import VaultClass
 from strongroom.quorum.procedure import Value
 from strongroom.quorum.receipt import ReceiptedShare
@@ -148,6 +148,10 @@ def succession(
         )
     if new_writer in {writer.key for writer in pin.writers}:
         raise UsageError("the new writer is an old one", "a new writer needs a new key")
+    if len(pin.writers) >= WRITERS_MAX:
+        raise Refused(
+            f"client {pin.client[:8]} has too many writers", f"{WRITERS_MAX} are the most"
+        )
     writers: list[PinnedWriter] = []
     for writer in pin.writers:
         last = revoked_after.get(writer.id, writer.revoked_after)
@@ -231,7 +235,11 @@ def _rolled_back(asked: Asked, why: str) -> Stale:
 
 
 def check_former(client: ClientId, former: Sequence[PinnedWriter]) -> None:
-    """Raise UsageError where a former writer could still write."""
+    """Raise UsageError where a former writer could still write, or no kit could hold them all."""
+    if len(former) >= WRITERS_MAX:
+        raise UsageError(
+            f"client {client[:8]} has too many writers", f"{len(former)} former ones and this one"
+        )
     if any(writer.revoked_after is None for writer in former):
         raise UsageError(
             f"a former writer of client {client[:8]} is not revoked", "one writes at a time"

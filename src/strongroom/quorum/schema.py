@@ -134,11 +134,13 @@ ALTER TABLE release ADD COLUMN digest TEXT NOT NULL DEFAULT '';
 ALTER TABLE release ADD COLUMN expires TEXT NOT NULL DEFAULT '';
 CREATE INDEX release_kept ON release (expires) WHERE answer <> x'';
 """,
-    # A recovery that was answered allows one new writer of its client.
+    # A recovery that was answered allows one new writer of its client, until it ends.
     """
 CREATE TABLE succession (
   client TEXT PRIMARY KEY,
-  writer BLOB
+  writer BLOB,
+  digest TEXT NOT NULL,
+  expires TEXT NOT NULL
 ) STRICT
 """,
 )

@@ -23,6 +23,7 @@ from strongroom.transport import Badge
 Wire = LocalCustodian.Wire
 
 CODE_LIFE: Final = timedelta(minutes=10)
+DENY_LIST_AHEAD: Final = timedelta(days=1)
 _KIND: Final = "custodian-service"
 _SCHEMA: Final = (
     """
@@ -257,8 +258,10 @@ class CustodianHome:
     def keep_deny_list(self, deny_list: bytes) -> None:
         """Keep the list of certificates that count no more from now on.
 
-        Raises WrongCertificate for one that is not the authority's, or older than the one kept.
+        Raises WrongCertificate for one that is not the authority's, older than the one kept, or
+        numbered so far ahead that no later one could follow it.
         """
+        ahead = int((self._world.clock.now() + DENY_LIST_AHEAD).timestamp())
         with self._service.transaction() as transaction:
             kept, invitation = self._row(transaction, "deny_list, invitation")
             authority = Wire.Invitation.parse(invitation).authority
@@ -267,6 +270,10 @@ class CustodianHome:
             if number < known:
                 raise certificates.WrongCertificate(
                     "a deny list is refused", f"it is number {number}, and {known} is kept"
+                )
+            if number > max(ahead, known + 1):
+                raise certificates.WrongCertificate(
+                    "a deny list is refused", "its number is of a time that lies far ahead"
                 )
             transaction.run("UPDATE service SET deny_list = ?", (deny_list,))
 
