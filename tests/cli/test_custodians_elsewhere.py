@@ -112,7 +112,7 @@ def test_one_wrong_code_leaves_no_home_and_the_others_waiting(elsewhere: Elsewhe
     [
         (("--custodian", "anna"), "", "is no custodian that is elsewhere"),
         (("--custodian", "anna=http://c.example:1"), "CODE", "is not where a custodian can be"),
-        (("--custodian", "anna=https://c.example:1"), "", "0 join codes are given"),
+        (("--custodian", "anna=https://c.example:1"), "", "join codes given: 0"),
         (("--custodian", "anna=https://c.example:1"), "ABC", "this is not a join code"),
     ],
 )

@@ -157,6 +157,26 @@ def test_what_fails_at_the_end_goes_on_without_another_approval(tmp_path: Path) 
         assert install.run("ledger verify")
 
 
+def test_who_was_away_at_the_end_of_a_recovery_keeps_nobody_from_backing_up(
+    tmp_path: Path,
+) -> None:
+    """It follows the lost home's writer: it signs for nothing here, and accuses nobody."""
+    with installed(tmp_path, timedelta()) as install:
+        install.run("backup acme")
+        install.lose_server()
+        install.run(f"recover {install.allow_another(*NAMES)}", code=5)
+        install.approve()
+        install.three.stop("berta")
+        install.run("recover")
+        install.three.start("berta")
+        report = install.run("backup acme")
+        assert (report["state"], report["receipts"]) == ("good", 2)
+        assert "it was away from the recovery" in str(report)
+        install.three.close()
+        error = install.run("recover", code=1)["error"]
+        assert error["what"] == "nobody can say which recoveries wait here"
+
+
 def test_where_one_person_decided_it_needs_kits(tmp_path: Path) -> None:
     """The key that approves went with the server; the custodians can be let to another again."""
     with installed(tmp_path, timedelta(), alone=True) as install:

@@ -65,7 +65,7 @@ def join(
     join_code
         A file with the join code that it showed, or - for stdin; else it is asked for.
     """
-    (invited,) = read_invited(face, [custodian], join_code)
+    (invited,) = read_invited(face, [custodian], join_code, "--join-code")
     with face.deployment() as deployment:
         denial = join_again(deployment, invited)
         names = {member.index: member.name for member in deployment.roster.members}

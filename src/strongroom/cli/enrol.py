@@ -49,7 +49,7 @@ def enrol(
     name, _, url = newcomer.partition("=")
 
     def code() -> JoinCode:
-        (invited,) = read_invited(face, [newcomer], join_code)
+        (invited,) = read_invited(face, [newcomer], join_code, "--join-code")
         return invited.code
 
     plan = EnrolPlan(name, replaces, url, code if url else None)

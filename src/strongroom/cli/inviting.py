@@ -10,11 +10,12 @@ from strongroom.operations.join_custodians import Invited
 
 
 def read_invited(
-    face: Face, custodians: Sequence[str], codes_file: str | None
+    face: Face, custodians: Sequence[str], codes_file: str | None, option: str = "--join-codes"
 ) -> tuple[Invited, ...]:
     """Return the custodians that wait elsewhere, each with the join code that it showed.
 
-    They are named NAME=URL; the codes are in the file, one a line, or asked for.
+    They are named NAME=URL; the codes are in the file that the option names, one a line, or asked
+    for.
     """
     named = [one.partition("=") for one in custodians]
     for name, _, url in named:
@@ -35,9 +36,9 @@ def read_invited(
         codes = []
     if len(codes) != len(named):
         raise UsageError(
-            f"{len(named)} custodians are named, and {len(codes)} join codes are given",
+            f"custodians named: {len(named)}; join codes given: {len(codes)}",
             "each custodian shows one where it runs, good for ten minutes",
-            hint="Pass them with --join-codes FILE, one a line, or - for stdin.",
+            hint=f"Pass it with {option} FILE, or several one a line, or - for stdin.",
         )
     return tuple(
         Invited(name, url, JoinCode.parse(code))

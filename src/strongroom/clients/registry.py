@@ -168,8 +168,10 @@ class Registry:
         if row is None:
             raise UsageError(
                 "this home was never finished",
-                "its `init` was interrupted before the end",
-                hint="Remove the folder and run `strongroom init` again.",
+                "its `init` or `recover` was interrupted before the end",
+                hint="Remove the folder and run that command again. Custodians elsewhere that had "
+                "joined it already show another code first: `strongroom custodian join-code "
+                "--new-server`.",
             )
         return Registry.Install(InstallId(row[0]), row[1], row[2], row[3], parse_instant(row[4]))
 

@@ -108,7 +108,7 @@ def erase_client(
     return ClientErased(
         client.name,
         erasure.erased_at or erasure.begun_at,
-        [member.name for member in deployment.roster.members],
+        [one.custodian for one in destroyed(deployment, client)],
         cleared.exports,
         cleared.objects,
         cleared.bytes,

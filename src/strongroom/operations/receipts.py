@@ -19,7 +19,7 @@ from strongroom.locations import ObjectMissing
 from strongroom.operations.deployment import Deployment, Listing
 from strongroom.operations.open_keys import fetch_keys, verified_header
 from strongroom.operations.placing import receipt_path, snapshot_path
-from strongroom.quorum import SnapshotHeader
+from strongroom.quorum import Custodian, SnapshotHeader
 
 
 class OlderHome(Stale):
@@ -157,8 +157,13 @@ def complete(
             reached = standing.result()
             _check_ours(client, index, (reached.sequence, reached.hash), history, writer)
             signers.reached[index] = reached.sequence
-        except OlderHome:
-            raise
+        except (OlderHome, Damaged) as err:
+            if _knows_another(deployment.custodians[index], client, writer):
+                signers.silent[index] = "it was away from the recovery, and signs for nothing here"
+            elif isinstance(err, OlderHome):
+                raise
+            else:
+                signers.drop(index, err)
         except StrongroomError as err:
             signers.drop(index, err)
     # A good one that every custodian has signed something later for is nobody's concern any more.
@@ -169,6 +174,16 @@ def complete(
     for sequence in sorted(concerned):
         _carry(deployment, client, history, signers, concerned[sequence])
     return dict(sorted(signers.silent.items())), dict(sorted(signers.forked.items()))
+
+
+def _knows_another(custodian: Custodian, client: Client, writer: WriterId) -> bool:
+    """Return whether it has never heard of the writer of a home that a recovery has made."""
+    try:
+        pins = [pin for pin in custodian.pins() if pin.client == client.id]
+    except StrongroomError:
+        return False
+    known = {one.id for pin in pins for one in pin.writers}
+    return bool(known) and writer not in known
 
 
 def _check_ours(

@@ -154,7 +154,17 @@ def find_agreed(custodians: Sequence[Custodian], copies: Copies) -> tuple[Envelo
 
 
 def check_waits(deployment: Deployment) -> None:
-    """Raise UsageError where every client that the custodians know is here."""
+    """Raise UsageError where every client that the custodians know is here.
+
+    And StrongroomError where none of them answers, who could say so.
+    """
+    if not deployment.custodians:
+        away = deployment.absent_custodians.values()
+        raise StrongroomError(
+            "nobody can say which recoveries wait here",
+            "; ".join(str(err) for err in away),
+            hint="Start the custodians, then run the same command again.",
+        )
     here = {client.id for client in deployment.registry.clients()}
     custodians = deployment.custodians.values()
     if all(pin.client in here for custodian in custodians for pin in custodian.pins()):
