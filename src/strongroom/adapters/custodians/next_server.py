@@ -87,7 +87,7 @@ class NextServer:
         """
         invited = Wire.Invitation.parse(invitation)
         with self.service.transaction() as transaction:
-            before, answered = _row(transaction, "invitation, introduction")
+            before, answered, _ = _row(transaction)
             if before == invitation:
                 return bytes(answered)
             was, known = _joined(transaction)
@@ -114,9 +114,7 @@ class NextServer:
         The deny list goes with the authority that signed it. Raises WrongCertificate.
         """
         with self.service.transaction() as transaction:
-            sealed, invitation, introduction = _row(
-                transaction, "key_sealed, invitation, introduction"
-            )
+            invitation, introduction, sealed = _row(transaction)
             if invitation is None:
                 raise _nobody()
             make_badge(self.open("tls", sealed), certificate, invitation, introduction)
@@ -129,11 +127,12 @@ class NextServer:
         return Wire.Invitation.parse(invitation).authority
 
 
-def _row(transaction: Transaction, columns: str) -> tuple[bytes, ...]:
-    row = transaction.row(f"SELECT {columns} FROM next_server")  # noqa: S608  # our own words
+def _row(transaction: Transaction) -> tuple[bytes, bytes, bytes]:
+    """Return invitation, introduction and sealed key; all three are NULL before an answer."""
+    row = transaction.row("SELECT invitation, introduction, key_sealed FROM next_server")
     if row is None:
         raise _nobody()
-    return row
+    return row[0], row[1], row[2]
 
 
 def _joined(transaction: Transaction) -> tuple[bytes, bytes]:
