@@ -225,7 +225,7 @@ def orders(thief: Thief) -> list[tuple[Acts.Request, tuple[Envelope, ...]]]:
         ),
         (
             Acts.Procedure.CUSTODIAN_ENROL,
-            {"index": 3, "identity": identity.hex()},
+            {"index": 3, "identity": identity.hex(), "roster": seated.statement.hash.hex()},
             (seated,),
         ),
         (Acts.Procedure.CLIENT_ERASURE, {}, ()),

@@ -120,6 +120,27 @@ def test_a_deed_of_another_custodian_counts_for_nobody(home: Home) -> None:
         assert sorted(deployment.desk.deeds(act.id)) == [1, 2]
 
 
+def test_a_deed_of_what_was_never_ordered_here_counts_for_nothing(home: Home) -> None:
+    """A deed for the same request under approvals that this home did not announce."""
+    policy = waited(home)
+    with home.open() as deployment:
+        with pytest.raises(PartlyDone):
+            order(away(deployment, 3), policy)
+        (act,) = deployment.desk.acts()
+        deed = kept_deeds(deployment, act.request)[1]
+    with home.open() as deployment:
+        third = deployment.embedded()[2]
+        own = replace(deed, custodian=third.card().id, index=3, grant="0" * 64)
+        liar = Borrowing(third, own.sign(third._own.seed).encode())
+        with pytest.raises(PartlyDone, match="gave a deed of what was not ordered here"):
+            order(standing_in(deployment, liar), policy)
+        assert sorted(deployment.desk.deeds(act.id)) == [1, 2]
+        # Approvals that came after an earlier run change nothing of what was done by it.
+        announced = Borrowing(third, replace(own, grant=deed.grant).sign(third._own.seed).encode())
+        order(standing_in(deployment, announced), policy)
+        assert sorted(deployment.desk.deeds(act.id)) == [1, 2, 3]
+
+
 def test_nothing_is_ordered_where_too_few_custodians_saw_it(home: Home) -> None:
     policy = waited(home)
     with home.open() as deployment:

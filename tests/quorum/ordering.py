@@ -122,8 +122,17 @@ class Orders:
         card, members = new.card(), list(self.world.roster.members)
         members[card.index - 1] = card
         roster = self.world.sign_roster(**{"members": members, "version": 2, **changes})
-        params: dict[str, Value] = {"index": card.index, "identity": card.identity.hex()}
-        return roster, self.ask(Procedure.CUSTODIAN_ENROL, params)
+        return roster, self.seating(new, roster)
+
+    def seating(self, new: LocalCustodian, roster: Envelope) -> ActRequest:
+        """Return the request for a new custodian's seat in this very roster."""
+        card = new.card()
+        params: dict[str, Value] = {
+            "index": card.index,
+            "identity": card.identity.hex(),
+            "roster": roster.statement.hash.hex(),
+        }
+        return self.ask(Procedure.CUSTODIAN_ENROL, params)
 
 
 def newcomer(world: World, index: int = 3) -> LocalCustodian:

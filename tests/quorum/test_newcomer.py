@@ -14,7 +14,6 @@ from strongroom.errors import Damaged, Refused, UsageError
 from strongroom.quorum import Dealing, LocalCustodian, Roster, recovery_messages
 from strongroom.quorum.key_table import WRITERS_MAX, PinnedWriter
 from strongroom.quorum.order import Order
-from strongroom.quorum.procedure import Procedure, Value
 from strongroom.quorum.rules import Past, Standing
 from tests.quorum.ordering import Orders
 from tests.quorum.world import KEK, World
@@ -45,9 +44,7 @@ class Replaced:
 
     def order(self) -> Order:
         """Return the order to follow the new roster, approved and waited for."""
-        card = self.newcomer.card()
-        params: dict[str, Value] = {"index": card.index, "identity": card.identity.hex()}
-        asked = self.orders.ask(Procedure.CUSTODIAN_ENROL, params)
+        asked = self.orders.seating(self.newcomer, self.envelope)
         return self.orders.waited(asked, self.envelope)
 
     def follow(self) -> None:

@@ -11,6 +11,7 @@ from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope
 from strongroom.errors import Damaged, StrongroomError
 from strongroom.facts import read_facts
+from strongroom.ids import CustodianId
 from strongroom.quorum import LocalCustodian, Roster
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.deed import Deed, Told
@@ -353,13 +354,35 @@ def test_a_roster_that_may_not_follow_is_approved(
     world: World, orders: Orders, why: str, change: Change
 ) -> None:
     new = newcomer(world)
-    roster, request = orders.seat(new)
+    roster, _ = orders.seat(new)
     members = list(Roster.parse(roster, None).members)
     changed, _ = orders.seat(new, **change(world, members))
-    order = orders.waited(request, changed)
+    order = orders.waited(orders.seating(new, changed), changed)
     with pytest.raises(StrongroomError, match=why):
         world.custodians[0].obey(order)
     world.custodians[0].adopt_roster(world.roster_envelope)
+
+
+def test_one_request_seats_nobody_in_two_rosters(world: World, orders: Orders) -> None:
+    """Whoever has the operator's key could split the custodians, with one enrolment approved."""
+    new = newcomer(world)
+    roster, request = orders.seat(new)
+    card, seats = new.card(), list(world.roster.members)
+    other, _ = orders.seat(new, members=[*seats[:2], replace(card, id=CustodianId("5" * 32))])
+    order = orders.waited(request, roster)
+    one, two = world.custodians[:2]
+    one.obey(order)
+    assert code(two, replace(order, enclosed=(other,))) == "other_act"
+    two.obey(order)
+
+
+def test_a_request_that_names_no_roster_seats_nobody(world: World, orders: Orders) -> None:
+    """The form came before the roster's hash was among the parameters."""
+    new = newcomer(world)
+    roster, request = orders.seat(new)
+    bare = {name: value for name, value in request.params.items() if name != "roster"}
+    order = orders.waited(orders.ask(Procedure.CUSTODIAN_ENROL, bare), roster)
+    assert code(world.custodians[0], order) == "other_act"
 
 
 def test_old_roster_swapped_for_one_that_the_operators_key_signed(world: World) -> None:
@@ -411,3 +434,48 @@ def test_a_deed_names_only_entries_of_its_own_client(world: World, orders: Order
         deed.sign(THIEF)
     deed = replace(deed, told={**told, "entries": (f"{world.client}-00000001",)})
     assert Deed.read(deed.sign(THIEF)) == deed
+
+
+TALES: dict[str, tuple[Procedure, dict[str, Value], dict[str, Told]]] = {
+    "another policy": (
+        Procedure.POLICY_CHANGE,
+        {"policy": "a" * 64, "version": 2},
+        {"policy": "b" * 64, "version": 2},
+    ),
+    "another version": (
+        Procedure.POLICY_CHANGE,
+        {"policy": "a" * 64, "version": 2},
+        {"policy": "a" * 64, "version": 3},
+    ),
+    "another roster": (
+        Procedure.CUSTODIAN_ENROL,
+        {"index": 3, "identity": "a" * 64, "roster": "b" * 64},
+        {"roster": "c" * 64, "version": 2},
+    ),
+    "a custodian that was not asked": (
+        Procedure.CUSTODIAN_ROTATE,
+        {"custodian": "a" * 32},
+        {"serial": 2, "dropped": 0, "entries": ()},
+    ),
+    "nobody asked it to drop": (
+        Procedure.CUSTODIAN_ROTATE,
+        {},
+        {"serial": 2, "dropped": 1, "entries": ()},
+    ),
+}
+
+
+@pytest.mark.parametrize("tale", TALES)
+def test_a_deed_tells_of_what_was_asked_for(world: World, orders: Orders, tale: str) -> None:
+    """A custodian that lies could have the home delete entries, or believe another policy."""
+    procedure, params, told = TALES[tale]
+    card = world.custodians[1].card()
+    if procedure is Procedure.CUSTODIAN_ROTATE:
+        params = {"custodian": card.id, **params}
+    client = world.client if procedure.scope == "client" else None
+    asked = orders.ask(procedure, params, client)
+    place = (world.install, card.id, card.index)
+    digest, now = Grant.digest(asked, ()), world.clock.now()
+    deed = Deed(*place, asked.request, procedure, client, digest, now, told)
+    with pytest.raises(Damaged, match=tale):
+        deed.check_answers(asked)

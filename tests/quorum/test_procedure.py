@@ -37,6 +37,8 @@ def test_parameters_are_read_as_they_are_and_no_others_are(procedure: Procedure)
 def test_what_may_be_left_out_is_read_where_it_is() -> None:
     both = {"custodian": ID, "drop_to": 3}
     assert Procedure.CUSTODIAN_ROTATE.parse(both) == both
+    seated = {**GIVEN[Procedure.CUSTODIAN_ENROL], "roster": HASH}
+    assert Procedure.CUSTODIAN_ENROL.parse(seated) == seated
 
 
 @pytest.mark.parametrize("raw", [None, [], "restore", 1])

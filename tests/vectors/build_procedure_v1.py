@@ -113,6 +113,12 @@ def order(policy: TeamPolicy, enclosed: Envelope) -> Order:
     return Order(grant(request(Procedure.POLICY_CHANGE, policy, params=params)), (enclosed,))
 
 
+def enrolment(policy: TeamPolicy) -> ActRequest:
+    """Return the request for a seat that names the roster, as a custodian wants it."""
+    asked = request(Procedure.CUSTODIAN_ENROL, policy)
+    return replace(asked, params={**asked.params, "roster": "36" * 32})
+
+
 def deed(procedure: Procedure, policy: TeamPolicy) -> Envelope:
     """Return the deed of a custodian that did what was asked for."""
     asked = request(procedure, policy)
@@ -142,6 +148,7 @@ def build() -> dict[str, Any]:
         ],
         "grant": grant(restore).encode().hex(),
         "order": order(policy, second).encode().hex(),
+        "enrolment_in_a_roster": enrolment(policy).encode().decode(),
         "deeds": {str(one): deed(one, policy).encode().hex() for one in DEEDS},
         "grant_digest": Grant.digest(restore, grant(restore).approvals),
         "hearings": [one.encode().hex() for one in heard.hearings],

@@ -92,11 +92,10 @@ def finish_enrolment(deployment: Deployment, enrolling: Enrolling) -> Enrolled:
     Raises Waiting until it is approved and its time has come, and PartlyDone, after it has its
     seat, while a custodian that stays does not follow the new roster yet.
     """
-    newcomer = enrolling.newcomer
+    newcomer = _signed(deployment, enrolling.newcomer)
     others = _without(deployment, newcomer.index)
     with ExitStack() as opened, permitted(others, None, _wish(deployment, newcomer)) as permit:
         custodian = _meet(deployment, newcomer, opened)
-        newcomer = _signed(deployment, newcomer)
         orders = _follow(others, permit, newcomer, custodian)
         _take_in(deployment, newcomer, custodian)
         _place(others, newcomer, custodian)
@@ -175,7 +174,7 @@ def _check_name(deployment: Deployment, plan: EnrolPlan) -> None:
 
 def _drop(deployment: Deployment, kept: Registry.Newcomer) -> None:
     """Forget a newcomer that nobody asks for any more."""
-    order = _wish(deployment, kept).order
+    order = _order_of(kept)
     asked = [act for act in deployment.desk.acts() if act.order == order]
     if any(deployment.desk.deeds(act.id) for act in asked):
         raise UsageError(
@@ -261,8 +260,8 @@ def _keep(deployment: Deployment, newcomer: Registry.Newcomer) -> None:
 
 
 def _wish(deployment: Deployment, newcomer: Registry.Newcomer) -> Wish:
-    """Return what an approver gets to see of an enrolment, and signs."""
-    replaced = _former_of(deployment, newcomer)
+    """Return what an approver gets to see of an enrolment, and signs: one roster, and no other."""
+    replaced, roster = _former_of(deployment, newcomer), _roster_of(newcomer)
     identity = newcomer.identity.hex()
     plan = Plan.of(
         f"custodian {newcomer.index}: {newcomer.name} takes the seat of {replaced.name}",
@@ -270,14 +269,24 @@ def _wish(deployment: Deployment, newcomer: Registry.Newcomer) -> Wish:
         f"its identity key is {identity}",
         f"{replaced.name} is dealt nothing more and asked nothing more; what was dealt before is "
         "opened by the others alone",
+        f"the others follow roster version {roster.version}, {roster.id}",
     )
+    params: dict[str, str | int] = {
+        "index": newcomer.index,
+        "identity": identity,
+        "roster": roster.id,
+    }
+    return Wish(Acts.Procedure.CUSTODIAN_ENROL, params, plan, _order_of(newcomer))
+
+
+def _order_of(newcomer: Registry.Newcomer) -> str:
+    """Return the command by which a newcomer is to have its seat."""
     order = {
         "procedure": "custodian-enrol",
         "index": newcomer.index,
-        "identity": identity,
+        "identity": newcomer.identity.hex(),
     }
-    params: dict[str, str | int] = {"index": newcomer.index, "identity": identity}
-    return Wish(Acts.Procedure.CUSTODIAN_ENROL, params, plan, canonical.dumps(order).decode())
+    return canonical.dumps(order).decode()
 
 
 def _former_of(deployment: Deployment, newcomer: Registry.Newcomer) -> Member:

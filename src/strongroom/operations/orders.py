@@ -5,7 +5,7 @@ side by side, and each judges it on its own. Its deed is kept with the act. Whoe
 still waits, is told when the same command is run again: what was done is never done twice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -156,6 +156,11 @@ class _Round:
         member = deployment.roster.member(index)
         if deed.index != index:
             raise Refused(f"{member} gave no deed of its own", f"it is of custodian {deed.index}")
+        if deed.grant not in self._announced(order):
+            raise Refused(
+                f"{member} gave a deed of what was not ordered here",
+                "the approvals that it names were never announced in this home's log",
+            )
         fact = deployment.fact(
             "procedure.obeyed",
             request.request,
@@ -165,6 +170,19 @@ class _Round:
         deployment.desk.keep_deed(request.request, index, envelope.encode(), fact)
         self.deeds[index] = deed
         self.absent.pop(index, None)
+
+    def _announced(self, order: Acts.Order) -> Iterator[object]:
+        """Yield the grants that this home has announced for a request, the given one first.
+
+        An approval that came after an earlier run makes another grant of the same request, and who
+        did it then tells of the first.
+        """
+        request = order.grant.request
+        yield Acts.Grant.digest(request, order.grant.approvals)
+        for view in self.deployment.registry.log.epochs():
+            for fact in view.facts("procedure.run"):
+                if fact.subject == request.request and fact.phase == "intent":
+                    yield fact.body.get("grant")
 
     def _supplied(self, index: int, order: Acts.Order) -> Acts.Order:
         """Hand a custodian the policies; return the order with a proof to what it has seen."""

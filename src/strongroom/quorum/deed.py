@@ -40,6 +40,11 @@ TOLD: Final[Mapping[Procedure, Mapping[str, Take]]] = {
     },
 }
 """What a deed of each procedure tells; those that are not here are not ordered of custodians."""
+_ASKED: Final[Mapping[Procedure, tuple[str, ...]]] = {
+    Procedure.POLICY_CHANGE: ("policy", "version"),
+    Procedure.CUSTODIAN_ENROL: ("roster",),
+}
+"""What a deed tells that the request has asked for by the same name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +114,20 @@ class Deed:
         return deed
 
     def check_answers(self, request: ActRequest) -> None:
-        """Raise Damaged unless it is of this request."""
+        """Raise Damaged unless it is of this request, and tells of what that asks for."""
         found = (self.request, self.procedure, self.client)
         if found != (request.request, request.procedure, request.client):
             raise Fields({}, "a deed").refuse("it is of another request")
+        asked = request.params
+        for name in _ASKED.get(self.procedure, ()):
+            if self.told[name] != asked.get(name):
+                raise Fields({}, "a deed").refuse(f"it tells of another {name} than was asked for")
+        if self.procedure is not Procedure.CUSTODIAN_ROTATE:
+            return
+        if asked["custodian"] != self.custodian:
+            raise Fields({}, "a deed").refuse("it is of a custodian that was not asked")
+        if "drop_to" not in asked and (self.told["dropped"] or self.told["entries"]):
+            raise Fields({}, "a deed").refuse("it tells of keys that nobody asked it to drop")
 
 
 def _client(value: object) -> ClientId:

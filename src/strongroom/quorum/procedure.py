@@ -96,7 +96,10 @@ _FORMS: Final[Mapping[Procedure, _Form]] = {
     Procedure.PRUNE_BELOW_FLOOR: _Form("client", {"stay": _number(0, SNAPSHOTS_MAX)}),
     Procedure.LOCATION_REMOVAL: _Form("install", {"location": Fields.id}),
     Procedure.CUSTODIAN_ENROL: _Form(
-        "install", {"index": _number(1, COUNT_MAX), "identity": Fields.hash}
+        "install",
+        {"index": _number(1, COUNT_MAX), "identity": Fields.hash},
+        # The form came before it; a custodian follows no roster that a request does not name.
+        {"roster": Fields.hash},
     ),
     Procedure.CUSTODIAN_ROTATE: _Form(
         "client", {"custodian": Fields.id}, {"drop_to": _number(1, SERIAL_MAX)}

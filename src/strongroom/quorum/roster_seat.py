@@ -9,6 +9,7 @@ from strongroom.errors import Refused
 from strongroom.quorum import rules, store
 from strongroom.quorum.own import Own
 from strongroom.quorum.procedure import Value
+from strongroom.quorum.refusals import OtherAct
 from strongroom.quorum.roster import Roster
 
 
@@ -45,9 +46,17 @@ class RosterSeat:
     def follow(
         self, transaction: Transaction, envelope: Envelope, params: Mapping[str, Value]
     ) -> Roster:
-        """Pin the roster that an approved order encloses; that one again changes nothing."""
+        """Pin the roster that an approved order encloses; that one again changes nothing.
+
+        It is the one that the request names by its hash, so that one request is never two rosters.
+        """
         own = self._own
         pinned, roster = own.roster(transaction), Roster.parse(envelope, None)
+        if params.get("roster") != roster.id:
+            raise OtherAct(
+                f"{own.member} refuses roster version {roster.version}",
+                "it is not the one that was approved",
+            )
         if pinned.id != roster.id:
             rules.check_next_roster(own.member, pinned, roster, params)
             self._pin(transaction, roster, envelope)
