@@ -159,10 +159,15 @@ class Custodians:
         self, listening: Any, opened: Any, stop: threading.Event, tell: Callable[[str], None]
     ) -> None:
         """Listen for a server until it has joined this custodian, or is waited for no more."""
-        before = None
+        before, joined = None, False
         while not stop.is_set() and (code := opened.code()) is not None:
             waiting = plug("waiting")(
-                JoinKey(code.secret), code.until, opened.count_try, opened.answer, opened.finish
+                JoinKey(code.secret),
+                code.until,
+                opened.count_try,
+                opened.answer,
+                opened.finish,
+                opened.spend,
             )
             seed = self.token(SEED_BYTES)
             with plug("join_listener")(
@@ -171,9 +176,11 @@ class Custodians:
                 if before is not None:
                     tell("takes another join code from now on")
                 before = code
-                while not (listener.wait(LOOK_SECONDS) or stop.is_set()):
+                while not ((joined := listener.wait(LOOK_SECONDS)) or stop.is_set()):
                     if opened.has_other_code(code):
                         break
+        if not (joined or stop.is_set()):
+            tell("waits for no other server any more: its code was not proved in time and tries")
 
     def _planned(self, plan: CustodianPlan) -> CustodianSettings:
         key_file = None

@@ -32,7 +32,7 @@ class Serial:
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """What was denied, the number of the list, who has taken it, and who is away, and why."""
+    """What was denied, the number of the list, who has taken it, and who has not, and why."""
 
     serials: Sequence[Serial]
     number: int
@@ -78,5 +78,6 @@ def deny(deployment: Deployment, serials: Sequence[Serial]) -> Denial:
         registry.keep_deny_list(number, made, facts)
         met = meet_custodians(links, registry, roster, deployment.asking)
     denied = {one.custodian for one in serials}
-    away = {index: err for index, err in met.absent.items() if index not in denied}
-    return Denial(serials, number, sorted(met.custodians), away)
+    missed = {**met.absent, **met.untold}
+    away = {index: err for index, err in sorted(missed.items()) if index not in denied}
+    return Denial(serials, number, sorted(met.custodians.keys() - met.untold), away)

@@ -86,10 +86,10 @@ class CustodianLinks(Protocol):
         member: LocalCustodian.Wire.Member,
         certificate: bytes,
         deny_list: bytes = b"",
-    ) -> tuple[Custodian, bytes]:
+    ) -> tuple[Custodian, bytes, StrongroomError | None]:
         """Meet a member at this place; return how it is asked, and its newest certificate.
 
-        It is brought a deny list first, where one is given.
+        It is brought a deny list first, where one is given; the third is why it refuses that.
         """
         ...
 

@@ -330,7 +330,7 @@ def _meet(deployment: Deployment, newcomer: Registry.Newcomer, opened: ExitStack
     opened.callback(links.close)
     member = Member(newcomer.index, newcomer.id, newcomer.name, newcomer.identity)
     address = parse_custodian_url(newcomer.url)
-    custodian, certificate = links.open(address, member, newcomer.certificate)
+    custodian, certificate, _ = links.open(address, member, newcomer.certificate)
     if certificate != newcomer.certificate:
         deployment.registry.rosters.keep_certificate(newcomer.index, certificate)
     return custodian

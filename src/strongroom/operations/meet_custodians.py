@@ -21,6 +21,8 @@ class Met:
 
     custodians: dict[int, Custodian] = field(default_factory=dict)
     absent: dict[int, StrongroomError] = field(default_factory=dict)
+    untold: dict[int, StrongroomError] = field(default_factory=dict)
+    """Why some that were met refuse the deny list; each command brings it again."""
 
 
 def meet_custodians(
@@ -44,13 +46,15 @@ def meet_custodians(
     }
     for index, outcome in asking.each(questions):
         try:
-            custodian, certificate = outcome.result()
+            custodian, certificate, refusal = outcome.result()
         except StrongroomError as err:
             met.absent[index] = err
             continue
         met.custodians[index] = custodian
         if certificate != places[index].certificate:
             registry.keep_certificate(index, certificate)
-        if places[index].deny_list < number:
+        if refusal is not None:
+            met.untold[index] = refusal
+        elif places[index].deny_list < number:
             registry.note_deny_list(index, number)
     return met

@@ -51,6 +51,7 @@ class Waiting:
     `count_try` notes one more try, durably, and returns how many there were, this one included.
     `answer` takes an invitation whose sender has proved the code; the same one again has the same
     answer. `finish` takes the certificate that the server issued; when it returns, it is joined.
+    `spend` hears that the tries are over and nobody has proved the code.
     """
 
     key: JoinKey
@@ -58,6 +59,7 @@ class Waiting:
     count_try: Callable[[], int]
     answer: Callable[[bytes], bytes]
     finish: Callable[[bytes], None]
+    spend: Callable[[], None] = lambda: None
 
 
 class JoinListener(AbstractContextManager["JoinListener"]):
@@ -130,10 +132,16 @@ class JoinListener(AbstractContextManager["JoinListener"]):
         key = self._waiting.key
         if self._clock.now() >= self._waiting.until:
             raise JoinCodeSpent("the join code has expired", f"it is good for {VALID}")
-        if self._waiting.count_try() > TRIES:
-            raise JoinCodeSpent("the join code is refused", f"it was tried {TRIES} times")
+        tries = self._waiting.count_try()
         proof, invitation = body[:MAC_BYTES], body[MAC_BYTES:]
-        key.check_invitation(self._shown, invitation, proof)
+        try:
+            if tries > TRIES:
+                raise JoinCodeSpent("the join code is refused", f"it was tried {TRIES} times")
+            key.check_invitation(self._shown, invitation, proof)
+        except Refused:
+            if tries >= TRIES and not self._proved:
+                self._waiting.spend()
+            raise
         answer = self._waiting.answer(invitation)
         self._proved = True
         return Response(200, key.answer(self._shown, invitation, answer) + answer, _OCTETS)

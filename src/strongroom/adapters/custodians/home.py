@@ -124,12 +124,16 @@ class CustodianHome:
         return Code(code, until)
 
     def code(self) -> Code | None:
-        """Return the code that a server has to prove; None where it waits for none."""
+        """Return the code that a server has to prove; None where it waits for none.
+
+        One that has ended is removed. Not to be called while somebody may be joining by it.
+        """
         if self.is_joined:
-            found = self._next.code()
-            if found is None or found[1] <= self._world.clock.now():
+            found, now = self._next.code(), self._world.clock.now()
+            if found is not None and found[1] <= now:
+                self._next.forget(now)
                 return None
-            return Code(*found)
+            return None if found is None else Code(*found)
         with self._service.reading() as reading:
             sealed, until = self._row(reading, "code_sealed, code_until")
         return Code(self._open("code", sealed), parse_instant(until))
@@ -156,6 +160,14 @@ class CustodianHome:
             transaction.run("UPDATE service SET code_tries = code_tries + 1")
             (tries,) = self._row(transaction, "code_tries")
         return int(tries)
+
+    def spend(self) -> None:
+        """End the code of another server: its tries are over, and nobody has proved it.
+
+        Who waits for the first server has no other to go on with, and waits for another code.
+        """
+        if self.is_joined:
+            self._next.end(self._world.clock.now())
 
     def answer(self, invitation: bytes) -> bytes:
         """Become who an invitation says, and return the introduction; again, the same bytes.
@@ -215,10 +227,10 @@ class CustodianHome:
     def finish(self, certificate: bytes) -> None:
         """Take the first certificate; from then on it is joined. Raises WrongCertificate.
 
-        Also that of another server, which the custodian then notes in its journal.
+        Also that of another server, once the custodian has noted it in its journal.
         """
         if self.is_joined:
-            self.custodian().note_server(self._next.finish(certificate))
+            self._next.finish(certificate, self.custodian().note_server)
             return
         self._badge(certificate)
         with self._service.transaction() as transaction:

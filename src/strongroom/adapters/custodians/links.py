@@ -14,7 +14,7 @@ from strongroom.adapters.custodians.remote import put, remote_custodian
 from strongroom.clock import Clock
 from strongroom.crypto import certificates
 from strongroom.crypto.join_code import JoinCode
-from strongroom.errors import Refused
+from strongroom.errors import Refused, StrongroomError
 from strongroom.ids import InstallId, Token
 from strongroom.quorum import LocalCustodian
 from strongroom.transport import Authority, Joining, Link, Peer
@@ -54,6 +54,14 @@ class Joined(NamedTuple):
     machine: str
     boot: str
     certificate: bytes
+
+
+class Met(NamedTuple):
+    """A custodian that was met: how it is asked, its certificate, and why it takes no deny list."""
+
+    custodian: Wire.Asked
+    certificate: bytes
+    untold: StrongroomError | None = None
 
 
 class CustodianLinks:
@@ -144,12 +152,13 @@ class CustodianLinks:
 
     def open(
         self, address: Address, member: Wire.Member, certificate: bytes, deny_list: bytes = b""
-    ) -> tuple[Wire.Asked, bytes]:
+    ) -> Met:
         """Meet a custodian of the roster; return how it is asked, and its certificate.
 
         That is another one than was given where it was due, or the one that is shown has ended,
-        and the custodian has taken it. Raises PeerUnavailable where nobody answers, PeerRefused
-        and Refused where somebody else does.
+        and the custodian has taken it. One that refuses the deny list is met all the same: whoever
+        had the authority before may have shown it a list of a later number. Raises PeerUnavailable
+        where nobody answers, PeerRefused and Refused where somebody else does.
         """
         leaf = certificates.read_leaf(certificate, self._authority.certificate)
         if leaf.serial in self._denied:
@@ -165,8 +174,11 @@ class CustodianLinks:
         custodian = remote_custodian(link, member)
         custodian.meet()
         if deny_list:
-            put(link, "deny-list", deny_list, str(member))
-        return custodian, certificate
+            try:
+                put(link, "deny-list", deny_list, str(member))
+            except Refused as err:
+                return Met(custodian, certificate, err)
+        return Met(custodian, certificate)
 
     def _renew(self, address: Address, member: Wire.Member, certificate: bytes) -> bytes:
         """Bring a custodian, known by its key alone, a certificate like this one; return it."""

@@ -108,23 +108,42 @@ class NextServer:
             )
         return introduction
 
-    def finish(self, certificate: bytes) -> bytes:
-        """Take its certificate, and it in the place of the last server; return its authority's.
+    def end(self, at: datetime) -> None:
+        """Let the code count no more from then on."""
+        with self.service.transaction() as transaction:
+            transaction.run("UPDATE next_server SET code_until = ?", (format_instant(at),))
 
-        The deny list goes with the authority that signed it. Raises WrongCertificate.
+    def forget(self, ended: datetime) -> None:
+        """Remove a code that had ended by then, with what was answered to who proved it."""
+        with self.service.transaction() as transaction:
+            transaction.run(
+                "DELETE FROM next_server WHERE code_until <= ?", (format_instant(ended),)
+            )
+
+    def finish(self, certificate: bytes, note: Callable[[bytes], None]) -> None:
+        """Take its certificate, and it in the place of the last server.
+
+        `note` tells the custodian's journal of its authority's certificate; where that fails,
+        nothing is taken. The deny list goes with the authority that signed it. Raises
+        WrongCertificate.
         """
         with self.service.transaction() as transaction:
             invitation, introduction, sealed = _row(transaction)
             if invitation is None:
                 raise _nobody()
             make_badge(self.open("tls", sealed), certificate, invitation, introduction)
+            before, _ = _joined(transaction)
+            authority = Wire.Invitation.parse(invitation).authority
+            stays = Wire.Invitation.parse(before).authority == authority
             transaction.run(
                 "UPDATE service SET invitation = ?, introduction = ?, key_sealed = ?, "
-                "certificate = ?, deny_list = NULL",
-                (invitation, introduction, sealed, certificate),
+                "certificate = ?, deny_list = CASE WHEN ? THEN deny_list END",
+                (invitation, introduction, sealed, certificate, stays),
             )
             transaction.run("DELETE FROM next_server")
-        return Wire.Invitation.parse(invitation).authority
+            # Two databases have no common end: what is taken was noted, and what ends between the
+            # two was noted and is not taken.
+            note(authority)
 
 
 def _row(transaction: Transaction) -> tuple[bytes, bytes, bytes]:
