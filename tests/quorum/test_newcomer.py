@@ -11,7 +11,14 @@ from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.database import Database
 from strongroom.errors import Damaged, Refused, UsageError
-from strongroom.quorum import Dealing, LocalCustodian, Roster, recovery_messages
+from strongroom.ids import ClientId, VaultId, new_id
+from strongroom.quorum import (
+    Dealing,
+    LocalCustodian,
+    Roster,
+    SnapshotHeader,
+    recovery_messages,
+)
 from strongroom.quorum.key_table import WRITERS_MAX, PinnedWriter
 from strongroom.quorum.order import Order
 from strongroom.quorum.rules import Past, Standing
@@ -96,16 +103,37 @@ def test_it_signs_from_where_the_writer_stands(replaced: Replaced) -> None:
     assert replaced.newcomer.standing(world.vault).sequence == before.sequence + 1
 
 
-def test_it_begins_later_only_until_it_has_signed(replaced: Replaced) -> None:
+def test_a_clients_past_is_told_once(replaced: Replaced) -> None:
     world = replaced.world
     world.backed_up()
     replaced.follow()
-    certificate = replaced.enrol(Past(Standing(5, "5" * 64)))
-    assert replaced.newcomer.standing(world.vault) == Standing(5, "5" * 64)
-    assert replaced.enrol(Past(Standing(world.sequence, world.last))) == certificate
+    began = Standing(world.sequence, world.last)
+    certificate = replaced.enrol(Past(began))
+    pin = replaced.newcomer.pin(world.client)
+    stranger = (PinnedWriter(bytes(32), 1),)
+    assert replaced.enrol(Past(Standing(9, "9" * 64), stranger)) == certificate
+    assert replaced.newcomer.standing(world.vault) == began
+    assert replaced.newcomer.pin(world.client) == pin
     receipts(world, world.snapshot())
-    replaced.enrol(Past(Standing(9, "9" * 64)))
-    assert replaced.newcomer.standing(world.vault) == Standing(world.sequence, world.last)
+
+
+def test_a_far_beginning_where_nobody_was_replaced(world: World) -> None:
+    """It would refuse every backup of the client for ever, as rolled back."""
+    stranger = ClientId(new_id(world.token)), VaultId(new_id(world.token))
+    writer = signing.public_key(bytes([7]) * 32)
+    far = Past(Standing(1_000_000, "f" * 64))
+    for past in (far, Past.of(0, SnapshotHeader.NO_PREVIOUS, [(bytes(32), 4)])):
+        with pytest.raises(Refused, match="it took nobody's seat"):
+            world.custodians[0].enrol(*stranger, "normal", writer, past)
+    assert world.custodians[0].pin(stranger[0]) is None
+    world.custodians[0].enrol(world.client, world.vault, "normal", world.writer, far)
+    receipts(world, world.snapshot())
+
+
+def test_a_beginning_that_no_snapshot_can_have(replaced: Replaced) -> None:
+    with pytest.raises(UsageError, match="99999999 are the most"):
+        replaced.enrol(Past(Standing(100_000_000, "f" * 64)))
+    assert replaced.newcomer.pins() == []
 
 
 def test_more_writers_than_a_kit_can_hold_are_refused(replaced: Replaced) -> None:

@@ -14,7 +14,7 @@ from strongroom.quorum import erasure_rows, rules, store
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.key_table import ClientEntry, ClientPin, PinnedWriter
 from strongroom.quorum.own import Own
-from strongroom.quorum.rules import Past, Standing
+from strongroom.quorum.rules import NO_PAST, Past
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,16 @@ class ClientSeat:
     ) -> Envelope:
         """Pin a client's vault and writer key; return the certificate, always the same.
 
-        Asked again before it has signed for anything, it begins after a later snapshot.
+        Its past is what it is told at first.
         """
-        rules.check_former(client, past.former)
         with self._own.database.transaction() as transaction:
             pin = store.read_pin(transaction, client)
             if pin is not None:
                 rules.check_enrolment(self._own.member, pin, vault, vault_class, writer)
-                self._begin(transaction, writer, past.standing)
                 return self.certificate(pin)
             self._own.refuse_erased(transaction, client)
+            if past != NO_PAST:
+                rules.check_past(self._own.member, self._own.rosters(transaction), client, past)
             if store.read_current_writer(transaction, vault) is not None:
                 raise Refused(
                     f"{self._own.member} refuses client {client[:8]}", "its vault is taken"
@@ -76,7 +76,8 @@ class ClientSeat:
                 writers=(*past.former, PinnedWriter(writer)),
             )
             self._own.kits.write_client(transaction, ClientEntry(pin, seed))
-            self._begin(transaction, writer, past.standing)
+            if past.standing.sequence:
+                store.write_beginning(transaction, SnapshotHeader.writer_id(writer), past.standing)
             self._own.record(transaction, "client.enrolled", client, {"vault": vault})
             return self.certificate(pin)
 
@@ -170,12 +171,6 @@ class ClientSeat:
     def certificate(self, pin: ClientPin) -> Envelope:
         """Return the certificate of a pin's serial; the same each time it is made."""
         return pin.certificate(self._own.install, self._own.member).sign(self._own.seed)
-
-    def _begin(self, transaction: Transaction, writer: bytes, after: Standing) -> None:
-        """Note after which snapshot it is to sign, where it has signed for nothing yet."""
-        writer_id = SnapshotHeader.writer_id(writer)
-        if after.sequence and not store.has_receipts(transaction, writer_id):
-            store.write_beginning(transaction, writer_id, after)
 
     def _refuse_shared_writer(self, transaction: Transaction, writer: bytes) -> None:
         if len(writer) != signing.PUBLIC_KEY_BYTES:

@@ -215,7 +215,10 @@ class LocalCustodian:
         writer: bytes,
         past: Past = NO_PAST,
     ) -> Envelope:
-        """Pin a client's vault and writer key; return the certificate, always the same."""
+        """Pin a client's vault and writer key; return the certificate, always the same.
+
+        A past is for who took the seat of another: what others signed of that client before.
+        """
         return self._clients.enrol(client, vault, vault_class, writer, past)
 
     def succeed(

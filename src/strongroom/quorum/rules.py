@@ -46,6 +46,8 @@ class Past:
 
 
 NO_PAST: Final = Past()
+SEQUENCE_MAX: Final = 99_999_999
+"""The highest number of a snapshot: it has eight digits at the locations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +236,25 @@ def _rolled_back(asked: Asked, why: str) -> Stale:
     )
 
 
-def check_former(client: ClientId, former: Sequence[PinnedWriter]) -> None:
-    """Raise UsageError where a former writer could still write, or no kit could hold them all."""
+def check_past(member: Member, followed: Sequence[Roster], client: ClientId, past: Past) -> None:
+    """Raise where a custodian is told of a client's past that it cannot have missed, or cannot be.
+
+    `followed` are the rosters that it followed, oldest first. Raises Refused for one that was there
+    from the first, and UsageError where a former writer could still write, no kit could hold all of
+    them, or no location a snapshot of such a number.
+    """
+    # One that was made again from its kit has forgotten earlier rosters, and its clients it has.
+    if not followed or followed[0].version == 1:
+        raise Refused(
+            f"{member} refuses to begin with client {client[:8]} after another snapshot",
+            "it took nobody's seat, so it has signed for whatever there was",
+        )
+    former = past.former
+    if past.standing.sequence > SEQUENCE_MAX:
+        raise UsageError(
+            f"client {client[:8]} cannot have {past.standing.sequence} snapshots",
+            f"{SEQUENCE_MAX} are the most",
+        )
     if len(former) >= WRITERS_MAX:
         raise UsageError(
             f"client {client[:8]} has too many writers", f"{len(former)} former ones and this one"

@@ -263,17 +263,10 @@ def read_standing(transaction: Transaction, writer: WriterId) -> Standing:
     return Standing() if row is None else Standing(row[0], row[1])
 
 
-def has_receipts(transaction: Transaction, writer: WriterId) -> bool:
-    """Return whether it has signed for anything of a writer."""
-    return transaction.row("SELECT 1 FROM receipt WHERE writer = ?", (writer,)) is not None
-
-
 def write_beginning(transaction: Transaction, writer: WriterId, standing: Standing) -> None:
     """Note the snapshot of a writer after which this custodian began."""
     transaction.run(
-        "INSERT INTO beginning VALUES (?, ?, ?) ON CONFLICT (writer) DO UPDATE SET "
-        "sequence = excluded.sequence, snapshot = excluded.snapshot",
-        (writer, standing.sequence, standing.hash),
+        "INSERT INTO beginning VALUES (?, ?, ?)", (writer, standing.sequence, standing.hash)
     )
 
 
