@@ -54,6 +54,7 @@ WRITES = {
     },
     "quorum/release_seat.py": {
         "release": "what answers it journals it, and its gate does",
+        "wipe_ended": "answers whose end was told with the request; nothing is done to it",
     },
 }
 # Modules that reach out for others, who tell.

@@ -3,8 +3,8 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,11 +14,13 @@ from strongroom.database import Database
 from strongroom.errors import Damaged
 from strongroom.facts import read_facts
 from strongroom.ids import ClientId, VaultId, new_id
-from strongroom.quorum import LocalCustodian, erasure_rows
+from strongroom.quorum import LocalCustodian, erasure_rows, recovery_rows
 from strongroom.quorum.erasure import Erasure
 from strongroom.quorum.erasure_seat import ErasureSeat
+from strongroom.quorum.order import Order
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.refusals import ErasedClient, OtherAct
+from strongroom.quorum.request import ActRequest
 from tests.quorum.ordering import Orders
 from tests.quorum.world import KEK, World, seeded
 
@@ -53,26 +55,105 @@ def test_a_later_order_tells_of_the_first(world: World) -> None:
     assert told[0] == told[1]
 
 
-def test_no_deed_leaves_while_a_file_still_holds_what_was_destroyed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another process reads the database just then, so its journal cannot be cut off."""
+@pytest.fixture(name="on_disk")
+def _on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world whose databases are the files 0.db, 1.db and 2.db."""
     numbers = itertools.count()
 
-    def on_disk(_path: None) -> Database:
+    def made(_path: None) -> Database:
         return open_sqlite(tmp_path / f"{next(numbers)}.db", busy_seconds=0.01)
 
-    monkeypatch.setattr("tests.quorum.world.open_sqlite", on_disk)
+    monkeypatch.setattr("tests.quorum.world.open_sqlite", made)
     with closing(World()) as world:
-        orders = Orders(world)
-        request = orders.ask(Procedure.CLIENT_ERASURE, {}, world.client)
-        order = orders.waited(request)
-        with closing(open_sqlite(tmp_path / "0.db")) as other, other.reading() as reading:
-            reading.rows("SELECT 1 FROM client")
-            with pytest.raises(DatabaseUnavailable, match="still holds what was deleted"):
-                world.custodians[0].obey(order)
-        deed = world.roster.check_deed(world.custodians[0].obey(order), request)
-        assert Erasure.of(deed.told, world.client).keys == (public_key_id(world, 0),)
+        yield world
+
+
+def test_no_deed_leaves_while_a_file_still_holds_what_was_destroyed(
+    on_disk: World, tmp_path: Path
+) -> None:
+    """Another process reads the database just then, so its journal cannot be cut off."""
+    request, order = erasure_order(on_disk)
+    custodian = on_disk.custodians[0]
+    with reader(tmp_path), pytest.raises(DatabaseUnavailable, match="still holds what was deleted"):
+        custodian.obey(order)
+    deed = on_disk.roster.check_deed(custodian.obey(order), request)
+    assert Erasure.of(deed.told, on_disk.client).keys == (public_key_id(on_disk, 0),)
+
+
+def test_an_old_order_shown_again_writes_no_database_anew(on_disk: World, tmp_path: Path) -> None:
+    """Under the eyes of a reader that would fail."""
+    _, order = erasure_order(on_disk)
+    deed = on_disk.custodians[0].obey(order)
+    with reader(tmp_path):
+        assert on_disk.custodians[0].obey(order) == deed
+
+
+def test_an_erasure_that_was_cut_off_is_finished_where_the_custodian_opens(
+    on_disk: World, tmp_path: Path
+) -> None:
+    """It was killed when the rows were gone and the files still held the bytes."""
+    _, order = erasure_order(on_disk)
+    needles = blobs(on_disk.databases[0])
+
+    def left() -> list[str]:
+        own = "0.db"
+        return [name for one in needles for name in found_in(tmp_path, one) if name[:4] == own]
+
+    with reader(tmp_path):
+        with pytest.raises(DatabaseUnavailable):
+            on_disk.custodians[0].obey(order)
+        on_disk.databases[0].close()
+        with closing(open_sqlite(tmp_path / "0.db", busy_seconds=0.01)) as database:
+            again = LocalCustodian.open(database, KEK, on_disk.clock, on_disk.token)
+            assert again.card() == on_disk.custodians[0].card(), "it serves all the same"
+        assert left()
+    with closing(open_sqlite(tmp_path / "0.db")) as database:
+        LocalCustodian.open(database, KEK, on_disk.clock, on_disk.token)
+        assert not left()
+
+
+def erasure_order(world: World) -> tuple[ActRequest, Order]:
+    """Return the request to erase the client, and the order once it may be obeyed."""
+    orders = Orders(world)
+    request = orders.ask(Procedure.CLIENT_ERASURE, {}, world.client)
+    return request, orders.waited(request)
+
+
+@contextmanager
+def reader(folder: Path) -> Iterator[None]:
+    """Read the first custodian's database as another process does."""
+    with closing(open_sqlite(folder / "0.db")) as other, other.reading() as reading:
+        reading.rows("SELECT 1 FROM client")
+        yield
+
+
+def test_nothing_about_a_client_is_left_but_that_it_was_erased(world: World) -> None:
+    statement, _ = world.backed_up()
+    world.rotate(1)
+    custodian = world.custodians[0]
+    opening = world.opening(statement)
+    custodian.release(opening.request)
+    assert opening.request.grant is not None
+    with world.databases[0].transaction() as transaction:
+        recovery_rows.allow_writer(transaction, world.client, opening.request.grant.request)
+    before = tables_about(world)
+    assert {"client", "client_log", "former_key", "release", "succession", "writer"} <= before
+    erase(world)
+    assert tables_about(world) == {"erased", "release"}
+
+
+def tables_about(world: World) -> set[str]:
+    """Return the tables of the first custodian in which a row is about the client."""
+    with world.databases[0].reading() as reading:
+        found = reading.rows(
+            "SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c "
+            "WHERE m.type = 'table' AND c.name = 'client'"
+        )
+        return {
+            name
+            for (name,) in found
+            if reading.row(f"SELECT 1 FROM {name} WHERE client = ?", (world.client,))
+        }
 
 
 def test_an_order_with_an_object_destroys_nothing(world: World) -> None:

@@ -1,6 +1,7 @@
 """The checks of a release, each failed in turn, and what the asker does with the answers."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,10 +10,11 @@ from strongroom.crypto import signing
 from strongroom.errors import Damaged, Refused, Stale, StrongroomError
 from strongroom.facts import read_facts
 from strongroom.ids import new_id
-from strongroom.quorum import Dealing, Opening, SnapshotHeader
+from strongroom.quorum import Dealing, LocalCustodian, Opening, SnapshotHeader
 from strongroom.quorum.opening import SharesAltered, TooFewShares
+from strongroom.quorum.refusals import Expired
 from strongroom.quorum.release import Release, ReleaseRequest
-from tests.quorum.world import World, resigned
+from tests.quorum.world import KEK, World, resigned
 
 
 def _released(world: World, opening: Opening, *indices: int) -> Opening:
@@ -85,6 +87,30 @@ def test_the_same_request_again_gives_the_stored_answer(world: World) -> None:
             (opening.request.request, 1, first.encode())
         ]
     assert [fact.subject for fact in released] == [opening.request.request]
+
+
+def test_an_answer_that_nobody_asks_for_again_is_wiped_where_the_custodian_opens(
+    world: World,
+) -> None:
+    statement, _ = world.backed_up()
+    request = world.opening(statement).request
+    world.custodians[0].release(request)
+
+    def answers() -> list[bytes]:
+        with world.databases[0].reading() as reading:
+            return [answer for (answer,) in reading.rows("SELECT answer FROM release")]
+
+    def opened() -> LocalCustodian:
+        return LocalCustodian.open(world.databases[0], KEK, world.clock, world.token)
+
+    opened()
+    assert all(answers())
+    assert request.grant is not None
+    world.clock.at = request.grant.request.expires + timedelta(minutes=16)
+    custodian = opened()
+    assert answers() == [b""]
+    with pytest.raises(Expired):
+        custodian.release(request)
 
 
 def test_a_used_request_id_is_refused_to_anybody_else(world: World) -> None:

@@ -112,7 +112,9 @@ class LocalCustodian:
     def open(cls, database: Database, kek: bytes, clock: Clock, token: Token) -> "LocalCustodian":
         """Take up an existing custodian; refuse to serve when its secrets do not fit."""
         database.migrate(MIGRATIONS)
-        return cls(database, kek, clock, token)
+        custodian = cls(database, kek, clock, token)
+        custodian._finish()
+        return custodian
 
     @staticmethod
     def identify(kit: Kit, entries: Sequence[tuple[str, bytes]]) -> tuple[CustodianId, int, str]:
@@ -350,6 +352,17 @@ class LocalCustodian:
         `of` is how their names begin: a client's id, or `identity`.
         """
         return self._own.kits.entries(of)
+
+    def _finish(self) -> None:
+        """Finish what was cut off when it ran last; it serves also where that cannot be now."""
+        try:
+            self._releases.wipe_ended()
+            self._orders.scour()
+        except Damaged:
+            raise
+        except StrongroomError:
+            # The disk is full, or another process reads: what is to be done stays noted.
+            return
 
 
 def _refuse_second(transaction: Transaction) -> None:

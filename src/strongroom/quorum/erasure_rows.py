@@ -1,6 +1,7 @@
 """What a custodian's tables hold of erased clients: that they were, and what was destroyed."""
 
 import json
+from collections.abc import Sequence
 
 from strongroom.database import Transaction
 from strongroom.ids import ClientId
@@ -34,6 +35,7 @@ def forget_client(transaction: Transaction, client: ClientId) -> int:
         "DELETE FROM writer WHERE client = ?",
         "DELETE FROM client WHERE client = ?",
         "DELETE FROM client_log WHERE client = ?",
+        "DELETE FROM succession WHERE client = ?",
     ):
         transaction.run(statement, (client,))
     return wiped
@@ -58,3 +60,20 @@ def read_kit_paths(transaction: Transaction, beginning: str) -> list[str]:
         (beginning, f"{beginning}~"),
     )
     return [path for (path,) in rows]
+
+
+def write_unscoured(transaction: Transaction, request: str) -> None:
+    """Note that a file of the database may hold what this order destroyed."""
+    transaction.run("INSERT INTO unscoured VALUES (?)", (request,))
+
+
+def read_unscoured(transaction: Transaction) -> list[str]:
+    """Return the orders of which a file of the database may hold what they destroyed."""
+    return [request for (request,) in transaction.rows("SELECT request FROM unscoured")]
+
+
+def forget_unscoured(transaction: Transaction, requests: Sequence[str]) -> None:
+    """Note that no file of the database holds any more what these orders destroyed."""
+    transaction.run_many(
+        "DELETE FROM unscoured WHERE request = ?", [(request,) for request in requests]
+    )

@@ -6,7 +6,7 @@ from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.database import Transaction
 from strongroom.errors import Refused, StrongroomError
 from strongroom.facts import FactValue
-from strongroom.quorum import store
+from strongroom.quorum import erasure_rows, store
 from strongroom.quorum.deed import Deed
 from strongroom.quorum.deeds import DEEDS, Seats
 from strongroom.quorum.grant import Grant
@@ -38,10 +38,23 @@ class OrderSeat:
         if deed is None:
             raise kept or Refused(f"{own.member} refuses request {request.request[:8]}")
         if DEEDS[request.procedure].destroys:
-            # Each time it is asked: the process may have ended between the row and this.
-            own.database.scour()
+            self.scour()
         # Point of no return: what was done is on disk, with the word for it.
         return deed
+
+    def scour(self) -> None:
+        """Write the database anew where a file of it may hold what an order destroyed.
+
+        Once for each order: whoever repeats an old one costs the custodian nothing.
+        """
+        database = self._seats.own.database
+        with database.reading() as reading:
+            requests = erasure_rows.read_unscoured(reading)
+        if requests:
+            database.scour()
+            # Only these: what another order destroyed meanwhile is for a later time.
+            with database.transaction() as transaction:
+                erasure_rows.forget_unscoured(transaction, requests)
 
     def refuse(self, request: ActRequest, word: Envelope) -> None:
         """Remember for good that an approver refuses a request; the same again changes nothing."""
@@ -70,6 +83,8 @@ class OrderSeat:
             done_at=own.clock.now(),
             told=doing.do(self._seats, transaction, order),
         ).sign(own.seed)
+        if doing.destroys:
+            erasure_rows.write_unscoured(transaction, request.request)
         store.write_deed(transaction, request, deed.encode())
         told: dict[str, FactValue] = {
             "procedure": str(request.procedure),

@@ -47,6 +47,15 @@ class ReleaseSeat:
         # Point of no return: the journal row is on disk, so the answer may leave.
         return answer
 
+    def wipe_ended(self) -> None:
+        """Wipe the answers to requests that have ended."""
+        ended = self._own.clock.now() - gate_rules.CLOCKS_DIFFER_MAX
+        with self._own.database.reading() as reading:
+            kept = store.has_answers(reading, ended)
+        if kept:
+            with self._own.database.transaction() as transaction:
+                store.wipe_answers(transaction, ended)
+
     def _why_not_again(
         self, transaction: Transaction, request: ReleaseRequest, used: store.Released
     ) -> StrongroomError | None:

@@ -143,4 +143,10 @@ CREATE TABLE succession (
   expires TEXT NOT NULL
 ) STRICT
 """,
+    # The orders that destroyed something of which a file of the database may hold the bytes yet.
+    """
+CREATE TABLE unscoured (
+  request TEXT PRIMARY KEY
+) STRICT
+""",
 )

@@ -305,6 +305,14 @@ def read_release(transaction: Transaction, request: str) -> Released | None:
     return None if row is None else Released(*row)
 
 
+def has_answers(transaction: Transaction, ended: datetime) -> bool:
+    """Return whether the answer to a request is kept that had ended by then."""
+    row = transaction.row(
+        "SELECT 1 FROM release WHERE expires < ? AND answer <> x''", (format_instant(ended),)
+    )
+    return row is not None
+
+
 def wipe_answers(transaction: Transaction, ended: datetime) -> None:
     """Wipe the answers to requests that had ended by then; that they were given stays."""
     transaction.run(
