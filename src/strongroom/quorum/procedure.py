@@ -104,7 +104,9 @@ _FORMS: Final[Mapping[Procedure, _Form]] = {
     Procedure.CUSTODIAN_ROTATE: _Form(
         "client", {"custodian": Fields.id}, {"drop_to": _number(1, SERIAL_MAX)}
     ),
-    Procedure.CUSTODIAN_REDEAL: _Form("install", {"custodian": Fields.id, "roster": Fields.hash}),
+    Procedure.CUSTODIAN_REDEAL: _Form(
+        "install", {"custodian": Fields.id, "roster": Fields.hash}, {"recipient": Fields.hash}
+    ),
     Procedure.CLIENT_ERASURE: _Form("client"),
     Procedure.POLICY_CHANGE: _Form(
         "install", {"policy": Fields.hash, "version": _number(2, SERIAL_MAX)}
@@ -114,5 +116,5 @@ _FORMS: Final[Mapping[Procedure, _Form]] = {
     ),
     Procedure.RECOVERY: _Form("snapshot", {"origin": Fields.hash}),
 }
-"""`origin` is SHA-256 of the new ledger origin, `identity` an Ed25519 key, the others ids and
-hashes of objects."""
+"""`origin` is SHA-256 of the new ledger origin, `identity` an Ed25519 key, `recipient` SHA-256 of
+an X-Wing key, the others ids and hashes of objects."""

@@ -154,7 +154,8 @@ def match_keys(
     """Return the keys objects by session; raise Damaged unless they are exactly the header's.
 
     Both sides of a release use this: each label must be of the header's install, client, vault
-    and class, and a fresh session's object must have the hash that the header gives.
+    and class, and a fresh session's object must have the hash that the header gives, or be dealt
+    anew from the one that has.
     """
     found = [(statement, Dealing.parse(statement)) for statement in keys]
     if sorted(dealing.label.session for _, dealing in found) != list(header.sessions):
@@ -172,7 +173,7 @@ def match_keys(
                 f"the keys object of session {label.session} belongs elsewhere",
                 "its label names another install, client, vault or class",
             )
-        if hashes.get(label.session, dealing.hash) != dealing.hash:
+        if hashes.get(label.session, dealing.first.keys) != dealing.first.keys:
             raise Damaged(
                 f"the keys object of session {label.session} is another one",
                 "its hash is not the one that the snapshot gives",

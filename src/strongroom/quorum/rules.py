@@ -309,6 +309,8 @@ def _checked_dealing(
     found = (label.install, label.client, label.vault, label.session, label.vault_class)
     wanted = (header.install, header.client, header.vault, session, header.vault_class)
     of_roster = (label.roster_id, label.threshold, label.members)
+    if dealing.redealt is not None:
+        raise asked.refuse(f"session {session} is fresh, and was dealt before")
     if found != wanted or of_roster != (roster.id, roster.threshold, len(roster.members)):
         raise asked.refuse(f"the label of session {session} is not that of the header and roster")
     return dealing
