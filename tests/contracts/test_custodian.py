@@ -13,10 +13,11 @@ from strongroom.errors import Damaged, Refused, Stale, UsageError, Waiting
 from strongroom.facts import record
 from strongroom.ids import VaultId
 from strongroom.ledger import Witness
-from strongroom.quorum import Custodian, LocalCustodian, Opening, SnapshotHeader
+from strongroom.quorum import Custodian, Dealing, LocalCustodian, Opening, SnapshotHeader
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.refusals import Unheard
+from strongroom.quorum.reopened import RedealReceipt
 from strongroom.quorum.rules import Standing
 from strongroom.quorum.store import JOURNAL_PAGE
 from strongroom.quorum.wire import Wire
@@ -26,6 +27,7 @@ from strongroom.transport.listener import Listener, bind
 from strongroom.transport.peer import Role
 from tests.ledger.seat import ORIGIN, Tree, log_key
 from tests.quorum.ordering import DAY, Orders, newcomer
+from tests.quorum.redealing import Redealing
 from tests.quorum.world import World
 from tests.support.peers import CLOCK, PATIENCE_SECONDS, badge_of, new_authority, somebody
 
@@ -161,6 +163,28 @@ def test_a_rotated_key_is_certified_and_what_was_dealt_before_opens(
     keys = [dealt[0].keys_object.statement]
     avowal = world.roster.check_avowal(asked.prove(CHALLENGE, keys), CHALLENGE, keys)
     assert avowal.former == (1,)
+
+
+def test_a_session_is_dealt_anew_by_order(world: World, asked: Custodian) -> None:
+    redealing = Redealing(world)
+    keys = redealing.objects()[0]
+    with pytest.raises(Refused) as caught:
+        asked.reopen("7" * 32, keys.statement, redealing.recipient)
+    assert caught.value.code == "no_grant"
+    request = redealing.ordered()
+    stay = world.custodians[1]
+    given = redealing.points(request, keys, [(asked.card(), asked), (stay.card(), stay)])
+    dealing = Dealing.parse(keys.statement)
+    secret = dealing.secret(1, [one[0] for one in given])
+    seats = (world.client_keys, world.writer_seed)
+    anew = dealing.deal_anew(keys, world.roster.id, [secret], seats, world.token)
+    receipt = asked.rehold(request, keys, anew)
+    assert asked.rehold(request, keys, anew) == receipt
+    RedealReceipt.parse(receipt, asked.card(), Dealing.parse(anew.statement))
+    with pytest.raises(Stale, match="by another object"):
+        asked.rehold(
+            request, keys, dealing.deal_anew(keys, world.roster.id, [secret], seats, world.token)
+        )
 
 
 def test_a_refusal_is_kept(world: World, asked: Custodian) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from strongroom.errors import StrongroomError
-from strongroom.quorum import messages, recovery_messages
+from strongroom.quorum import messages, recovery_messages, redeal_messages
 from strongroom.quorum.error_report import read_report
 from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.settings import (
@@ -33,6 +33,8 @@ def custodian_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
         "release answer": lambda data: messages.read_envelope_answer("release", data),
         "obey question": messages.read_obey_question,
         "refuse question": messages.read_refuse_question,
+        "reopen question": redeal_messages.read_reopen_question,
+        "rehold question": redeal_messages.read_rehold_question,
         "prove question": messages.read_prove_question,
         "standing question": messages.read_standing_question,
         "standing answer": messages.read_standing_answer,

@@ -28,6 +28,7 @@ from strongroom.crypto.envelope import (
     Statement,
     decode_envelope,
     decode_statement,
+    sign_envelope,
 )
 from strongroom.crypto.framing import frame
 from strongroom.crypto.hashing import content_hash
@@ -40,11 +41,12 @@ from strongroom.operations.vault_config import _check_fields
 from strongroom.placement.parity import Parity
 from strongroom.quorum.avowal import Avowal
 from strongroom.quorum.client_key import ClientKey
-from strongroom.quorum.dealing import Dealing
+from strongroom.quorum.dealing import Dealing, Redealt
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.label import Label
 from strongroom.quorum.receipt import Receipt, ReceiptedShare
 from strongroom.quorum.release import Release, ReleaseRequest
+from strongroom.quorum.reopened import RedealReceipt, Reopened
 from strongroom.quorum.roster import Member, Roster
 from strongroom.settings import read_settings, write_settings
 from strongroom.vault.codec import Zstandard
@@ -165,7 +167,7 @@ def parsers() -> dict[str, Parser]:
 
 def _of_quorum() -> dict[str, Parser]:
     world = World()
-    signed = _signed(world) | _configured(world)
+    signed = _signed(world) | _dealt_anew(world) | _configured(world)
     return {name: replace(one, is_json=True) for name, one in signed.items()} | _of_kits(world)
 
 
@@ -225,6 +227,40 @@ def _signed(world: World) -> dict[str, Parser]:
         ),
         "quorum.label:Label.parse": Parser(
             _json(world.label().to_json()), lambda data: Label.parse(_value(data), "a label")
+        ),
+    }
+
+
+def _dealt_anew(world: World) -> dict[str, Parser]:
+    dealt = world.deal().keys_object
+    dealing = Dealing.parse(dealt.statement)
+    first = {"roster": "7" * 64, "keys": "8" * 64}
+    label, fields = dealing.label, dealt.statement.fields("keys")
+    whose = (label.install, label.client, label.vault, label.session, _MEMBER.id, 1)
+    receipt = RedealReceipt(
+        *whose,
+        "66" * 16,
+        label.roster_id,
+        dealing.hash,
+        START,
+        (ReceiptedShare.of(dealing, 1, 1),),
+    )
+    said = (label.install, "66" * 16, _MEMBER.id, 1, label.client, label.session, dealing.hash)
+    reopened = Reopened(*said, START).sign(SEED, world.client_keys[0], [b"x" * 64])
+    return {
+        "quorum.dealing:Dealing.parse of what was dealt anew": Parser(
+            sign_envelope(SEED, "keys", {**fields, "redealt": first}).statement.header,
+            lambda data: Dealing.parse(envelope(data).statement),
+        ),
+        "quorum.dealing:Redealt.parse": Parser(
+            _json(first), lambda data: Redealt.parse(_value(data), label, "a keys object")
+        ),
+        "quorum.reopened:Reopened.parse": Parser(
+            reopened.statement.header, lambda data: Reopened.parse(envelope(data), _MEMBER)
+        ),
+        "quorum.reopened:RedealReceipt.parse": Parser(
+            receipt.sign(SEED).statement.header,
+            lambda data: RedealReceipt.parse(envelope(data), _MEMBER, dealing),
         ),
     }
 

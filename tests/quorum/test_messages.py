@@ -8,7 +8,7 @@ import pytest
 
 from strongroom.crypto.framing import frame, unframe
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
-from strongroom.quorum import messages, recovery_messages, refusals
+from strongroom.quorum import messages, recovery_messages, redeal_messages, refusals
 from strongroom.quorum.error_report import TEXT_LENGTH_MAX, TooManyAsked, read_report, report
 from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.quorum.kit import ENTRY_BYTES_MAX
@@ -54,6 +54,11 @@ def test_what_was_written_is_read() -> None:
     assert answered == vector.object_of("release", b"sealed")
     challenge, proved = messages.read_prove_question(said["prove question"])
     assert (challenge, proved) == ("5c" * 32, [vector.object_of("keys").statement])
+    reopened = redeal_messages.read_reopen_question(said["reopen question"])
+    assert reopened == ("5e" * 16, vector.object_of("keys").statement, vector.RECIPIENT)
+    reheld = redeal_messages.read_rehold_question(said["rehold question"])
+    keys = [vector.object_of("keys", body) for body in (b"body", b"anew")]
+    assert reheld == ("5e" * 16, *keys)
     assert messages.read_obey_question(said["obey question"]) == vector.ORDER
     assert messages.read_refuse_question(said["refuse question"]) == (
         vector.ORDER.grant.request,

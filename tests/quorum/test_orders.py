@@ -452,6 +452,11 @@ TALES: dict[str, tuple[Procedure, dict[str, Value], dict[str, Told]]] = {
         {"index": 3, "identity": "a" * 64, "roster": "b" * 64},
         {"roster": "c" * 64, "version": 2},
     ),
+    "tells of another roster": (
+        Procedure.CUSTODIAN_REDEAL,
+        {"custodian": "a" * 32, "roster": "b" * 64, "recipient": "d" * 64},
+        {"roster": "c" * 64, "version": 2},
+    ),
     "a custodian that was not asked": (
         Procedure.CUSTODIAN_ROTATE,
         {"custodian": "a" * 32},

@@ -39,6 +39,8 @@ def test_what_may_be_left_out_is_read_where_it_is() -> None:
     assert Procedure.CUSTODIAN_ROTATE.parse(both) == both
     seated = {**GIVEN[Procedure.CUSTODIAN_ENROL], "roster": HASH}
     assert Procedure.CUSTODIAN_ENROL.parse(seated) == seated
+    answered = {**GIVEN[Procedure.CUSTODIAN_REDEAL], "recipient": HASH}
+    assert Procedure.CUSTODIAN_REDEAL.parse(answered) == answered
 
 
 @pytest.mark.parametrize("raw", [None, [], "restore", 1])

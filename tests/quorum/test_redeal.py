@@ -52,7 +52,9 @@ def anew(
 ) -> Envelope:
     dealing = read(keys_object)
     secrets = old.secrets(dealing, 1, 2)
-    return dealing.deal_anew(keys_object, roster, secrets, new.keys, world.writer_seed, world.token)
+    return dealing.deal_anew(
+        keys_object, roster, secrets, (new.keys, world.writer_seed), world.token
+    )
 
 
 @pytest.mark.parametrize("vault_class", ["normal", "high"])
@@ -98,7 +100,7 @@ def test_nothing_is_dealt_of_secrets_that_do_not_open_it(world: World) -> None:
     other, _, _ = dealt(world, old)
     secrets = old.secrets(read(other), 1, 2)
     with pytest.raises(Damaged, match="do not give its key"):
-        read(first).deal_anew(first, NEXT, secrets, new.keys, world.writer_seed, world.token)
+        read(first).deal_anew(first, NEXT, secrets, (new.keys, world.writer_seed), world.token)
     # Its own secrets, with the body of another: what nobody could read is not dealt either.
     swapped = Envelope(first.statement, other.body)
     with pytest.raises(Damaged):

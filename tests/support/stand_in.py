@@ -57,6 +57,12 @@ class StandIn:
     def refuse(self, request: ActRequest, word: Envelope) -> None:
         self._honest.refuse(request, word)
 
+    def reopen(self, request: str, keys: Statement, recipient: bytes) -> Envelope:
+        return self._honest.reopen(request, keys, recipient)
+
+    def rehold(self, request: str, former: Envelope, anew: Envelope) -> Envelope:
+        return self._honest.rehold(request, former, anew)
+
     def prove(self, challenge: str, keys: Sequence[Statement]) -> Envelope:
         return self._honest.prove(challenge, keys)
 

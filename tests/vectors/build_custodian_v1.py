@@ -15,7 +15,7 @@ from strongroom.facts import Fact, Who
 from strongroom.ids import ClientId, CustodianId, InstallId, VaultId
 from strongroom.ledger import Checkpoint, Witness
 from strongroom.ledger.note import NoteInvalid
-from strongroom.quorum import messages, recovery_messages
+from strongroom.quorum import messages, recovery_messages, redeal_messages
 from strongroom.quorum.error_report import TooManyAsked, report
 from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.quorum.key_table import ClientPin, PinnedWriter
@@ -93,6 +93,7 @@ RECOVERY = procedures.request(
 )
 ORDER = Order.decode(bytes.fromhex(procedures.build()["order"]))
 INVITATION = Invitation(InstallId("25" * 16), 3, "Anna's cellar", b"an authority")
+RECIPIENT = bytes([8]) * 1216
 INTRODUCTION = Introduction(CARD, b"a request", "1a" * 32, "")
 
 
@@ -156,6 +157,14 @@ def said() -> Mapping[str, bytes]:
         "obey answer": messages.envelope_answer("obey", object_of("deed")),
         "refuse question": messages.refuse_question(ORDER.grant.request, object_of("approval")),
         "refuse answer": messages.answer("refuse"),
+        "reopen question": redeal_messages.reopen_question(
+            "5e" * 16, object_of("keys").statement, RECIPIENT
+        ),
+        "reopen answer": messages.envelope_answer("reopen", object_of("reopened", b"sealed")),
+        "rehold question": redeal_messages.rehold_question(
+            "5e" * 16, object_of("keys", b"body"), object_of("keys", b"anew")
+        ),
+        "rehold answer": messages.envelope_answer("rehold", object_of("redeal-receipt")),
     }
 
 

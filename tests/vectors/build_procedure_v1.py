@@ -53,6 +53,7 @@ DEEDS: dict[Procedure, dict[str, Told]] = {
         "entries": (f"{'c1' * 16}-00000001", f"{'c1' * 16}-00000002"),
         "answers": 3,
     },
+    Procedure.CUSTODIAN_REDEAL: {"roster": "34" * 32, "version": 2},
 }
 """What a deed of each procedure that custodians do tells."""
 
@@ -119,6 +120,12 @@ def enrolment(policy: TeamPolicy) -> ActRequest:
     return replace(asked, params={**asked.params, "roster": "36" * 32})
 
 
+def redealing(policy: TeamPolicy) -> ActRequest:
+    """Return the request to deal anew that names whom custodians answer, as they want it."""
+    asked = request(Procedure.CUSTODIAN_REDEAL, policy)
+    return replace(asked, params={**asked.params, "recipient": "37" * 32})
+
+
 def deed(procedure: Procedure, policy: TeamPolicy) -> Envelope:
     """Return the deed of a custodian that did what was asked for."""
     asked = request(procedure, policy)
@@ -149,6 +156,7 @@ def build() -> dict[str, Any]:
         "grant": grant(restore).encode().hex(),
         "order": order(policy, second).encode().hex(),
         "enrolment_in_a_roster": enrolment(policy).encode().decode(),
+        "redealing_to_a_key": redealing(policy).encode().decode(),
         "deeds": {str(one): deed(one, policy).encode().hex() for one in DEEDS},
         "grant_digest": Grant.digest(restore, grant(restore).approvals),
         "hearings": [one.encode().hex() for one in heard.hearings],

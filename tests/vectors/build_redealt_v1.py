@@ -39,7 +39,7 @@ def build() -> dict[str, Any]:
         ]
         objects.append(
             former.deal_anew(
-                objects[-1], roster, secrets, keys[at + 1], world.writer_seed, world.token
+                objects[-1], roster, secrets, (keys[at + 1], world.writer_seed), world.token
             )
         )
     made = {

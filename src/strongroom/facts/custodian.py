@@ -100,6 +100,23 @@ OPS: Final = (
         must={"snapshot": HASH},
     ),
     Op(
+        "share.reopened",
+        "A",
+        "read",
+        "A custodian gave its shares of a session, of the keys object of this hash, to the process "
+        "that deals it anew, as an order allows; then they left.",
+        ("session", ID),
+        must={"request": ID, "keys": HASH},
+    ),
+    Op(
+        "share.reheld",
+        "A",
+        "update",
+        "A custodian has signed that it holds shares of a session that was dealt anew.",
+        ("session", ID),
+        must={"request": ID, "keys": HASH},
+    ),
+    Op(
         "shares.proved",
         "C",
         "read",

@@ -32,6 +32,7 @@ from strongroom.quorum.order_seat import OrderSeat
 from strongroom.quorum.own import Own
 from strongroom.quorum.receipt_seat import ReceiptSeat
 from strongroom.quorum.recovery_seat import RecoverySeat
+from strongroom.quorum.redeal_seat import RedealSeat
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.release_seat import ReleaseSeat
 from strongroom.quorum.request import ActRequest
@@ -75,8 +76,9 @@ class LocalCustodian:
         self._recoveries = RecoverySeat(self._own, self._gate, self._clients)
         self._releases = ReleaseSeat(self._own, self._gate)
         self._rosters = RosterSeat(self._own)
+        self._redeals = RedealSeat(self._own)
         seats = self._own, self._gate, self._rosters, self._clients, ErasureSeat(self._own)
-        self._orders = OrderSeat(Seats(*seats))
+        self._orders = OrderSeat(Seats(*seats, self._redeals))
 
     @classmethod
     def create(
@@ -280,6 +282,14 @@ class LocalCustodian:
         It leaves only once it is durable, together with what was done.
         """
         return self._orders.obey(order)
+
+    def reopen(self, request: str, keys: Statement, recipient: bytes) -> Envelope:
+        """Return its shares of one session, sealed to who deals it anew as an order allows."""
+        return self._redeals.reopen(request, keys, recipient)
+
+    def rehold(self, request: str, former: Envelope, anew: Envelope) -> Envelope:
+        """Check what a session was dealt anew with; return the receipt, always the same."""
+        return self._redeals.rehold(request, former, anew)
 
     def refuse(self, request: ActRequest, word: Envelope) -> None:
         """Remember for good that an approver refuses a request; the same again changes nothing."""

@@ -132,15 +132,16 @@ class Dealing:
         keys_object: Envelope,
         roster_id: str,
         secrets: Sequence[bytes],
-        client_keys: Sequence[bytes],
-        writer_seed: bytes,
+        seats: tuple[Sequence[bytes], bytes],
         token: Token,
     ) -> Envelope:
         """Split and seal the secrets of this dealing again, to the next roster of its line.
 
-        `keys_object` is what this was read from, and `secrets` what `secret` gave, in order. Raises
-        Damaged where they do not open it: nothing is dealt then that nobody could use.
+        `keys_object` is what this was read from, `secrets` what `secret` gave, in order, and
+        `seats` the client keys in order of index and the writer's seed. Raises Damaged where they
+        do not open it: nothing is dealt then that nobody could use.
         """
+        client_keys, writer_seed = seats
         if len(client_keys) != self.label.members or len(secrets) != len(self.parts):
             raise ValueError(f"{self.label.members} client keys and every secret are needed")
         label = replace(self.label, roster_id=roster_id)

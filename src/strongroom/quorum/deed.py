@@ -33,6 +33,7 @@ TOLD: Final[Mapping[Procedure, Mapping[str, Take]]] = {
     Procedure.POLICY_CHANGE: {"policy": Fields.hash, "version": _version},
     Procedure.CLIENT_ERASURE: erasure.TOLD,
     Procedure.CUSTODIAN_ENROL: {"roster": Fields.hash, "version": _version},
+    Procedure.CUSTODIAN_REDEAL: {"roster": Fields.hash, "version": _version},
     Procedure.CUSTODIAN_ROTATE: {
         "serial": _version,
         "dropped": lambda fields, name: fields.number(name, 0, FORMER_MAX),
@@ -43,6 +44,7 @@ TOLD: Final[Mapping[Procedure, Mapping[str, Take]]] = {
 _ASKED: Final[Mapping[Procedure, tuple[str, ...]]] = {
     Procedure.POLICY_CHANGE: ("policy", "version"),
     Procedure.CUSTODIAN_ENROL: ("roster",),
+    Procedure.CUSTODIAN_REDEAL: ("roster",),
 }
 """What a deed tells that the request has asked for by the same name."""
 

@@ -18,6 +18,7 @@ from strongroom.quorum.gate import Gate
 from strongroom.quorum.order import Order
 from strongroom.quorum.own import Own
 from strongroom.quorum.procedure import Procedure
+from strongroom.quorum.redeal_seat import RedealSeat
 from strongroom.quorum.refusals import OtherAct
 from strongroom.quorum.roster_seat import RosterSeat
 
@@ -31,6 +32,7 @@ class Seats:
     roster: RosterSeat
     clients: ClientSeat
     erasures: ErasureSeat
+    redeals: RedealSeat
 
 
 Do = Callable[[Seats, Transaction, Order], Mapping[str, Told]]
@@ -59,6 +61,10 @@ def _follow_roster(seats: Seats, transaction: Transaction, order: Order) -> Mapp
     return {"roster": roster.id, "version": roster.version}
 
 
+def _deal_anew(seats: Seats, transaction: Transaction, order: Order) -> Mapping[str, Told]:
+    return seats.redeals.allow(transaction, order.grant.request)
+
+
 def _erase_client(seats: Seats, transaction: Transaction, order: Order) -> Mapping[str, Told]:
     return seats.erasures.erase(transaction, ClientId(order.grant.request.client or "")).told
 
@@ -79,5 +85,6 @@ DEEDS: Final[Mapping[Procedure, Doing]] = {
     Procedure.POLICY_CHANGE: Doing(1, _change_policy),
     Procedure.CLIENT_ERASURE: Doing(0, _erase_client, destroys=True),
     Procedure.CUSTODIAN_ENROL: Doing(1, _follow_roster),
+    Procedure.CUSTODIAN_REDEAL: Doing(0, _deal_anew),
     Procedure.CUSTODIAN_ROTATE: Doing(0, _change_key, destroys=True),
 }

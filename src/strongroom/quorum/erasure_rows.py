@@ -31,6 +31,7 @@ def forget_client(transaction: Transaction, client: ClientId) -> int:
     for statement in (
         "DELETE FROM receipt WHERE writer IN (SELECT writer FROM writer WHERE client = ?)",
         "DELETE FROM beginning WHERE writer IN (SELECT writer FROM writer WHERE client = ?)",
+        "DELETE FROM reheld WHERE client = ?",
         "DELETE FROM former_key WHERE client = ?",
         "DELETE FROM writer WHERE client = ?",
         "DELETE FROM client WHERE client = ?",

@@ -91,6 +91,20 @@ class Custodian(Protocol):
         """
         ...
 
+    def reopen(self, request: str, keys: Statement, recipient: bytes) -> Envelope:
+        """Return its shares of one session, sealed to who deals it anew as an order allows.
+
+        `request` is the id of the order's; the recipient's key is the one that it names.
+        """
+        ...
+
+    def rehold(self, request: str, former: Envelope, anew: Envelope) -> Envelope:
+        """Check what a session was dealt anew with; return the receipt, always the same.
+
+        `former` is the keys object that was opened. Raises Stale where it signed for another one.
+        """
+        ...
+
     def refuse(self, request: ActRequest, word: Envelope) -> None:
         """Remember for good that an approver refuses a request; the same again changes nothing."""
         ...

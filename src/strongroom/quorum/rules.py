@@ -358,10 +358,28 @@ def _open_own(
             raise
         # It may have taken the seat of another. One that came back by its kit has forgotten which
         # rosters it followed, and opens what was dealt to them all the same.
-        raise asked.refuse(
-            f"session {dealing.label.session[:8]} was dealt to a roster that it never followed",
-            "Whoever sat there then can open it, with the others of that time.",
-        ) from None
+        raise asked.refuse(*_never_sat(dealing)) from None
+
+
+def reopen(
+    member: Member, dealing: Dealing, entry: ClientEntry, followed: Collection[str]
+) -> list[bytes]:
+    """Return this custodian's opened shares of one session, by dealing, to be dealt anew."""
+    try:
+        numbers = range(1, len(dealing.parts) + 1)
+        return [entry.open_share(dealing, number, member)[0] for number in numbers]
+    except SealedElsewhere:
+        if dealing.label.roster_id in followed:
+            raise
+        what = f"{member} refuses to open session {dealing.label.session[:8]}"
+        raise Refused(what, *_never_sat(dealing)) from None
+
+
+def _never_sat(dealing: Dealing) -> tuple[str, str]:
+    return (
+        f"session {dealing.label.session[:8]} was dealt to a roster that it never followed",
+        "Whoever sat there then can open it, with the others of that time.",
+    )
 
 
 def check_release_keys(
@@ -419,7 +437,7 @@ def open_again(
     held: list[ReceiptedShare] = []
     former: set[int] = set()
     for statement in keys:
-        dealing = _provable(member, install, entry.pin, statement)
+        dealing = check_provable(member, install, entry.pin, statement)
         for number in range(1, len(dealing.parts) + 1):
             _, key = entry.open_share(dealing, number, member)
             former |= set() if key is None else {key.serial}
@@ -427,10 +445,13 @@ def open_again(
     return tuple(held), tuple(sorted(former))
 
 
-def _provable(member: Member, install: InstallId, pin: ClientPin, statement: Statement) -> Dealing:
+def check_provable(
+    member: Member, install: InstallId, pin: ClientPin, statement: Statement
+) -> Dealing:
+    """Return a keys object of this client that a writer pinned for it signed, revoked or not."""
     dealing = Dealing.parse(statement)
     label = dealing.label
-    what = f"{member} refuses to prove session {label.session[:8]}"
+    what = f"{member} refuses to open session {label.session[:8]}"
     place = (label.install, label.client, label.vault, label.vault_class)
     if place != (install, pin.client, pin.vault, pin.vault_class):
         raise Refused(what, "its label is of another install, client, vault or class")

@@ -149,4 +149,21 @@ CREATE TABLE unscoured (
   request TEXT PRIMARY KEY
 ) STRICT
 """,
+    """
+CREATE TABLE redealing (
+  request TEXT PRIMARY KEY,
+  digest TEXT NOT NULL,
+  roster TEXT NOT NULL,
+  recipient TEXT NOT NULL,
+  expires TEXT NOT NULL
+) STRICT;
+CREATE TABLE reheld (
+  session TEXT NOT NULL,
+  roster TEXT NOT NULL,
+  client TEXT NOT NULL,
+  keys TEXT NOT NULL,
+  receipt BLOB NOT NULL,
+  PRIMARY KEY (session, roster)
+) STRICT
+""",
 )

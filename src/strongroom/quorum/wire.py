@@ -13,7 +13,7 @@ from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
 from strongroom.facts import Fact
 from strongroom.ids import ClientId, VaultId, WriterId
 from strongroom.ledger import Checkpoint, Witness
-from strongroom.quorum import error_report, messages, recovery_messages
+from strongroom.quorum import error_report, messages, recovery_messages, redeal_messages
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.quorum.key_table import ClientPin, newest
@@ -101,6 +101,16 @@ def _refuse(custodian: Custodian, data: bytes) -> bytes:
     return messages.answer("refuse")
 
 
+def _reopen(custodian: Custodian, data: bytes) -> bytes:
+    asked = redeal_messages.read_reopen_question(data)
+    return messages.envelope_answer("reopen", custodian.reopen(*asked))
+
+
+def _rehold(custodian: Custodian, data: bytes) -> bytes:
+    asked = redeal_messages.read_rehold_question(data)
+    return messages.envelope_answer("rehold", custodian.rehold(*asked))
+
+
 def _prove(custodian: Custodian, data: bytes) -> bytes:
     asked = messages.read_prove_question(data)
     return messages.envelope_answer("prove", custodian.prove(*asked))
@@ -174,6 +184,8 @@ _ANSWERS: Final[Mapping[str, Callable[[Custodian, bytes], bytes]]] = {
     "replace-writer": _replace_writer,
     "release": _release,
     "obey": _obey,
+    "reopen": _reopen,
+    "rehold": _rehold,
     "refuse": _refuse,
     "prove": _prove,
     "standing": _standing,
@@ -283,6 +295,16 @@ class AskedCustodian:
         """Have done what was approved; return the signed deed."""
         asked = messages.obey_question(order)
         return messages.read_envelope_answer("obey", self._ask("obey", asked))
+
+    def reopen(self, request: str, keys: Statement, recipient: bytes) -> Envelope:
+        """Ask for its shares of one session, to deal it anew."""
+        asked = redeal_messages.reopen_question(request, keys, recipient)
+        return messages.read_envelope_answer("reopen", self._ask("reopen", asked))
+
+    def rehold(self, request: str, former: Envelope, anew: Envelope) -> Envelope:
+        """Show what a session was dealt anew with; return the receipt."""
+        asked = redeal_messages.rehold_question(request, former, anew)
+        return messages.read_envelope_answer("rehold", self._ask("rehold", asked))
 
     def refuse(self, request: ActRequest, word: Envelope) -> None:
         """Have it remembered for good that an approver refuses a request."""
