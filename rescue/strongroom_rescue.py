@@ -414,7 +414,7 @@ def role(name: str, *parts: bytes) -> bytes:
 
 
 def open_dealing(client: Client, label: Json, dealing: Json, number: int) -> bytes:
-    """Return the content key of one dealing from any t shares that fit their commitments."""
+    """Return the secret of one dealing from any t shares that fit their commitments."""
     digest = role("label", canonical(label))
     d = bytes([number])
     shares: dict[int, int] = {}
@@ -441,11 +441,10 @@ def open_dealing(client: Client, label: Json, dealing: Json, number: int) -> byt
     check = hmac.digest(secret, frame(b"strongroom/share-v1/check", digest, d), "sha256")
     if not hmac.compare_digest(check.hex(), dealing["check"]):
         raise Problem("the shares do not make the key that was dealt")
-    info = frame(b"strongroom/share-v1/content", digest, d)
-    return HKDF(SHA512(), 32, None, info).derive(secret)
+    return secret
 
 
-def read_keys(locations: Locations, client: Client, session: str) -> Envelope:
+def read_keys(locations: Locations, client: Client, session: str, path: str) -> Envelope:
     """Return a keys object signed by one of the client's writers, for this very session."""
 
     def judge(data: bytes) -> Envelope:
@@ -455,25 +454,57 @@ def read_keys(locations: Locations, client: Client, session: str) -> Envelope:
         wanted = (locations.install, client.id, client.vault, client.vault_class, session)
         if tuple(label[k] for k in ("install", "client", "vault", "class", "session")) != wanted:
             raise Problem(f"the keys of session {session} are another session's")
-        if found.hash not in client.dealt.get(session, {found.hash}):
+        first = (found.header.get("redealt") or {}).get("keys", found.hash)
+        if first not in client.dealt.get(session, {first}):
             raise Problem(f"the keys of session {session} are not those that its snapshot names")
         return found
 
-    return locations.read(f"{client.path}/keys/{session}", judge)
+    return locations.read(path, judge)
+
+
+def all_keys(locations: Locations, client: Client, session: str) -> Iterator[Envelope]:
+    """Yield what a session was dealt with: the newest that it was dealt anew with, then before."""
+    for version in reversed(locations.names(f"{client.path}/redealt")):
+        path = f"{client.path}/redealt/{version}/{session}"
+        if locations.has(path):
+            with suppress(Problem):
+                yield read_keys(locations, client, session, path)
+    yield read_keys(locations, client, session, f"{client.path}/keys/{session}")
 
 
 def open_session(locations: Locations, client: Client, session: str) -> None:
-    if session not in client.opened:
-        if not client.seeds:
-            raise Problem(f"the keys given do not hold session {session}")
-        header = read_keys(locations, client, session).header
-        dealt = enumerate(header["dealings"], 1)
-        client.opened[session] = [open_dealing(client, header["label"], one, n) for n, one in dealt]
+    if session in client.opened:
+        return
+    if not client.seeds:
+        raise Problem(f"the keys given do not hold session {session}")
+    refused = []
+    for keys in all_keys(locations, client, session):
+        try:
+            client.opened[session] = open_keys(client, keys.header)
+        except Problem as err:
+            refused.append(told(err))
+        else:
+            return
+    raise Problem(f"session {session} does not open: {'; '.join(refused)}")
+
+
+def open_keys(client: Client, header: Json) -> list[bytes]:
+    """Return the content keys, which are derived with the label of what was dealt first."""
+    label = header["label"]
+    first = {**label, "roster": (header.get("redealt") or label)["roster"]}
+    dealt = enumerate(header["dealings"], 1)
+    return [content_key(open_dealing(client, label, one, n), first, n) for n, one in dealt]
+
+
+def content_key(secret: bytes, label: Json, number: int) -> bytes:
+    digest, d = role("label", canonical(label)), bytes([number])
+    info = frame(b"strongroom/share-v1/content", digest, d)
+    return HKDF(SHA512(), 32, None, info).derive(secret)
 
 
 def structure_key(locations: Locations, client: Client, session: str) -> bytes:
     open_session(locations, client, session)
-    body = read_keys(locations, client, session).body
+    body = next(all_keys(locations, client, session)).body
     context = frame(client.raw, bytes.fromhex(session))
     return unseal(client.opened[session][0], "structure-key", body, context)
 

@@ -12,6 +12,7 @@ UNANNOUNCED = {
     "install.operator_changed": "a step of the erasure that is announced",
     "roster.signed": "a step of the run that is announced to custodians",
     "custodian.seated": "the same",
+    "session.redealt": "the same",
     "keys.asked": "the first leaf of a log, which is named after it; the announcement follows",
     "policy.signed": "custodians pin the policy themselves, and journal it",
     "client.erased": "the run of the procedure is announced, and custodians look for that",

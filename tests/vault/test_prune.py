@@ -237,6 +237,24 @@ def test_what_is_owed_stays(
     assert set(choose(snapshots, policy, owed)) == set(choose(snapshots, policy)) - owed
 
 
+@given(vaults())
+def test_what_a_session_was_dealt_anew_with_goes_with_its_first(made: Made) -> None:
+    view = made.view()
+    anew = {
+        f"{kind}/00000002/{session}{last}": f"keys/{session}"
+        for one in made.snapshots
+        for session in one.sessions
+        for kind, last in (("redealt", ""), ("redeal-receipts", f"/{1:032x}"))
+    }
+    # It has come just now: that the first goes is the only reason.
+    listed = {**view.listed, **{key: Listed(7, NOW, 7) for key in anew}}
+    before, after = plan_prune(view), plan_prune(replace(view, listed=listed))
+    needed = needed_by(made.stays(), made.pack_index)
+    going = {key for key, first in anew.items() if first not in needed}
+    assert set(after.objects) == {*before.objects, *going}
+    assert (after.too_much, after.orphans) == (before.too_much, before.orphans)
+
+
 @given(SNAPSHOTS, POLICIES, POLICIES)
 def test_a_lower_floor_is_noticed(
     snapshots: list[Candidate], now: KeepPolicy, before: KeepPolicy
@@ -249,8 +267,10 @@ def test_a_lower_floor_is_noticed(
 
 
 def test_records_go_before_what_they_need() -> None:
-    assert ORDER == ("snapshots", "receipts", "index", "keys", "packs")
+    kinds = "snapshots", "receipts", "index", "redeal-receipts", "redealt", "keys", "packs"
+    assert kinds == ORDER
     keys = ["packs/aa/aa", "snapshots/a/1", "keys/1", "receipts/a/1/2", "index/1"]
+    keys += ["redealt/1/1", "redeal-receipts/1/1/2"]
     assert [key.partition("/")[0] for key in sorted(keys, key=part_of)] == list(ORDER)
 
 

@@ -10,13 +10,14 @@ from strongroom.cli.custodian_elsewhere import deny, join
 from strongroom.cli.custodian_process import confirm_kit, init, join_code, serve
 from strongroom.cli.enrol import enrol
 from strongroom.cli.face import With
+from strongroom.cli.redeal import redeal
 from strongroom.cli.rotate import rotate
 from strongroom.errors import PartlyDone
 from strongroom.operations.look_at_custodians import look_at_distribution
 from strongroom.operations.prove_shares import longest_ago
 
 commands = Commands(name="custodian")
-for command in (init, serve, join_code, confirm_kit, join, enrol, deny, rotate):
+for command in (init, serve, join_code, confirm_kit, join, enrol, deny, rotate, redeal):
     commands.command(command)
 
 

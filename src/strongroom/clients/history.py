@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from strongroom.clients import copy_notes
 from strongroom.clients.avowals import AVOWAL_TABLE, Avowals
+from strongroom.clients.redeals import REDEAL_TABLES, Redeal, Redeals
 from strongroom.clients.source_url import split_source_name
 from strongroom.clients.tombs import RESCUED, TOMB_SCHEMA, Tombs
 from strongroom.clock import format_instant, parse_instant
@@ -68,6 +69,7 @@ SCHEMA = (
     *Log.SCHEMA,
     RESCUED,
     AVOWAL_TABLE,
+    *REDEAL_TABLES,
 )
 
 Tally = dict[str, tuple[int, int]]
@@ -123,6 +125,7 @@ class History(Tombs):
 
     CopyNote: TypeAlias = copy_notes.CopyNote
     CopyState: TypeAlias = copy_notes.CopyState
+    Redeal: TypeAlias = Redeal
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -130,6 +133,8 @@ class History(Tombs):
         self.log.take_over_plain_facts()
         self.copies = copy_notes.CopyNotes(database, self.log)
         """What was seen of each copy of this client's objects."""
+        self.redeals = Redeals(database, self.log)
+        """Which sessions were dealt anew."""
         self.avowals = Avowals(database, self.log)
         """What custodians said of their old shares when they were asked last."""
 

@@ -43,7 +43,7 @@ CLASSES: Final = {
     **dict.fromkeys(("source", "writer", "writers"), _ENTITY),
     **dict.fromkeys(("browse", "diff"), _DATASTORE),
     **dict.fromkeys(("backup", "keys", "ledger", "network", "prune", "restore", "share"), _API),
-    **dict.fromkeys(("procedure", "recovery", "shares", "snapshot", "vault"), _API),
+    **dict.fromkeys(("procedure", "recovery", "session", "shares", "snapshot", "vault"), _API),
 }
 """The class of each area, the first word of an op; what was detected is a finding in any area."""
 _USUAL: Final[dict[Activity, int]] = {"create": 1, "read": 2, "update": 3, "delete": 4, "detect": 1}

@@ -2,12 +2,22 @@
 
 from typing import Final
 
-from strongroom.facts.kinds import ANSWER, COUNT, FLAG, ID, many
+from strongroom.facts.kinds import ANSWER, COUNT, FLAG, HASH, ID, many
 from strongroom.facts.op import Op
 
 _CLIENT: Final = ("client", ID)
 
 OPS: Final = (
+    Op(
+        "session.redealt",
+        "A",
+        "update",
+        "A session was dealt anew, by order of this request, to this version of the roster: its "
+        "keys object is now the one of this hash, and these custodians have `signed` for it. The "
+        "process that dealt it saw its key.",
+        ("session", ID),
+        must={"request": ID, "version": COUNT, "keys": HASH, "signed": many(COUNT)},
+    ),
     Op(
         "vault.checked",
         "C",

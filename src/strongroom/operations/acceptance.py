@@ -36,12 +36,16 @@ _KINDS: Final = {
     "shard": re.compile(f"vaults/({_ID})/packs/([0-9a-f]{{2}})/({_HASH})\\.[0-9]{{1,3}}"),
     "index": re.compile(f"vaults/({_ID})/index/({_HASH})"),
     "keys": re.compile(f"vaults/({_ID})/keys/({_ID})"),
+    "redealt": re.compile(f"vaults/({_ID})/redealt/([0-9]{{8}})/({_ID})"),
+    "redeal-receipt": re.compile(f"vaults/({_ID})/redeal-receipts/([0-9]{{8}})/({_ID})/({_ID})"),
     "snapshot": re.compile(f"vaults/({_ID})/snapshots/({_ID})/([0-9]{{8}})"),
     "receipt": re.compile(f"vaults/({_ID})/receipts/({_ID})/([0-9]{{8}})/({_ID})"),
     "tomb": re.compile(f"vaults/({_ID})/tombs/({_ID})-([0-9]{{8}})"),
     "config": re.compile(f"vaults/({_ID})/config/({_ID})-([0-9]{{8}})"),
     "stretch": re.compile(f"ledger/({_ID})/([0-9]{{10}})"),
 }
+_REDEALT: Final = frozenset({"redealt", "redeal-receipt"})
+"""Kinds of objects that came when a session was dealt anew; their keys name it."""
 _NAMING_WRITER: Final = frozenset({"config", "snapshot", "tomb"})
 """Kinds of objects that one writer signs and whose keys name it."""
 
@@ -117,6 +121,11 @@ class Acceptance:
         rest = key[len(prefix) :] if key.startswith(prefix) else ""
         return next((kind for kind, one in _KINDS.items() if one.fullmatch(rest)), "")
 
+    def redealt_session(self, key: str) -> str:
+        """Return of which session that was dealt anew this object tells, or nothing."""
+        kind = self.kind_of(key)
+        return key.split("/")[5] if kind in _REDEALT else ""
+
     def why_none(self, key: str) -> tuple[Literal["unauthenticated", "unknown"], str]:
         """Say of a key that nothing here can check whether it is nobody's, or whose is away."""
         if self.kind_of(key) == "kit" and key.split("/")[2] in self.away:
@@ -157,15 +166,15 @@ class Acceptance:
         writers = self.writers.get(parts[0])
         if writers is None:
             return None
-        if kind == "receipt":
-            return lambda data: self._check_receipt(data, key, parts)
-        if kind == "index":
-            return lambda data: _check_index(_statement(data, key), key, parts[1], writers)
-        if kind == "keys":
-            return lambda data: _check_keys(_statement(data, key), key, parts, writers)
-        if kind == "tomb":
-            return lambda data: self._check_tomb(data, key, parts, writers)
-        return _by_one_writer(kind, key, parts, writers)
+        checks: dict[str, Accept] = {
+            "receipt": lambda data: self._check_receipt(data, key, parts),
+            "redealt": lambda data: self._check_redealt(data, key, parts, writers),
+            "redeal-receipt": lambda data: self._check_redeal_receipt(data, key, parts),
+            "index": lambda data: _check_index(_statement(data, key), key, parts[1], writers),
+            "keys": lambda data: _check_keys(_statement(data, key), key, parts, writers),
+            "tomb": lambda data: self._check_tomb(data, key, parts, writers),
+        }
+        return checks.get(kind) or _by_one_writer(kind, key, parts, writers)
 
     def _check_client_key(self, data: bytes, key: str, parts: tuple[str, ...]) -> None:
         found = self.deployment.rosters.check_client_key(decode_envelope(data, key))
@@ -176,6 +185,24 @@ class Acceptance:
         found = self.deployment.rosters.check_receipt(decode_envelope(data, key))
         place = (found.vault, found.writer, f"{found.sequence:08d}", found.custodian)
         if place != parts:
+            raise Damaged(f"{key} is a receipt of another place", "it was moved there")
+
+    def _check_redealt(
+        self, data: bytes, key: str, parts: tuple[str, ...], writers: tuple[bytes, ...]
+    ) -> None:
+        statement, (vault, version, session) = _statement(data, key), parts
+        dealing = Dealing.parse(statement)
+        label, roster = dealing.label, self.deployment.rosters.version(int(version))
+        found = (label.vault, label.roster_id, label.session)
+        if found != (vault, roster.id, session) or dealing.redealt is None:
+            raise Damaged(f"{key} was dealt anew to another place", "it was moved there")
+        check_signed_by_one_of(statement, writers, key)
+
+    def _check_redeal_receipt(self, data: bytes, key: str, parts: tuple[str, ...]) -> None:
+        vault, version, session, custodian = parts
+        roster = self.deployment.rosters.version(int(version))
+        found = Acts.Redealing.read_receipt(decode_envelope(data, key), roster)
+        if (found.vault, found.session, found.custodian) != (vault, session, custodian):
             raise Damaged(f"{key} is a receipt of another place", "it was moved there")
 
     def _check_tomb(

@@ -128,7 +128,8 @@ def check_vault(
         look.at_unnamed({*wanted, *others}, read)
         if len(records) == len(good):
             # With a record missing nobody can say which keys objects it named.
-            look.orphans |= look.ours - _late_receipts(deployment, client, history, look.ours)
+            late = _late_receipts(deployment, client, history, look.ours)
+            look.orphans |= look.ours - late - _redealt(found, records, look.ours)
         chunks, reason = 0, ""
         if opens is not None:
             at, by = opens
@@ -415,6 +416,16 @@ def _late_receipts(
     install = deployment.install
     folders = tuple(receipt_path(install, client, one, "") for one in history.snapshots())
     return {key for key in keys if key.startswith(folders)}
+
+
+def _redealt(
+    found: Survey,
+    records: list[tuple[SnapshotHeader, bytes, Envelope]],
+    keys: Iterable[str],
+) -> set[str]:
+    """Return those of the keys that came when a session that is needed was dealt anew."""
+    needed = {session for header, _, _ in records for session in header.sessions}
+    return {key for key in keys if found.acceptance.redealt_session(key) in needed}
 
 
 def _keys_of_unfinished(

@@ -13,7 +13,8 @@ from typing import Final, TypeAlias
 from strongroom.clients import Registry
 from strongroom.errors import StrongroomError, UsageError
 from strongroom.operations.deployment import Deployment
-from strongroom.quorum import LocalCustodian
+from strongroom.procedures import Desk
+from strongroom.quorum import Acts, LocalCustodian, Roster
 
 Member: TypeAlias = LocalCustodian.Wire.Member
 HERE: Final = "on this machine"
@@ -59,22 +60,24 @@ def confirmed_kits(deployment: Deployment) -> dict[int, bool]:
     return dict(sorted(found.items()))
 
 
-def seated_from_the_first(deployment: Deployment) -> list[str]:
-    """Return the names of the members to whom everything that is kept may have been dealt."""
-    first = deployment.rosters.rosters[0].members
-    return [member.name for member in deployment.roster.members if member in first]
+def who_opens_everything(deployment: Deployment) -> list[str]:
+    """Return the names of the members who sat in every roster by which something may open."""
+    since = _dealt_since(deployment).members
+    return [member.name for member in deployment.roster.members if member in since]
 
 
 def look_at_seats(deployment: Deployment) -> list[str]:
     """Say who took the seat of another, or is to take one, as sentences."""
-    line = deployment.rosters.rosters
+    line, oldest = deployment.rosters.rosters, _dealt_since(deployment)
     told = []
     for member in deployment.roster.members:
         since = next(one for one in line if member in one.members)
-        if since.version > line[0].version:
+        if since.version > oldest.version:
+            lost = line[since.version - 2].member(member.index).name
             told.append(
                 f"{member} has its seat since {since.created_at:%Y-%m-%d}: what was kept before "
-                "that is opened by the others alone, and by their kits"
+                f"that is opened by the others alone, and by their kits, until `strongroom "
+                f"custodian redeal {lost}` deals it anew"
             )
     for newcomer in deployment.registry.rosters.newcomers().values():
         seat = deployment.roster.member(newcomer.index)
@@ -83,6 +86,21 @@ def look_at_seats(deployment: Deployment) -> list[str]:
             "it was given, goes on with it"
         )
     return told
+
+
+def _dealt_since(deployment: Deployment) -> Roster:
+    """Return the oldest roster by which something that is kept may open.
+
+    That is the first, until a `custodian redeal` has come to its end: then everything of before was
+    dealt anew to the roster that it names. What another home did is not known here.
+    """
+    ended = {
+        act.request.params["roster"]
+        for act in deployment.desk.acts()
+        if act.request.procedure is Acts.Procedure.CUSTODIAN_REDEAL and act.state is Desk.State.DONE
+    }
+    line = deployment.rosters.rosters
+    return next((one for one in reversed(line) if one.id in ended), line[0])
 
 
 def look_at_distribution(deployment: Deployment) -> Distribution:

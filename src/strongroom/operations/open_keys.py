@@ -5,6 +5,7 @@ exactly the sessions that the snapshot's signed header lists, each after judging
 own rules and journalling it. What comes back lives in this process's memory only.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -12,11 +13,12 @@ from typing import Final
 from strongroom.clients import Client, History
 from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
 from strongroom.errors import Damaged, StrongroomError, Waiting
+from strongroom.locations import ObjectMissing
 from strongroom.operations.acceptance import check_signed_by_one_of
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.grants import BROWSE, Act, Approved, approve_alone, follow, prove
 from strongroom.operations.intent import announced, have_announced
-from strongroom.operations.placing import session_path
+from strongroom.operations.placing import redealt_path, session_path
 from strongroom.operations.policies import hand_over_policies
 from strongroom.operations.requesting import OnlyByApproval, Permit, needs_team
 from strongroom.operations.witnessing import OpenLog, Witnessed
@@ -50,7 +52,67 @@ def fetch_keys(
     session: str,
     wanted: str | None = None,
 ) -> Envelope:
-    """Read one session's keys object; a copy with another hash than wanted is not taken.
+    """Read the keys object by which a session opens now: the newest that it was dealt anew with.
+
+    One that is not good yet, or in whose roster too few of the custodians that are there sit, is
+    passed over, and at last there is what was first dealt. `wanted` is that one's hash.
+    """
+    for redeal in history.redeals.of(session):
+        if redeal.object is not None or not _can_open(deployment, redeal.version):
+            continue
+        with suppress(Damaged, ObjectMissing):
+            return fetch_redealt(deployment, client, redeal, wanted)
+    return fetch_first_keys(deployment, client, history, session, wanted)
+
+
+def _can_open(deployment: Deployment, version: int) -> bool:
+    """Tell whether a threshold of the custodians that are there sat in a roster."""
+    roster = deployment.rosters.version(version)
+    sitting = [
+        one for one in deployment.custodians if deployment.roster.member(one) in roster.members
+    ]
+    return len(sitting) >= roster.threshold
+
+
+def fetch_redealt(
+    deployment: Deployment, client: Client, redeal: History.Redeal, wanted: str | None = None
+) -> Envelope:
+    """Read what a session was dealt anew with; `wanted` is the hash of the first object."""
+    culprit = f"the keys object that session {redeal.session[:8]} was dealt anew with"
+
+    def accept(data: bytes) -> None:
+        statement = decode_envelope(data, culprit).statement
+        if statement.hash.hex() != redeal.hash:
+            raise Damaged(f"{culprit} is not what was written", "its hash differs")
+        if wanted is not None and Dealing.parse(statement).first.keys != wanted:
+            raise Damaged(f"{culprit} is of another one", "it names another first one")
+
+    path = redealt_path(deployment.install, client.vault, redeal.version, redeal.session)
+    return decode_envelope(deployment.copies.get(path, accept), culprit)
+
+
+def fetch_every_keys(
+    deployment: Deployment, client: Client, history: History, session: str
+) -> list[Statement]:
+    """Read all that a session was ever dealt with and that this home knows of, the first first."""
+    first = fetch_first_keys(deployment, client, history, session).statement
+    anew: list[Statement] = []
+    for redeal in history.redeals.of(session):
+        if redeal.object is not None:
+            anew.append(decode_envelope(redeal.object, "what is not placed yet").statement)
+        else:
+            anew.append(fetch_redealt(deployment, client, redeal).statement)
+    return [first, *anew]
+
+
+def fetch_first_keys(
+    deployment: Deployment,
+    client: Client,
+    history: History,
+    session: str,
+    wanted: str | None = None,
+) -> Envelope:
+    """Read what a session was first dealt with; a copy with another hash than wanted is not taken.
 
     Where no hash is known (a session of an earlier snapshot), a writer of this client must have
     signed it for this session: a copy that a location altered gives way to a good one.

@@ -47,6 +47,18 @@ def session_path(install: InstallId, vault: str, session: str) -> str:
     return f"{install}/vaults/{vault}/keys/{session}"
 
 
+def redealt_path(install: InstallId, vault: str, version: int, session: str) -> str:
+    """Return the path of what a session was dealt anew with, to this version of the roster."""
+    return f"{install}/vaults/{vault}/redealt/{version:08d}/{session}"
+
+
+def redeal_receipt_path(
+    install: InstallId, vault: str, version: int, session: str, custodian: str
+) -> str:
+    """Return the path of a custodian's receipt for a session that was dealt anew."""
+    return f"{install}/vaults/{vault}/redeal-receipts/{version:08d}/{session}/{custodian}"
+
+
 def snapshot_path(install: InstallId, client: Client, snapshot: Snapshot) -> str:
     """Return the path of a snapshot record."""
     return f"{install}/vaults/{client.vault}/snapshots/{snapshot.writer}/{snapshot.sequence:08d}"

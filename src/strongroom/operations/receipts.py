@@ -17,7 +17,7 @@ from strongroom.errors import Damaged, Stale, StrongroomError
 from strongroom.ids import WriterId
 from strongroom.locations import ObjectMissing
 from strongroom.operations.deployment import Deployment, Listing
-from strongroom.operations.open_keys import fetch_keys, verified_header
+from strongroom.operations.open_keys import fetch_first_keys, verified_header
 from strongroom.operations.placing import receipt_path, snapshot_path
 from strongroom.quorum import Custodian, SnapshotHeader
 
@@ -258,7 +258,7 @@ def _collect(
         header, _ = verified_header(history, statement)
         sits = [one for one in due if _sits(deployment, header, one)]
         fresh = header.fresh if sits else ()
-        keys = [fetch_keys(deployment, client, history, *one) for one in fresh]
+        keys = [fetch_first_keys(deployment, client, history, *one) for one in fresh]
     except StrongroomError as err:
         for index in due:
             signers.drop(index, err)

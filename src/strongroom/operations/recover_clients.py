@@ -20,6 +20,7 @@ from strongroom.operations.catch_up import learn_buried
 from strongroom.operations.certificates import Certificate, find_certificates
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.enrol_writer import RECOVER_WITH_ALL
+from strongroom.operations.find_redealt import find_redealt
 from strongroom.operations.find_snapshots import Ground, Shown, Survey, find_snapshots
 from strongroom.operations.grants import BROWSE
 from strongroom.operations.open_keys import fetch_keys, open_keys, verified_header
@@ -78,6 +79,7 @@ class _Rebuild:
     writers: Sequence[tuple[bytes, int]]
     survey: Survey
     certificates: Mapping[int, Certificate]
+    redealt: Sequence[History.Redeal]
     problems: list[str]
 
 
@@ -171,7 +173,8 @@ def _survey(ground: Ground, pins: Pins, problems: list[str]) -> _Rebuild | None:
         (one.key, survey.last(one.id) if one.revoked_after is None else one.revoked_after)
         for one in agreed
     ]
-    return _Rebuild(deployment, client, ends, survey, certificates, problems)
+    redealt = list(find_redealt(ground, client, [one.key for one in agreed]))
+    return _Rebuild(deployment, client, ends, survey, certificates, redealt, problems)
 
 
 def _certificates(ground: Ground, client: Client, pins: Pins) -> dict[int, Certificate]:
@@ -213,6 +216,7 @@ def _bring_back(
             if key not in known:
                 history.revoke_writer(key, after)
         history.adopt_client_keys({at: one.data for at, one in rebuild.certificates.items()})
+        history.redeals.adopt(rebuild.redealt)
         keys, structure = _open_newest(rebuild, history, index, acting)
         history.adopt_buried(survey.buried)
         there = {one.hash for one in history.snapshots()}

@@ -42,6 +42,13 @@ class Wish:
     order: str
     snapshot: tuple[str, int] | None = None
     """Hash and number of sessions, where keys are opened."""
+    answered: bool = False
+    """Whether custodians answer to a key that the parameters name, though no snapshot is opened."""
+
+    @property
+    def sealed(self) -> bool:
+        """Tell whether custodians seal an answer to a key that is drawn with the request."""
+        return self.answered or self.snapshot is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +124,7 @@ def permitted(
     act = _asked_for(deployment, of, wish)
     try:
         with running(deployment, act, witnessed=False) as run:
-            seed = b"" if wish.snapshot is None else recipient_seed(deployment, act)
+            seed = recipient_seed(deployment, act) if wish.sealed else b""
             yield Permit(act.request, act.given, seed, run.announced)
     except Acts.OtherLog as err:
         if wish.snapshot is None or act.request.procedure is Acts.Procedure.RECOVERY:
@@ -194,7 +201,7 @@ def ask(
             install=deployment.install,
             request=request,
             procedure=procedure,
-            params=Acts.recovery_params(origin) if recovery else wish.params,
+            params=Acts.recovery_params(origin) if recovery else _params(wish, seed),
             client=None if client is None else client.id,
             wanted=_wanted(wish, seed),
             plan=plan.digest,
@@ -221,7 +228,7 @@ def ask(
         of_client=None if client is None else str(client.id),
     )
     seal = partial(tools.secrets.write, _recipient(act.id), seed)
-    deployment.desk.ask(act, fact, None if wish.snapshot is None else seal)
+    deployment.desk.ask(act, fact, seal if wish.sealed else None)
     return act
 
 
@@ -429,8 +436,16 @@ def _wanted(wish: Wish, seed: bytes) -> Acts.Wanted | None:
     if wish.snapshot is None:
         return None
     snapshot, sessions = wish.snapshot
-    recipient = hashlib.sha256(public_sealing.public_key(seed)).hexdigest()
-    return Acts.Wanted(snapshot, sessions, recipient)
+    return Acts.Wanted(snapshot, sessions, _recipient_of(seed))
+
+
+def _params(wish: Wish, seed: bytes) -> Mapping[str, str | int]:
+    return {**wish.params, "recipient": _recipient_of(seed)} if wish.answered else wish.params
+
+
+def _recipient_of(seed: bytes) -> str:
+    """Return how a request names the key of this seed."""
+    return hashlib.sha256(public_sealing.public_key(seed)).hexdigest()
 
 
 def _origin(

@@ -24,7 +24,7 @@ from strongroom.operations.enrol_writer import (
 )
 from strongroom.operations.intent import intend
 from strongroom.operations.look_at_custodians import Member
-from strongroom.operations.open_keys import fetch_keys
+from strongroom.operations.open_keys import fetch_every_keys
 from strongroom.operations.orders import give_order, kept_deeds
 from strongroom.operations.prove_shares import CHALLENGE_BYTES, dealt_to
 from strongroom.operations.requesting import Wish, find_open, permitted
@@ -243,7 +243,7 @@ def _needed(seat: _Seat) -> tuple[set[int], list[str]]:
     for key in sorted(listing):
         session = key.rpartition("/")[2]
         try:
-            found.append(fetch_keys(deployment, client, seat.history, session).statement)
+            found += fetch_every_keys(deployment, client, seat.history, session)
         except Damaged as err:
             # Nobody can open it as it is, so it needs no key; a planted one stops nothing.
             notes.append(f"{key} was passed over: {err}")

@@ -16,7 +16,7 @@ from strongroom.operations.look_at_custodians import (
     confirmed_kits,
     look_at_distribution,
     look_at_seats,
-    seated_from_the_first,
+    who_opens_everything,
 )
 from strongroom.operations.look_at_logs import LogStatus, look_at_log
 from strongroom.operations.place_ledger import sealed_logs
@@ -257,13 +257,13 @@ def _unrecoverable(deployment: Deployment, kits: dict[int, bool]) -> list[str]:
     confirm = "custodian confirm-kit` where each runs" if elsewhere else "kit confirm CUSTODIAN`"
     threshold = deployment.roster.threshold
     confirmed = [deployment.roster.member(index).name for index, one in kits.items() if one]
-    first = seated_from_the_first(deployment)
-    opening = [name for name in confirmed if name in first]
+    able = who_opens_everything(deployment)
+    opening = [name for name in confirmed if name in able]
     if len(confirmed) < threshold:
         why = f"{len(confirmed)} of {threshold} kits are confirmed"
     elif len(opening) < threshold:
         why = (
-            f"what was kept before a seat was taken needs {threshold} kits of {', '.join(first)}, "
+            f"what was kept before a seat was taken needs {threshold} kits of {', '.join(able)}, "
             f"and {len(opening)} of them are confirmed"
         )
     else:

@@ -8,6 +8,7 @@ from strongroom.quorum.erasure import Erasure
 from strongroom.quorum.grant import Grant, Proven
 from strongroom.quorum.order import Order
 from strongroom.quorum.procedure import Procedure
+from strongroom.quorum.redealing import Redealing
 from strongroom.quorum.refusals import (
     LogMoved,
     NoPolicy,
@@ -32,6 +33,7 @@ class Acts:
     Policy: TypeAlias = TeamPolicy
     Procedure: TypeAlias = Procedure
     Proven: TypeAlias = Proven
+    Redealing: TypeAlias = Redealing
     ReleaseRequest: TypeAlias = ReleaseRequest
     Request: TypeAlias = ActRequest
     Rule: TypeAlias = Rule

@@ -149,6 +149,7 @@ CREATE TABLE unscoured (
   request TEXT PRIMARY KEY
 ) STRICT
 """,
+    # What the last order to deal anew allows, and what was signed for that was dealt so.
     """
 CREATE TABLE redealing (
   request TEXT PRIMARY KEY,

@@ -14,10 +14,15 @@ from strongroom.vault.pack import pack_key
 from strongroom.vault.retention import Candidate, KeepPolicy, plan
 from strongroom.vault.tomb import BuriedSnapshot, Counts, is_object, record_key
 
-ORDER: Final = ("snapshots", "receipts", "index", "keys", "packs")
+ORDER: Final = (
+    *("snapshots", "receipts", "index", "redeal-receipts", "redealt"),
+    *("keys", "packs"),
+)
 """The order of deletion, the reverse of that of writing: where a record is, all it needs is."""
-DELETABLE: Final = frozenset(("index", "keys", "packs"))
+DELETABLE: Final = frozenset(("index", "redeal-receipts", "redealt", "keys", "packs"))
 """Parts of a vault in which an object that nobody names may go for its age alone."""
+_REDEALT: Final = frozenset(("redeal-receipts", "redealt"))
+"""What came when sessions were dealt anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +113,15 @@ def plan_prune(view: View) -> PrunePlan:
     goes: list[str] = []
     orphans = 0
     for key, listed in view.listed.items():
-        if key in needed or key in view.buried or not is_object(key):
+        owner = _owner_of(key)
+        if owner in needed or key in view.buried or not is_object(key):
             continue
-        if key in brought or _folder_of(key) in folders:
+        if owner in brought or _folder_of(key) in folders:
             goes.append(key)
         elif _is_orphan(view, key, listed):
             goes.append(key)
             # Who brought a keys object is told by records, which may be gone: it is not counted.
-            orphans += not key.startswith("keys/")
+            orphans += not owner.startswith("keys/")
     gone = view.buried.union(goes)
     stay = [key for key in view.listed if key not in gone]
     return PrunePlan(
@@ -124,7 +130,7 @@ def plan_prune(view: View) -> PrunePlan:
         orphans,
         Counts(len(view.goes), len(goes), _bytes(view, goes)),
         Counts(len(view.stays), len(stay), _bytes(view, stay)),
-        _bytes(view, [key for key in gone if key in view.listed and not _is_receipt(key)]),
+        _bytes(view, [key for key in gone if key in view.listed and not _adds_nothing(key)]),
         sum(view.listed[key].least_bytes for key in needed if key in view.listed),
     )
 
@@ -174,6 +180,17 @@ def part_of(key: str) -> int:
 def _own_folders(writer: str, sequence: int) -> tuple[str, str]:
     record = record_key(writer, sequence)
     return record, record.replace("snapshots/", "receipts/", 1)
+
+
+def _owner_of(key: str) -> str:
+    """Return with which object another goes: what a session was dealt anew with, as its first."""
+    kind, *rest = key.split("/")
+    return f"keys/{rest[1]}" if kind in _REDEALT and len(rest) > 1 else key
+
+
+def _adds_nothing(key: str) -> bool:
+    """Tell of an object that no snapshot is made of, beside what it is."""
+    return _is_receipt(key) or key.partition("/")[0] in _REDEALT
 
 
 def _folder_of(key: str) -> str:

@@ -29,6 +29,7 @@ _NUMBER: Final = "[0-9]{8}"
 _OBJECT: Final = re.compile(
     f"packs/([0-9a-f]{{2}})/\\1[0-9a-f]{{62}}|keys/{_ID}|index/{_HASH}"
     f"|snapshots/{_ID}/{_NUMBER}|receipts/{_ID}/{_NUMBER}/{_ID}"
+    f"|redealt/{_NUMBER}/{_ID}|redeal-receipts/{_NUMBER}/{_ID}/{_ID}"
 )
 _NAME: Final = re.compile(f"({_ID})-({_NUMBER})")
 _HASH_TEXT: Final = re.compile(_HASH)

@@ -1,0 +1,322 @@
+"""`custodian redeal`: what was dealt to a custodian that lost its seat is dealt anew.
+
+Once that is approved, custodians open one session after the other for this process alone, which
+deals it to the roster of now: it sees every key, one at a time. Each session is kept, placed and
+signed for before the next is opened, so the same command goes on where it was interrupted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from strongroom.clients import Client, History
+from strongroom.crypto import canonical, public_sealing
+from strongroom.crypto.envelope import Envelope, decode_envelope
+from strongroom.errors import Damaged, PartlyDone, Refused, StrongroomError, UsageError
+from strongroom.locations import ObjectMissing
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.enrol_writer import enrol_at_newcomers
+from strongroom.operations.open_keys import fetch_first_keys, fetch_keys, fetch_redealt
+from strongroom.operations.orders import give_order
+from strongroom.operations.placing import redeal_receipt_path, redealt_path
+from strongroom.operations.receipts import plain_reason
+from strongroom.operations.requesting import Permit, Wish, permitted
+from strongroom.procedures import Plan
+from strongroom.quorum import Acts, Dealing, LocalCustodian
+from strongroom.vault import WorkerKeys
+
+Member = LocalCustodian.Wire.Member
+
+
+@dataclass(slots=True)
+class Redealt:
+    """What came of it."""
+
+    custodian: str
+    version: int
+    sessions: int = 0
+    """How many were dealt anew by this run."""
+    already: int = 0
+    """How many had been before, or were dealt to the roster of now in the first place."""
+    notes: list[str] = field(default_factory=list)
+    """What was passed over, as sentences."""
+
+
+def redeal(deployment: Deployment, name: str) -> Redealt:
+    """Deal anew what was dealt before this custodian lost its seat.
+
+    Raises Waiting until it is approved and its time has come; PartlyDone, when all that can be done
+    is, where a custodian has not signed for everything or a client could not be gone through; and
+    Damaged at once where somebody gives shares that are none.
+    """
+    lost = _lost(deployment, name)
+    done = Redealt(name, deployment.roster.version)
+    with permitted(deployment, None, _wish(deployment, lost)) as permit:
+        if permit is None:
+            raise Refused("nothing is dealt anew without approval", "no request was made")
+        orders = give_order(deployment, permit)
+        away = {**deployment.absent_custodians, **orders.absent}
+        missed: dict[int, StrongroomError] = {}
+        left: dict[str, StrongroomError] = {}
+        for client in deployment.registry.kept_clients():
+            try:
+                with (
+                    deployment.tools.lock(client.vault),
+                    deployment.tools.history(client.id) as history,
+                ):
+                    one = _Redealer(deployment, client, history, permit, away, missed)
+                    one.redeal_all(done)
+            except Damaged:
+                raise
+            except StrongroomError as err:
+                # What stops one client stops no other.
+                left[client.name] = err
+        if missed or left:
+            reasons = [
+                f"custodian {index}: {plain_reason(index, missed[index])}" for index in missed
+            ]
+            raise PartlyDone(
+                f"{done.sessions} sessions were dealt anew, and more is left to do",
+                "; ".join(
+                    [*sorted(reasons), *(f"client {name}: {err}" for name, err in left.items())]
+                ),
+                hint="Run the same command again when that is mended; nothing is dealt twice.",
+            )
+    return done
+
+
+def _lost(deployment: Deployment, name: str) -> Member:
+    """Return the custodian of this name that has lost its seat."""
+    if any(one.name == name for one in deployment.roster.members):
+        raise UsageError(
+            f"{name} has a seat",
+            "what is dealt anew is what was dealt to a custodian that lost it",
+            hint="Give its seat to another first: `strongroom custodian enrol`.",
+        )
+    for roster in reversed(deployment.rosters.rosters):
+        for member in roster.members:
+            if member.name == name:
+                return member
+    raise UsageError(f"there was never a custodian {name!r:.60}")
+
+
+def _wish(deployment: Deployment, lost: Member) -> Wish:
+    roster = deployment.roster
+    plan = Plan.of(
+        f"every session that was dealt before {lost.name} lost its seat is dealt anew to roster "
+        f"version {roster.version}",
+        "this process opens every key of every client meanwhile, one at a time",
+        f"copies of the former keys objects that were made elsewhere still open with what "
+        f"{lost.name} held and {roster.threshold - 1} others of that time",
+    )
+    order = {"procedure": "custodian-redeal", "custodian": lost.id, "roster": roster.id}
+    params: dict[str, str | int] = {"custodian": lost.id, "roster": roster.id}
+    command = canonical.dumps(order).decode()
+    return Wish(Acts.Procedure.CUSTODIAN_REDEAL, params, plan, command, answered=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Redealer:
+    """One client whose sessions are dealt anew, under the vault's lock."""
+
+    deployment: Deployment
+    client: Client
+    history: History
+    permit: Permit
+    away: Mapping[int, StrongroomError]
+    """Who is asked nothing, not being there or not having obeyed the order, and why."""
+    missed: dict[int, StrongroomError]
+
+    def redeal_all(self, done: Redealt) -> None:
+        """Deal every session anew that a location lists; what nobody can read is noted."""
+        listing = self._list("keys")
+        if not listing:
+            return
+        there = self._list(f"redealt/{self.deployment.roster.version:08d}")
+        keys = self.deployment.worker_keys(self.client)
+        enrol_at_newcomers(self.deployment, self.client, self.history, keys)
+        left: list[StrongroomError] = []
+        for path in sorted(listing):
+            session = path.rpartition("/")[2]
+            try:
+                first = fetch_first_keys(self.deployment, self.client, self.history, session)
+                former = fetch_keys(self.deployment, self.client, self.history, session)
+            except (Damaged, ObjectMissing) as err:
+                done.notes.append(f"{path} was passed over: {err}")
+                continue
+            begun = self._begun(session)
+            if Dealing.parse(first.statement).label.roster_id == self.deployment.roster.id:
+                done.already += 1
+            elif begun is None and self._is_taken(session, there):
+                left.append(_taken(session))
+            else:
+                try:
+                    if begun is not None and begun.object is None:
+                        self._complete(first, begun)
+                        done.already += 1
+                    else:
+                        self._redeal(former, begun, keys)
+                        done.sessions += 1
+                except Refused as err:
+                    left.append(err)
+        if left:
+            count = "1 session opens" if len(left) == 1 else f"{len(left)} sessions open"
+            raise PartlyDone(f"{count} as before", f"for one thing, {left[0]}")
+
+    def _list(self, part: str) -> dict[str, frozenset[str]]:
+        """Return what locations list in a part of the vault; raise Refused where one is away."""
+        deployment = self.deployment
+        listing = deployment.copies.list(f"{deployment.install}/vaults/{self.client.vault}/{part}")
+        for name, reason in {**deployment.absent_locations, **deployment.copies.failures}.items():
+            raise Refused(
+                f"location {name} does not answer, and may hold what is to be dealt anew",
+                str(reason),
+                hint="Run it again when every location answers.",
+            )
+        return listing
+
+    def _begun(self, session: str) -> History.Redeal | None:
+        version = self.deployment.roster.version
+        return next(
+            (one for one in self.history.redeals.of(session) if one.version == version), None
+        )
+
+    def _is_taken(self, session: str, there: Mapping[str, frozenset[str]]) -> bool:
+        """Tell whether too few locations could take what would be dealt to this roster."""
+        copies = self.deployment.copies
+        holding = there.get(self._place(session), frozenset())
+        return len(copies.locations) - len(holding) < copies.required
+
+    def _place(self, session: str) -> str:
+        version = self.deployment.roster.version
+        return redealt_path(self.deployment.install, self.client.vault, version, session)
+
+    def _complete(self, first: Envelope, begun: History.Redeal) -> None:
+        """Have those sign who were away when a session became good."""
+        if len(begun.signed) == len(self.deployment.roster.members):
+            return
+        try:
+            anew = fetch_redealt(self.deployment, self.client, begun)
+        except (Damaged, ObjectMissing) as err:
+            raise Refused(
+                f"nobody signs for session {begun.session[:8]} any more",
+                f"what it was dealt anew with is at no location: {err}",
+            ) from err
+        self._have_signed(first, anew, begun.signed)
+
+    def _redeal(self, former: Envelope, begun: History.Redeal | None, keys: WorkerKeys) -> None:
+        """Deal one session anew, or go on with it, until it is good."""
+        version, dealing = self.deployment.roster.version, Dealing.parse(former.statement)
+        session = dealing.label.session
+        if begun is None or begun.object is None:
+            anew = self._dealt(former, dealing, keys)
+            digest = anew.statement.hash.hex()
+            self.history.redeals.begin(session, version, digest, anew.encode())
+        else:
+            anew = decode_envelope(begun.object, f"session {session[:8]}, dealt anew")
+        signed: frozenset[int] = frozenset() if begun is None else begun.signed
+        self.deployment.copies.put(self._place(session), anew.encode())
+        signed |= self._have_signed(former, anew, signed)
+        if len(signed) < self.deployment.roster.threshold:
+            # Nothing more of this client is opened before this is good.
+            raise PartlyDone(
+                f"session {session[:8]} was dealt anew, and too few custodians hold it",
+                "until they do it opens as before",
+            )
+        fact = self.deployment.fact(
+            "session.redealt",
+            session,
+            client=self.client.id,
+            request=self.permit.request.request,
+            version=version,
+            keys=anew.statement.hash.hex(),
+            signed=sorted(signed),
+        )
+        self.history.redeals.finish(session, version, fact)
+
+    def _dealt(self, former: Envelope, dealing: Dealing, keys: WorkerKeys) -> Envelope:
+        """Open one session, and deal it to the roster of now; what opened it is forgotten here."""
+        deployment, roster = self.deployment, self.deployment.roster
+        opened = Acts.Redealing.open(dealing, self.permit.request.request, self.permit.seed)
+        line, of = deployment.rosters, dealing.label.roster_id
+        holding = [one.index for one in roster.members if line.holds(of, one)]
+        for index in holding:
+            if index in self.away:
+                opened.miss(index, self.away[index])
+        sitting = [index for index in holding if index not in self.away]
+        public = public_sealing.public_key(self.permit.seed)
+        while sitting and opened.lacking:
+            chosen, sitting = sitting[: opened.lacking], sitting[opened.lacking :]
+            questions = {
+                index: partial(
+                    deployment.custodians[index].reopen,
+                    self.permit.request.request,
+                    former.statement,
+                    public,
+                )
+                for index in chosen
+            }
+            for index, answer in deployment.asking.each(questions):
+                try:
+                    opened.take(roster.member(index), answer.result())
+                except StrongroomError as err:
+                    opened.miss(index, err)
+        secrets = opened.secrets()
+        # Others sufficed, and who gave what is no share is named all the same.
+        self.missed.update(opened.altered)
+        certificates = self.history.client_keys()
+        publics = [
+            deployment.roster.check_client_key(
+                decode_envelope(certificates[member.index], f"the certificate of {member}")
+            ).public
+            for member in roster.members
+        ]
+        seats = (publics, keys.writer_seed)
+        return dealing.deal_anew(former, roster.id, secrets, seats, deployment.tools.token)
+
+    def _have_signed(
+        self, former: Envelope, anew: Envelope, signed: frozenset[int]
+    ) -> frozenset[int]:
+        """Have the custodians that are there sign, and place what they signed; return who did."""
+        deployment, dealing = self.deployment, Dealing.parse(anew.statement)
+        unsigned = [one.index for one in deployment.roster.members if one.index not in signed]
+        self.missed.update({one: self.away[one] for one in unsigned if one in self.away})
+        questions = {
+            index: partial(
+                deployment.custodians[index].rehold, self.permit.request.request, former, anew
+            )
+            for index in unsigned
+            if index not in self.away
+        }
+        receipts = self._receipts(dealing, questions)
+        version, session = deployment.roster.version, dealing.label.session
+        for index, receipt in receipts.items():
+            custodian = deployment.roster.member(index).id
+            place = redeal_receipt_path(
+                deployment.install, self.client.vault, version, session, custodian
+            )
+            deployment.copies.put(place, receipt.encode())
+        self.history.redeals.sign(session, version, receipts)
+        return frozenset(receipts)
+
+    def _receipts(
+        self, dealing: Dealing, questions: Mapping[int, partial[Envelope]]
+    ) -> dict[int, Envelope]:
+        found: dict[int, Envelope] = {}
+        for index, answer in self.deployment.asking.each(questions):
+            try:
+                receipt = answer.result()
+                member = self.deployment.roster.member(index)
+                Acts.Redealing.check_receipt(receipt, member, dealing)
+                found[index] = receipt
+            except StrongroomError as err:
+                self.missed[index] = err
+        return found
+
+
+def _taken(session: str) -> Refused:
+    return Refused(
+        f"session {session[:8]} is not dealt anew",
+        "locations hold something else in that place, of a home that was lost or of a forger, and "
+        "custodians sign for one such object only; it is dealt anew with the next roster",
+    )

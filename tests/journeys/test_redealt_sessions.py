@@ -1,0 +1,263 @@
+"""What was dealt to a custodian that was lost is dealt anew: then any t custodians open it."""
+
+import shutil
+
+import pytest
+
+from strongroom.crypto.envelope import Envelope, Statement
+from strongroom.errors import Damaged, PartlyDone, Refused, UsageError
+from strongroom.operations.check_vault import CheckRequest, check_vault
+from strongroom.operations.redeal import Redealt, redeal
+from strongroom.operations.tell_status import tell_status
+from strongroom.quorum import Custodian
+from tests.journeys.test_enrolled_custodian import enrol, lose, standing_in
+from tests.journeys.test_rescue import rescued
+from tests.journeys.world import (
+    HIGH,
+    NORMAL,
+    World,
+    change_live_data,
+    fresh_copy,
+    keep_template,
+    make_world,
+    silent,
+)
+from tests.support.stand_in import StandIn
+
+
+class Locked(StandIn):
+    """A custodian that does not sign for what was dealt anew."""
+
+    def rehold(self, request: str, former: Envelope, anew: Envelope) -> Envelope:
+        raise Refused("custodian 2 signs nothing", "its disk is full")
+
+
+class Failing(StandIn):
+    """A custodian that signs for one session, and then the process is killed."""
+
+    signed = 0
+
+    def rehold(self, request: str, former: Envelope, anew: Envelope) -> Envelope:
+        if self.signed:
+            raise KeyboardInterrupt
+        self.signed += 1
+        return super().rehold(request, former, anew)
+
+
+class Unwilling(StandIn):
+    """A custodian that opens nothing of one client."""
+
+    def __init__(self, honest: Custodian, client: str) -> None:
+        super().__init__(honest)
+        self._client = client
+
+    def reopen(self, request: str, keys: Statement, recipient: bytes) -> Envelope:
+        if keys.fields("keys")["label"]["client"] == self._client:
+            raise Refused("custodian 2 opens nothing", "it does not want to")
+        return super().reopen(request, keys, recipient)
+
+
+@pytest.fixture(scope="module", name="template")
+def _template(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, str]:
+    """Two clients of two snapshots each, and a newcomer in the third seat; the words of its kit."""
+    made = make_world(tmp_path_factory.mktemp("install") / "world", clients=(NORMAL, HIGH))
+    for change in (1, 2):
+        for client in (NORMAL, HIGH):
+            made.back_up(client)
+        change_live_data(made, change)
+    lose(made, 3)
+    _, words = enrol(made)
+    keep_template(made)
+    return made, words
+
+
+@pytest.fixture(name="world")
+def _world(template: tuple[World, str]) -> World:
+    return fresh_copy(template[0])
+
+
+@pytest.fixture(name="words")
+def _words(template: tuple[World, str]) -> str:
+    return template[1]
+
+
+def redealt(world: World) -> Redealt:
+    with world.open() as deployment:
+        return redeal(deployment, "custodian-3")
+
+
+def warned(world: World) -> str:
+    with world.open() as deployment:
+        return "\n".join(tell_status(deployment).warnings)
+
+
+def hide(world: World) -> None:
+    """Remove from every location what was dealt anew."""
+    for location in world.locations.values():
+        for folder in list(location.glob("*/vaults/*/redealt")):
+            shutil.rmtree(folder)
+
+
+def firsts(world: World, client: str) -> str:
+    with world.open() as deployment:
+        found = deployment.registry.client(client)
+        with deployment.tools.history(found.id) as history:
+            return history.snapshots()[0].hash
+
+
+def test_the_newcomer_opens_what_was_dealt_before_it_came(world: World) -> None:
+    states = {one: world.restore(one, firsts(world, one)) for one in (NORMAL, HIGH)}
+    done = redealt(world)
+    assert (done.version, done.already, done.notes) == (2, 0, [])
+    assert done.sessions >= 4
+    assert redealt(world).sessions == 0
+    lose(world, 2)
+    for client in (NORMAL, HIGH):
+        assert world.restore(client, firsts(world, client)) == states[client]
+
+
+def test_a_vault_is_sound_after_it_and_goes_on(world: World) -> None:
+    assert "until `strongroom custodian redeal custodian-3`" in warned(world)
+    redealt(world)
+    assert "has its seat since" not in warned(world)
+    change_live_data(world, 3)
+    report = world.back_up()
+    assert (report.state, report.receipts, report.problems) == ("good", 3, [])
+    assert world.restore() == world.state()
+    with world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        outcome = check_vault(deployment, client, CheckRequest(read_data=True), silent)
+        assert (outcome.problems, outcome.orphans, outcome.not_judged) == ([], 0, 0)
+
+
+def test_who_has_a_seat_is_not_dealt_around(world: World) -> None:
+    with world.open() as deployment:
+        for name in ("custodian-1", "newcomer"):
+            with pytest.raises(UsageError, match="has a seat"):
+                redeal(deployment, name)
+        with pytest.raises(UsageError, match="never a custodian"):
+            redeal(deployment, "nobody")
+
+
+def test_it_goes_on_where_it_was_killed(world: World) -> None:
+    with world.open() as deployment:
+        failing = Failing(deployment.custodians[2])
+        with standing_in(deployment, failing) as other, pytest.raises(KeyboardInterrupt):
+            redeal(other, "custodian-3")
+    assert world.restore() is not None
+    done = redealt(world)
+    assert done.already >= 1
+    assert redealt(world).sessions == 0
+    lose(world, 1)
+    assert world.restore(NORMAL, firsts(world, NORMAL)) is not None
+
+
+def test_who_is_away_signs_when_it_is_back(world: World) -> None:
+    with world.open() as deployment:
+        locked = Locked(deployment.custodians[2])
+        with standing_in(deployment, locked) as other, pytest.raises(PartlyDone):
+            redeal(other, "custodian-3")
+    assert world.restore() is not None
+    redealt(world)
+    lose(world, 1)
+    assert world.restore(NORMAL, firsts(world, NORMAL)) is not None
+
+
+def test_what_stops_one_client_stops_no_other(world: World) -> None:
+    with world.open() as deployment:
+        unwilling = Unwilling(deployment.custodians[2], deployment.registry.client(NORMAL).id)
+        with standing_in(deployment, unwilling) as other, pytest.raises(PartlyDone) as caught:
+            redeal(other, "custodian-3")
+    told = str(caught.value)
+    assert f"client {NORMAL}: 4 sessions open as before" in told
+    assert "custodian 2 opens nothing" in told
+    assert f"client {HIGH}" not in told
+    assert world.restore() is not None
+    # The same request goes on, and what was done is not done again.
+    done = redealt(world)
+    assert (done.sessions, done.already) == (4, 4)
+    lose(world, 2)
+    assert world.restore() is not None
+
+
+def test_what_locations_hold_in_its_place_stops_nothing_else(world: World) -> None:
+    """A home that was lost had begun with one, or somebody plants it: custodians sign for none."""
+    with world.open() as deployment:
+        vault = deployment.registry.client(NORMAL).vault
+        folders = [
+            world.locations[name] / deployment.install / "vaults" / vault
+            for name in world.locations
+        ]
+    session = min(path.name for path in (folders[0] / "keys").iterdir())
+    for folder in folders:
+        planted = folder / "redealt" / "00000002" / session
+        planted.parent.mkdir(parents=True)
+        planted.write_bytes(b"planted")
+    before = world.restore()
+    with pytest.raises(PartlyDone) as caught:
+        redealt(world)
+    told = str(caught.value)
+    assert "7 sessions were dealt anew" in told
+    assert f"client {NORMAL}: 1 session opens as before" in told
+    assert f"session {session[:8]} is not dealt anew" in told
+    assert world.restore() == before
+
+
+def test_what_locations_have_lost_is_signed_for_by_nobody_later(world: World) -> None:
+    with world.open() as deployment:
+        locked = Locked(deployment.custodians[2])
+        with standing_in(deployment, locked) as other, pytest.raises(PartlyDone):
+            redeal(other, "custodian-3")
+    hide(world)
+    with pytest.raises(PartlyDone, match="4 sessions open as before") as caught:
+        redealt(world)
+    assert "is at no location" in str(caught.value)
+    assert world.restore() is not None
+
+
+def test_kits_of_those_who_sit_now_recover_what_was_dealt_before(world: World, words: str) -> None:
+    states = {one: world.restore(one) for one in (NORMAL, HIGH)}
+    with world.open() as deployment:
+        for custodian in deployment.embedded()[1:]:
+            shown = custodian.kit().words
+            custodian.confirm_kit({1: shown[0], 24: shown[23]})
+    assert "NOT RECOVERABLE" in warned(world)
+    redealt(world)
+    # The newcomer's kit counts for everything from here on.
+    assert "NOT RECOVERABLE" not in warned(world)
+    # The second reader opens it with the newcomer's kit, and with those of before.
+    for kits in ([world.kits[0], words], [world.kits[1], world.kits[2]]):
+        (world.root / "kits").write_text("\n".join(kits), "utf-8")
+        for client in (NORMAL, HIGH):
+            assert rescued(world, client, "--kits", "kits") == states[client]
+    world.lose_home()
+    clients, damages = world.recover([world.kits[1], words])
+    assert (len(clients), damages) == (2, [])
+    assert world.restore(NORMAL) == states[NORMAL]
+
+
+class Borrowing(StandIn):
+    """A custodian that gives what another one has given."""
+
+    def __init__(self, honest: Custodian, other: Custodian) -> None:
+        super().__init__(honest)
+        self._other = other
+
+    def reopen(self, request: str, keys: Statement, recipient: bytes) -> Envelope:
+        return self._other.reopen(request, keys, recipient)
+
+
+def test_a_custodian_that_gives_no_share_of_its_own_is_named(world: World) -> None:
+    with world.open() as deployment:
+        liar = Borrowing(deployment.custodians[2], deployment.custodians[1])
+        with standing_in(deployment, liar) as other, pytest.raises(Damaged) as caught:
+            redeal(other, "custodian-3")
+    assert caught.value.code == "shares_altered"
+    assert "custodian 2" in str(caught.value)
+
+
+def test_what_locations_hide_of_it_opens_as_before(world: World) -> None:
+    redealt(world)
+    before = world.restore()
+    hide(world)
+    assert world.restore() == before
