@@ -5,16 +5,18 @@ machine replaced. Every step can be done again: what was interrupted is complete
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from strongroom.clients import Client, History
 from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, Refused, StrongroomError
+from strongroom.ids import WriterId
 from strongroom.operations.certificates import find_certificates
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.placing import client_key_path, place_kit_entries
 from strongroom.operations.receipts import OlderHome
 from strongroom.operations.vault_config import DELETION, place_config
-from strongroom.quorum import Acts, Custodian, LocalCustodian, SnapshotHeader
+from strongroom.quorum import Custodian, LocalCustodian, SnapshotHeader
 from strongroom.vault import WorkerKeys
 
 RECOVER_WITH_ALL = (
@@ -41,21 +43,27 @@ def enrol_writer(
     revoked = {str(SnapshotHeader.writer_id(key)): after or 0 for key, after in writers}
     _refuse_later_snapshots(deployment, client, history, keys.writer_public)
     certificates = history.client_keys()
+    late: list[StrongroomError] = []
     for index, custodian in deployment.custodians.items():
-        if writers and _pin(custodian, client) is None:
-            if index in certificates:
-                continue
-            raise Refused(
-                f"custodian {index} has no key for {client.name}",
-                "its kit does not know the client, and no location has its certificate",
-                hint="Recover again, with other kits or from other locations.",
-            )
         try:
-            certificates[index] = _enrol_at(deployment, client, history, custodian, keys, revoked)
-        except Acts.NotRecovered:
-            # It was away from the recovery: it signs for nothing here, as one that is away.
-            if index not in certificates:
+            if not writers or _pin(custodian, client) is not None:
+                certificates[index] = _enrol_at(
+                    deployment, client, history, custodian, keys, revoked
+                )
+            elif index not in certificates:
+                raise Refused(
+                    f"custodian {index} has no key for {client.name}",
+                    "its kit does not know the client, and no location has its certificate",
+                    hint="Recover again, with other kits or from other locations.",
+                )
+        except StrongroomError as err:
+            if not writers or index not in certificates or isinstance(custodian, LocalCustodian):
                 raise
+            # It was away from the recovery, or says what cannot be: it signs for nothing here, as
+            # one that is away, and the others are enough.
+            late.append(err)
+    if late and len(deployment.custodians) - len(late) < deployment.roster.threshold:
+        raise late[0]
     place_config(deployment, client, keys, DELETION if history.buried() else None)
     history.begin_writer(
         keys.writer_public,
@@ -168,7 +176,12 @@ def _certify(
     if pin is None:
         return custodian.enrol(client.id, client.vault, client.vault_class, writer)
     others = [one for one in pin.writers if one.revoked_after is None and one.key != writer]
-    ends = {one.id: revoked.get(one.id, 0) for one in others}
+    ends = {one.id: revoked[one.id] for one in others if one.id in revoked}
+    for one in others:
+        if one.id not in revoked:
+            # Fewer than a threshold have pinned it, so it counts for nothing here, and for this
+            # custodian up to what that has signed.
+            ends[one.id] = custodian.standing(client.vault).sequence
     if isinstance(custodian, LocalCustodian):
         return custodian.succeed(client.id, writer, ends)
     # One that is elsewhere does it for an approved recovery alone.
@@ -207,13 +220,7 @@ def _refuse_later_snapshots(
     """
     if not history.writers():
         return
-    still_open = {
-        writer.id
-        for custodian in deployment.custodians.values()
-        for pin in [_pin(custodian, client)]
-        for writer in (pin.writers if pin else ())
-        if writer.revoked_after is None and writer.key != own
-    }
+    still_open = _still_open(deployment, client) - {SnapshotHeader.writer_id(own)}
     for key, after in history.writers():
         writer = SnapshotHeader.writer_id(key)
         if writer not in still_open:
@@ -227,6 +234,22 @@ def _refuse_later_snapshots(
                     f"{client.name} has snapshot {int(name)} of it, {after} when it was recovered",
                     hint="Stop the old machine, then recover again into a new home.",
                 )
+
+
+def _still_open(deployment: Deployment, client: Client) -> set[WriterId]:
+    """Return the writers that are to be replaced: of those elsewhere fewer than t say they were."""
+    found: dict[WriterId, list[bool]] = {}
+    for custodian in deployment.custodians.values():
+        with suppress(Damaged):
+            pin = _pin(custodian, client)
+            for writer in pin.writers if pin else ():
+                found.setdefault(writer.id, []).append(writer.revoked_after is None)
+    embedded, threshold = deployment.embedded(), deployment.roster.threshold
+    return {
+        writer
+        for writer, is_open in found.items()
+        if any(is_open) and (embedded or is_open.count(False) < threshold)
+    }
 
 
 def _signed(deployment: Deployment, place: str, writer: bytes) -> bool:

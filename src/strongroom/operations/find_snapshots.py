@@ -5,6 +5,7 @@ location plants, alters or hides stops this: a good copy elsewhere counts, and w
 is a note. Only a gap stops it, and what custodians signed for that no location shows.
 """
 
+import math
 import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -74,6 +75,18 @@ class Survey:
         """Return the greatest sequence that is shown of a writer, 0 for none."""
         found = [one.snapshot.sequence for one in self.shown if one.snapshot.writer == writer]
         return max(found, default=0)
+
+    def sort_by_receipts(self) -> None:
+        """Put the writers in the order in which custodians signed for the first good one of each.
+
+        Where nobody is believed alone about who came after whom, that is what a threshold signed.
+        """
+        begun: dict[str, float] = {}
+        for one in self.shown:
+            at = one.snapshot.received_at
+            if at is not None:
+                begun.setdefault(one.snapshot.writer, at.timestamp())
+        self.shown.sort(key=lambda one: begun.get(one.snapshot.writer, math.inf))
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,8 +158,9 @@ def complete(
             _check_ours(client, index, (reached.sequence, reached.hash), history, writer)
             signers.reached[index] = reached.sequence
         except (OlderHome, Damaged) as err:
-            if _knows_another(deployment.custodians[index], client, writer):
-                signers.silent[index] = "it was away from the recovery, and signs for nothing here"
+            other = _speaks_of_another(deployment.custodians[index], client, writer)
+            if other:
+                signers.silent[index] = other
             elif isinstance(err, OlderHome):
                 raise
             else:
@@ -176,14 +177,19 @@ def complete(
     return dict(sorted(signers.silent.items())), dict(sorted(signers.forked.items()))
 
 
-def _knows_another(custodian: Custodian, client: Client, writer: WriterId) -> bool:
-    """Return whether it has never heard of the writer of a home that a recovery has made."""
+def _speaks_of_another(custodian: Custodian, client: Client, writer: WriterId) -> str:
+    """Return why what it signed for is of no writer here; empty where it is of this one."""
     try:
         pins = [pin for pin in custodian.pins() if pin.client == client.id]
+    except Damaged as err:
+        return f"it does not say whose snapshots it signed for: {err}"
     except StrongroomError:
-        return False
+        return ""
     known = {one.id for pin in pins for one in pin.writers}
-    return bool(known) and writer not in known
+    if known and writer not in known:
+        # It has never heard of the writer of a home that a recovery has made.
+        return "it was away from the recovery, and signs for nothing here"
+    return ""
 
 
 def _check_ours(

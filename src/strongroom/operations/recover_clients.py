@@ -23,6 +23,14 @@ from strongroom.operations.enrol_writer import RECOVER_WITH_ALL
 from strongroom.operations.find_redealt import find_redealt
 from strongroom.operations.find_snapshots import Ground, Shown, Survey, find_snapshots
 from strongroom.operations.grants import BROWSE
+from strongroom.operations.living_pins import (
+    Pins,
+    Writer,
+    agreed_clients,
+    ask_pins,
+    believed_writers,
+    without_old_tables,
+)
 from strongroom.operations.open_keys import fetch_keys, open_keys, verified_header
 from strongroom.operations.recover import Found
 from strongroom.operations.recover_ledger import LedgerRecovery
@@ -66,10 +74,6 @@ class Recovery:
     """What waits for approval, or for the time in which it can be refused."""
 
 
-Pins = Mapping[int, LocalCustodian.Pin]
-"""What the custodians that are here have pinned for one client, by index."""
-
-
 @dataclass(slots=True)
 class _Rebuild:
     """What the steps of one client's recovery share."""
@@ -94,12 +98,11 @@ def recover_clients(deployment: Deployment, found: Found) -> Recovery:
         [one.name for one in found.roster.members if one.index not in found.custodians],
         problems=list(found.notes),
     )
-    pins: dict[str, dict[int, LocalCustodian.Pin]] = {}
+    told = ask_pins(deployment)
+    known = told.pins if deployment.embedded() else agreed_clients(deployment, told)
+    recovery.problems += told.notes
     done = {client.id for client in deployment.registry.clients()}
-    for index, custodian in deployment.custodians.items():
-        for pin in custodian.pins():
-            if pin.client not in done:
-                pins.setdefault(pin.client, {})[index] = pin
+    pins = {client: its for client, its in known.items() if client not in done}
     ground = Ground.of(deployment, found.listing)
     ledger = LedgerRecovery.of(deployment, found.listing)
     failed = [err for client, err in found.unreadable.items() if client not in pins]
@@ -128,7 +131,6 @@ def recover_clients(deployment: Deployment, found: Found) -> Recovery:
 def _survey(ground: Ground, pins: Pins, problems: list[str]) -> _Rebuild | None:
     """Look at what there is of a client; None for one never wholly added, or erased."""
     deployment = ground.deployment
-    agreed = LocalCustodian.Pin.agreed(list(pins.values()))
     pin = next(iter(pins.values()))
     client = Client(
         ClientId(pin.client),
@@ -138,8 +140,8 @@ def _survey(ground: Ground, pins: Pins, problems: list[str]) -> _Rebuild | None:
         Keep(),
         deployment.tools.clock.now(),
     )
-    certificates = _certificates(ground, client, pins)
-    survey = find_snapshots(ground, client, agreed)
+    certificates = _certificates(ground, client)
+    agreed, survey = _agree(ground, client, (pins, certificates), problems)
     lacking = [
         member.name
         for member in deployment.roster.members
@@ -177,20 +179,41 @@ def _survey(ground: Ground, pins: Pins, problems: list[str]) -> _Rebuild | None:
     return _Rebuild(deployment, client, ends, survey, certificates, redealt, problems)
 
 
-def _certificates(ground: Ground, client: Client, pins: Pins) -> dict[int, Certificate]:
-    """Return the certificates that lie at the locations; raises Stale for a rolled-back kit."""
+def _agree(
+    ground: Ground,
+    client: Client,
+    known: tuple[Pins, Mapping[int, Certificate]],
+    problems: list[str],
+) -> tuple[Sequence[Writer], Survey]:
+    """Return who wrote for a client, by what the custodians have pinned, and what is shown of it.
+
+    Those that kits have made tell each other all they know. Of those that live a threshold has to
+    say the same; who says otherwise is named.
+    """
+    deployment, (pins, certificates) = ground.deployment, known
+    sound, old = without_old_tables(deployment, pins, certificates)
+    embedded = deployment.embedded()
+    if old and (embedded or len(sound) < deployment.roster.threshold):
+        raise Stale(
+            "the key table of a custodian is older than what it has certified",
+            "; ".join(old),
+            hint="Look for another copy that still has them.",
+        )
+    if embedded:
+        agreed = LocalCustodian.Pin.agreed(list(pins.values()))
+        return agreed, find_snapshots(ground, client, agreed)
+    believed, notes = believed_writers(ground, client, sound)
+    problems += [*old, *(f"client {client.id[:8]}: {note}" for note in notes)]
+    survey = find_snapshots(ground, client, believed)
+    survey.sort_by_receipts()
+    return believed, survey
+
+
+def _certificates(ground: Ground, client: Client) -> dict[int, Certificate]:
+    """Return the certificates that lie at the locations."""
     deployment = ground.deployment
     folder = f"{deployment.install}/client-keys/{client.id}/"
-    found = find_certificates(deployment, client, ground.below(folder), {})
-    for index, certificate in found.items():
-        if index in pins and certificate.serial > pins[index].serial:
-            raise Stale(
-                f"the key table of custodian {index} is older than what it has certified",
-                f"its newest entry for client {client.id[:8]} has serial {pins[index].serial}, "
-                f"its certificate {certificate.serial}: entries were removed",
-                hint="Look for another copy that still has them.",
-            )
-    return found
+    return find_certificates(deployment, client, ground.below(folder), {})
 
 
 def _recover_client(

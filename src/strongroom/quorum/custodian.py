@@ -55,6 +55,7 @@ class LocalCustodian:
     Kit: TypeAlias = Kit
     Past: TypeAlias = Past
     Pin: TypeAlias = ClientPin
+    Writer: TypeAlias = PinnedWriter
     Wire: TypeAlias = Wire
 
     def __init__(self, database: Database, kek: bytes, clock: Clock, token: Token) -> None:

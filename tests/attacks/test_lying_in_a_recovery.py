@@ -1,0 +1,110 @@
+"""The server is lost, and one of three custodians that live says what is not so of what it pinned.
+
+The others are two, as many as are needed: it is named, and nothing else comes of it.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from strongroom.app import App
+from strongroom.crypto import signing
+from strongroom.errors import Damaged
+from strongroom.ids import ClientId, VaultId
+from strongroom.operations.back_up import back_up
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.recover_elsewhere import recover_living
+from strongroom.quorum import Custodian, LocalCustodian
+from strongroom.quorum.key_table import PinnedWriter
+from tests.journeys.test_custodians_elsewhere import NAMES
+from tests.journeys.test_recover_living import installed
+from tests.journeys.world import silent
+from tests.support.stand_in import StandIn
+
+pytestmark = pytest.mark.loopback
+Pin = LocalCustodian.Pin
+STRANGER = signing.public_key(secrets.token_bytes(32))
+
+
+def the_writer_ended(pin: Pin) -> list[Pin]:
+    return [replace(pin, writers=tuple(PinnedWriter(one.key, 1) for one in pin.writers))]
+
+
+def another_wrote_later(pin: Pin) -> list[Pin]:
+    return [replace(pin, writers=(*the_writer_ended(pin)[0].writers, PinnedWriter(STRANGER)))]
+
+
+def it_has_another_vault(pin: Pin) -> list[Pin]:
+    return [replace(pin, vault=VaultId(secrets.token_hex(16)))]
+
+
+def it_knows_others(pin: Pin) -> list[Pin]:
+    names = (secrets.token_hex(16) for _ in range(3))
+    return [pin, *(replace(pin, client=ClientId(one), vault=VaultId(one)) for one in names)]
+
+
+def it_was_put_back(pin: Pin) -> list[Pin]:
+    return [replace(pin, serial=0)]
+
+
+def it_cannot_be_read(pin: Pin) -> list[Pin]:
+    raise Damaged("an answer pins is malformed", "a list in it has an impossible size")
+
+
+LIES: dict[Callable[[Pin], list[Pin]], str] = {
+    the_writer_ended: "only custodian 3 (clara) says that writer",
+    another_wrote_later: "custodian 3 (clara) names writers of whom fewer than 2",
+    it_has_another_vault: "custodian 3 (clara) tells of 1 vault that fewer than 2",
+    it_knows_others: "custodian 3 (clara) tells of 3 vaults that fewer than 2",
+    it_was_put_back: "the newest key of custodian 3 (clara) has serial 0",
+    it_cannot_be_read: "custodian 3 (clara) does not say what it has pinned",
+}
+
+
+class Lying(StandIn):
+    """Says something else of what it has pinned."""
+
+    def __init__(self, honest: Custodian, lie: Callable[[Pin], list[Pin]]) -> None:
+        super().__init__(honest)
+        self._lie = lie
+
+    def pins(self) -> list[Pin]:
+        (pin,) = self._honest.pins()
+        return self._lie(pin)
+
+
+def beside(deployment: Deployment, lie: Callable[[Pin], list[Pin]]) -> Deployment:
+    """Return the deployment with this lie of its third custodian's."""
+    lying = Lying(deployment.custodians[3], lie)
+    return replace(deployment, custodians={**deployment.custodians, 3: lying})
+
+
+def test_one_custodian_says_who_wrote_and_until_when(tmp_path: Path) -> None:
+    """It hides no backup from the new home, which backs up with the lie in its ear."""
+    with installed(tmp_path, timedelta()) as install:
+        install.write("second")
+        newest = install.run("backup acme")["snapshot"]
+        install.lose_server()
+        install.run(f"recover {install.allow_another(*NAMES)}", code=5)
+        for lie, told in LIES.items():
+            with App().open(tmp_path / "home") as deployment:
+                found = recover_living(beside(deployment, lie))
+                (problem,) = [one for one in found.problems if told in one]
+                assert len(found.waiting) == 1, problem
+                (act,) = deployment.desk.acts()
+                assert act.request.wanted is not None
+                assert act.request.wanted.snapshot == newest
+        install.approve()
+        with App().open(tmp_path / "home") as deployment:
+            found = recover_living(beside(deployment, another_wrote_later))
+            assert [(one.name, one.snapshots) for one in found.clients] == [("acme", 2)]
+        with App().open(tmp_path / "home") as deployment:
+            client = deployment.registry.client("acme")
+            report = back_up(beside(deployment, it_cannot_be_read), client, silent)
+            assert (report.state, report.problems) == ("good", [])
+        # It was asked for nothing that it said, so nothing of it stays.
+        assert install.restored() == "second"
