@@ -70,7 +70,7 @@ def test_custodians_elsewhere_are_joined_used_missed_and_back(elsewhere: Elsewhe
     assert "2 of 3 receipts" in strongroom("backup", "acme").out
     status = strongroom("status").out
     assert "2 of 3 answer: anna, carl; NOT ben" in status
-    assert "custodian 2: missed since" in status
+    assert "custodian 2 (ben): missed since" in status
     assert strongroom("restore", "acme", "--to", "back").code == 0
     assert (elsewhere.folder / "back" / "notes" / "today.txt").read_text("utf-8") == "Buy locks."
     elsewhere.stop("carl")

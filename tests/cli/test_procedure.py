@@ -178,7 +178,7 @@ def test_a_refusal_that_a_custodian_misses_is_told_again(folder: Path) -> None:
     custodian = folder / "home" / "custodians" / "custodian-3"
     custodian.rename(folder / "away")
     done = run("procedure take", veto)
-    assert (done.code, "custodian 3 was not told" in done.err) == (3, True), done.err
+    assert (done.code, "custodian 3 (custodian-3) was not told" in done.err) == (3, True), done.err
     (folder / "away").rename(custodian)
     done = run("procedure take", veto)
     assert (done.code, "Custodians that keep the refusal: 3." in done.out) == (0, True)
@@ -205,6 +205,13 @@ def test_what_is_approved_is_the_snapshot_whatever_is_the_latest_now(folder: Pat
     assert done.code == 0, done.err
     assert json.loads(done.out)["snapshot"][:12] in "".join(shown["plan"])
     assert not (folder / "older" / "notes" / "more.txt").exists()
+
+
+def test_a_dry_run_says_what_comes_back_and_not_what_its_backup_had_read(folder: Path) -> None:
+    assert run("backup acme").code == 0
+    whole = sum(path.stat().st_size for path in Path("notes").iterdir())
+    assert f", {whole} bytes) -> " in "".join(asked("dry")["plan"])
+    assert run("procedure withdraw latest").code == 0
 
 
 def test_a_run_that_failed_is_not_approved_twice(folder: Path) -> None:
@@ -295,14 +302,23 @@ def test_a_team_whose_log_began_anew_asks_for_a_recovery(
 
     asked("known")
     assert approved("known").code == 0
+    assert run("restore acme --to before").code == 5
     put_back_and_resumed(folder)
-    asked("anew")
-    done = approved("anew")
-    assert (done.code, "recovery waits for approval" in done.err) == (5, True), done.err
+    # What was asked for before is bound to the log of before: it is over, and told so.
+    assert run("procedure list").out == "Nothing is asked for.\n"
+    assert "ended (other_log)" in run("procedure list --all").out
+    done = run("restore acme --to before")
+    assert done.err.startswith("waiting: recovery waits for approval"), done.err
+    assert "which can never be done any more" in done.err
+    assert run("procedure withdraw latest").code == 0
+    # It is a recovery from the first: nobody approves in vain what custodians would refuse.
+    done = run("restore acme --to anew")
+    assert done.err.startswith("waiting: recovery waits for approval"), done.err
+    assert "began anew when the home was put back" in done.err
     with App().open(folder / "home") as deployment:
-        *_, ended, recovery = deployment.desk.acts()
+        *_, ended, first, again = deployment.desk.acts()
     assert (ended.state, ended.why) == (ended.state.ENDED, "other_log")
-    assert str(recovery.request.procedure) == "recovery"
+    assert {str(one.request.procedure) for one in (first, again)} == {"recovery"}
     shown = asked("anew")
     assert "began anew" in shown["plan"][0]
     assert "24 h 00 min after a custodian is first shown" in run("procedure show latest").out

@@ -19,9 +19,9 @@ from tests.journeys.world import NORMAL, World, change_live_data, make_world, re
 from tests.support.apart_custodians import Apart, Skewed, apart
 
 TEN_MINUTES = timedelta(minutes=10)
-WHO = "custodian 3: "
+WHO = "custodian 3 (custodian-3): "
 UNSIGNED = (
-    "custodian 3 answers and has not signed for the newest good snapshot of "
+    "custodian 3 (custodian-3) answers and has not signed for the newest good snapshot of "
     f"{NORMAL}; the next backup says why, or collects it"
 )
 

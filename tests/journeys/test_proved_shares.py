@@ -190,7 +190,11 @@ def test_lost_seed(world: World, clock: SteppingClock) -> None:
     clock.step(days=PERIOD.days)
     report = world.back_up()
     assert report.state == "good"
-    (told,) = [one for one in report.problems if one.startswith("custodian 3 cannot open old")]
+    (told,) = [
+        one
+        for one in report.problems
+        if one.startswith("custodian 3 (custodian-3) cannot open old")
+    ]
     assert "does not open" in told
     (fact,) = facts(world)
     assert (fact["proved"], fact["failed"]) == ([1, 2], [3])
@@ -206,6 +210,8 @@ def test_replayed_avowal(world: World, clock: SteppingClock) -> None:
     with world.open() as deployment:
         liar = Copying(deployment.custodians[2], deployment.custodians[1])
         report = back_up_with(deployment, {2: liar})
-    assert report.problems == ["custodian 2 cannot open old shares: gave an avowal of custodian 1"]
+    assert report.problems == [
+        "custodian 2 (custodian-2) cannot open old shares: gave an avowal of custodian 1"
+    ]
     (fact,) = facts(world)
     assert (fact["proved"], fact["failed"]) == ([1, 3], [2])

@@ -172,5 +172,5 @@ def test_replayed_receipt(world: World) -> None:
             deployment, {2: Copying(deployment.custodians[2], deployment.custodians[1])}
         )
     assert (report.state, report.receipts) == ("good", 2)
-    assert report.problems == ["custodian 2: gave a receipt of custodian 1"]
+    assert report.problems == ["custodian 2 (custodian-2): gave a receipt of custodian 1"]
     assert world.back_up().problems == []

@@ -107,7 +107,7 @@ def test_who_was_away_is_told_later(home: Home) -> None:
         assert current_policy(deployment).version == 2
         assert behind(deployment) == [3]
         (warning,) = (one for one in tell_status(deployment).warnings if "team policy" in one)
-        assert warning.startswith("custodian 3 follows an older team policy")
+        assert warning.startswith("custodian 3 (custodian-3) follows an older team policy")
     home.clock.step(days=2)
     with home.open() as deployment:
         assert sorted(change_policy(deployment).deeds) == [1, 2, 3]

@@ -95,7 +95,7 @@ def test_who_is_away_gets_it_when_the_same_command_is_run_again(home: Home) -> N
     with home.open() as deployment:
         with pytest.raises(PartlyDone, match="by 2 of 3 custodians") as caught:
             order(away(deployment, 3), policy)
-        assert "custodian 3: cannot be reached" in str(caught.value)
+        assert "custodian 3 (custodian-3): cannot be reached" in str(caught.value)
         (act,) = deployment.desk.acts()
         first = kept_deeds(deployment, act.request)
         assert sorted(first) == [1, 2]

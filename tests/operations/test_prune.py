@@ -162,7 +162,7 @@ def test_a_dry_run_changes_nothing_anywhere(kept: Kept) -> None:
     before = {name: objects(kept.world, name) for name in kept.world.locations}
     ids = kept.snapshots()
     found = kept.prune(dry_run=True, oldest=6)
-    assert (found.state, found.goes_snapshots, found.not_before) == ("planned", 6, None)
+    assert (found.state, found.goes_snapshots, found.not_before_at) == ("planned", 6, None)
     assert {name: objects(kept.world, name) for name in kept.world.locations} == before
     assert kept.snapshots() == ids
     assert kept.prune(dry_run=True, oldest=6) == found

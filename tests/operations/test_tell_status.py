@@ -72,7 +72,7 @@ def test_what_is_absent_is_named(first: FirstHome) -> None:
         "custodian-2"
     ]
     assert any(warning.startswith("location one: ") for warning in found.warnings)
-    assert any(warning.startswith("custodian 2: ") for warning in found.warnings)
+    assert any(warning.startswith("custodian 2 (custodian-2): ") for warning in found.warnings)
     assert found.who_can_read.startswith("Whoever has this home and its key file can read every")
 
 
@@ -80,10 +80,12 @@ def test_since_when_a_custodian_is_missed_is_told_until_it_is_back(first: FirstH
     home, aside = first.home / "custodians" / "custodian-3", first.folder / "aside"
     home.rename(aside)
     _, warnings = status(first)
-    said = re.search(r"^custodian 3: missed since (\d{4}-.* Z), it has no home", warnings, re.M)
+    said = re.search(
+        r"^custodian 3 \(custodian-3\): missed since (\d{4}-.* Z), it has no home", warnings, re.M
+    )
     assert said
     _, later = status(first, timedelta(hours=5))
-    assert f"custodian 3: missed since {said[1]}, " in later
+    assert f"custodian 3 (custodian-3): missed since {said[1]}, " in later
     aside.rename(home)
     assert "missed" not in status(first)[1]
     home.rename(aside)

@@ -84,7 +84,7 @@ def _every(face: Face, deployment: Deployment) -> int:
     gravest = max((err for _, err in failed), key=lambda err: err.exit_code, default=None)
     for name, reason in failed:
         if reason is not gravest or reports:
-            face.warn(f"error: {name}: {reason}", f"hint:  {reason.hint}")
+            face.warn(*output.error_lines(reason, name))
     if gravest is not None and not reports:
         if len(clients) > 1:
             face.warn(f"none of the {len(clients)} clients was backed up; the gravest reason:")

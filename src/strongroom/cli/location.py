@@ -15,6 +15,7 @@ from strongroom.errors import PartlyDone, UsageError
 from strongroom.operations.add_location import (
     SetLocation,
     add_location,
+    check_removable,
     describe_locations,
     remove_location,
     set_credentials,
@@ -96,8 +97,9 @@ def remove(name: str, /, *, face: With) -> None:
     name
         The location's name, as `location list` shows it.
     """
-    face.confirm(f"Forget location {name}? Backups will not go there any more.")
     with face.deployment() as deployment:
+        check_removable(deployment, name)
+        face.confirm(f"Forget location {name}? Backups will not go there any more.")
         url = remove_location(deployment, name)
     face.show({"name": name, "url": url})
     face.tell(f"Removed location {name}. What lies at {url} stays there.")

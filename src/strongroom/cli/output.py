@@ -75,10 +75,15 @@ def write_error(err: TextIO, error: StrongroomError, *, as_json: bool) -> None:
         fields = {"code": error.code, "what": error.what, "why": error.why, "hint": error.hint}
         write_json(err, {"error": fields})
         return
+    err.write("".join(f"{line}\n" for line in error_lines(error)))
+
+
+def error_lines(error: StrongroomError, of: str = "") -> list[str]:
+    """Return an error as lines for people; `of` names what it is about, where there is more."""
     # Whoever waits for others has made no mistake.
-    err.write(f"{'waiting' if isinstance(error, Waiting) else 'error'}: {error}\n")
-    if error.hint:
-        err.write(f"hint:  {error.hint}\n")
+    word = "waiting" if isinstance(error, Waiting) else "error"
+    about = f"{of}: " if of else ""
+    return [f"{word}: {about}{error}", *([f"hint:  {error.hint}"] if error.hint else [])]
 
 
 def from_outside(err: OSError | MemoryError | Exception) -> StrongroomError:

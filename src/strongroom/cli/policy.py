@@ -133,7 +133,7 @@ def sign(
 
 
 @commands.command
-def change(file: Path | None = None, /, *, face: With) -> int:
+def change(file: Path | None = None, /, *, face: With) -> None:
     """Have the next policy followed, once it is approved as the one that holds now says.
 
     Exits 5 while approvals or time are missing, and 3 while a custodian does not follow yet: run it
@@ -148,14 +148,14 @@ def change(file: Path | None = None, /, *, face: With) -> int:
     with face.deployment() as deployment:
         orders = change_policy(deployment, envelope)
         policy = Acts.Policy.parse(current_envelope(deployment))
-        face.show({**_plain(policy), "followed_by": sorted(orders.deeds)})
         face.tell(
             f"Team policy version {policy.version} holds, mode {policy.mode}: "
             f"{output.count(len(policy.approvers), 'approver')}.",
             f"Custodians that follow it: {len(orders.deeds)}.",
         )
         orders.check_complete("the team policy is followed")
-    return 0
+        followers = [deployment.roster.member(index).name for index in orders.deeds]
+        face.show({**_plain(policy), "followed_by": followers})
 
 
 def _read(path: Path) -> Envelope:

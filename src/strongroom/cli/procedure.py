@@ -17,6 +17,8 @@ from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, PartlyDone, UsageError
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.orders import tell_refusal
+from strongroom.operations.pending import acts_now
+from strongroom.operations.receipts import plain_reason
 from strongroom.operations.requesting import find_to_run
 from strongroom.operations.requesting import take as take_word
 from strongroom.operations.requesting import withdraw as take_back
@@ -58,9 +60,8 @@ def list_(*, every: Annotated[bool, Parameter(name="--all")] = False, face: With
         List what is over, too.
     """
     with face.deployment() as deployment:
-        now = deployment.tools.clock.now()
-        acts = [one.at(now) for one in deployment.desk.acts()]
-        rows = [_row(deployment, one) for one in acts if every or one.is_open]
+        acts = [one for one in acts_now(deployment) if every or one.is_open]
+        rows = [_row(deployment, one) for one in acts]
     face.table(
         ("request", "procedure", "client", "state", "approvals", "asked", "expires"),
         [
@@ -68,12 +69,12 @@ def list_(*, every: Annotated[bool, Parameter(name="--all")] = False, face: With
                 row.request[:SHOWN],
                 row.procedure,
                 row.client or "-",
-                row.state,
+                f"{row.state} ({row.why})" if act.state is act.state.ENDED else row.state,
                 f"{row.approvals} of {row.approvals_needed}",
                 output.moment(act.asked_at),
                 output.moment(act.request.expires),
             )
-            for row, act in zip(rows, (one for one in acts if every or one.is_open), strict=True)
+            for row, act in zip(rows, acts, strict=True)
         ],
         rows,
     )
@@ -93,7 +94,8 @@ def show(request: str, /, *, to: Path | None = None, face: With) -> None:
         Write it to this file, too, for an approver to read and sign elsewhere.
     """
     with face.deployment() as deployment:
-        act = deployment.desk.find(request).at(deployment.tools.clock.now())
+        wanted = deployment.desk.find(request).id
+        (act,) = (one for one in acts_now(deployment) if one.id == wanted)
         row = _row(deployment, act)
         if to is not None:
             write_small_file(to, act.parcel.encode())
@@ -158,7 +160,9 @@ def take(file: Path, /, *, face: With) -> int:
         row = _row(deployment, act)
         refused = act.state is act.state.REFUSED and act.request.procedure.by_custodians
         told = tell_refusal(deployment, act.request, word) if refused else None
-    face.show(row)
+        named = deployment.roster.member
+        missed = {} if told is None else {named(index): err for index, err in told.missed.items()}
+    face.show({**output.plain(row), "missed": [one.name for one in missed]})
     face.tell(
         f"Request {act.id[:8]} is {act.state}: {act.counted} of {act.needed} approvals that count."
     )
@@ -174,9 +178,9 @@ def take(file: Path, /, *, face: With) -> int:
     if told is None:
         return 0
     face.tell(f"Custodians that keep the refusal: {len(told.custodians)}.")
-    for index, err in told.missed.items():
-        face.warn(f"custodian {index} was not told: {err}")
-    return PartlyDone.exit_code if told.missed else 0
+    for member, err in missed.items():
+        face.warn(f"warning: {member} was not told: {plain_reason(member, err)}")
+    return PartlyDone.exit_code if missed else 0
 
 
 def _counted_by_custodians(act: Act) -> bool:

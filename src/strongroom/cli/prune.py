@@ -86,9 +86,9 @@ def _tell(face: Face, found: PruneOutcome, *, dry_run: bool) -> None:
     else:
         face.tell(f"{found.client}: nothing more goes; stay: {stays}")
     face.tell(*(f"  {note}" for note in found.notes))
-    if found.not_before is not None:
+    if found.not_before_at is not None:
         face.tell(
             f"Tombstone {found.generation} is at the locations. From "
-            f"{output.moment(found.not_before)} on,",
+            f"{output.moment(found.not_before_at)} on,",
             f"{face.command(f'vault prune {found.client}')} deletes what it lists.",
         )

@@ -62,22 +62,27 @@ def rotate(
 
 
 def _every(face: Face, deployment: Deployment, member: Member, do: _Do, *, dropping: bool) -> int:
-    """Go on with the next client whatever becomes of one; return the gravest exit code."""
+    """Go on with the next client whatever becomes of one.
+
+    Where all came to the same end the exit code is that of one alone.
+    """
     done: list[CustodianKey] = []
-    failed: dict[str, StrongroomError] = {}
+    failed: list[tuple[str, StrongroomError]] = []
     for client in deployment.registry.kept_clients():
         try:
             key = do(deployment, client, member)
         except StrongroomError as err:
-            failed[client.name] = err
-            face.warn(f"{client.name}: {err}", *([f"  {err.hint}"] if err.hint else []))
+            failed.append((client.name, err))
+            face.warn(*output.error_lines(err, client.name))
         else:
             done.append(key)
             _tell(face, key, dropping=dropping)
-    face.show({"keys": done, "failed": {name: str(err) for name, err in failed.items()}})
-    if any(not isinstance(err, Waiting) for err in failed.values()):
-        return PartlyDone.exit_code
-    return Waiting.exit_code if failed else 0
+    rows = [{"client": name, "code": err.code, "problem": str(err)} for name, err in failed]
+    face.show([*done, *rows])
+    codes = {err.exit_code for _, err in failed}
+    if codes == {Waiting.exit_code} or (len(codes) == 1 and not done):
+        return codes.pop()
+    return PartlyDone.exit_code if failed else 0
 
 
 def _tell(face: Face, key: CustodianKey, *, dropping: bool) -> None:

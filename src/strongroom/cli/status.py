@@ -1,7 +1,8 @@
 """`strongroom status`."""
 
 from strongroom.cli import output
-from strongroom.cli.face import With
+from strongroom.cli.face import Face, With
+from strongroom.operations.pending import Pending
 from strongroom.operations.tell_status import Status, tell_status
 
 
@@ -39,6 +40,7 @@ def status(*, face: With) -> None:
         f"ledger      {_ledger(found)}",
         f"            {found.witnesses_needed} of {len(found.custodians)} custodians must witness: "
         f"tolerates {found.malicious_tolerated} malicious witnesses",
+        *_requests(face, found.pending),
         "",
         *output.wrapped(found.who_can_read),
         "",
@@ -62,6 +64,21 @@ def _ledger(found: Status) -> str:
     state = "all witnessed" if not missing else f"{missing} NOT witnessed"
     logs = "1 log" if len(found.logs) == 1 else f"{len(found.logs)} logs"
     return f"{facts} facts in {logs}, {state}"
+
+
+def _requests(face: Face, pending: list[Pending]) -> list[str]:
+    """Return what waits and destroys something or changes who is trusted; nothing for none."""
+    lines: list[str] = []
+    for one in pending:
+        counted = f"{one.approvals} of {one.approvals_needed} approvals"
+        asked, until = output.moment(one.asked_at), output.moment(one.expires_at)
+        lines += [
+            f"{one.procedure}, request {one.request[:8]}: {one.state}, {counted}",
+            f"  {one.what}",
+            f"  asked by {one.asked_by} on {asked}, until {until}",
+            f"  {face.command(one.command)}",
+        ]
+    return [f"{'' if at else 'requests':<12}{line}" for at, line in enumerate(lines)]
 
 
 def _together(states: dict[str, str]) -> str:

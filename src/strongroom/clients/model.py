@@ -21,7 +21,6 @@ class ErasedClient(Refused):
     """A command that needs the data of a client that is erased, or is being erased."""
 
     code = "erased_client"
-    hint = "`strongroom client show CLIENT` tells who has destroyed what, and when."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +79,16 @@ class Client:
         """Return the client; raise ErasedClient where its data is not kept any more."""
         if self.erasure is None:
             return self
+        hint = f"`strongroom client show {self.name}` tells who has destroyed what, and when."
         at = self.erasure.erased_at
         if at is None:
             raise ErasedClient(
-                f"{self.name} is being erased", "custodians have begun to destroy its keys"
+                f"{self.name} is being erased", "custodians have begun to destroy its keys", hint
             )
         raise ErasedClient(
             f"{self.name} is erased",
             f"every custodian had destroyed its keys on {at:%Y-%m-%d %H:%M:%S} Z",
+            hint,
         )
 
     @staticmethod

@@ -137,11 +137,10 @@ def _make_again(deployment: Deployment, place: Registry.Place) -> AddedLocation:
     )
 
 
-def remove_location(deployment: Deployment, name: str) -> str:
-    """Forget a location and its credentials, and return its URL; nothing is deleted there.
+def check_removable(deployment: Deployment, name: str) -> Registry.Place:
+    """Return the location of this name, where another one answers; raises Refused where none does.
 
-    Raises Refused for one without which no location would be left that answers, and Waiting in a
-    team, whose approval it needs.
+    The error for a name that there is not lists those there are.
     """
     places = {place.name: place for place in deployment.registry.locations()}
     if name not in places:
@@ -152,7 +151,15 @@ def remove_location(deployment: Deployment, name: str) -> str:
             "no other location answers, and what is kept would be nowhere",
             hint="Add another first: `strongroom location add URL`.",
         )
-    place = places[name]
+    return places[name]
+
+
+def remove_location(deployment: Deployment, name: str) -> str:
+    """Forget a location and its credentials, and return its URL; nothing is deleted there.
+
+    Raises what `check_removable` does, and Waiting until it is approved and its time has come.
+    """
+    place = check_removable(deployment, name)
     with permitted(deployment, None, _removal(place)):
         private = {"name": name, "url": place.url}
         intent = deployment.intent("location.removed", place.id, private=private)

@@ -149,8 +149,9 @@ def back_up_prepared(
         silent, forked = complete(deployment, client, history, keys.writer_id)
         snapshot = history.find(record.statement.hash.hex())
         learn_what_is_whole(deployment, client, history, vault, {snapshot.hash: record})
-        unsigned = [f"custodian {index}: {why}" for index, why in silent.items()]
-        run.problems.extend(f"custodian {index}: {why}" for index, why in forked.items())
+        named = deployment.roster.member
+        unsigned = [f"{named(index)}: {why}" for index, why in silent.items()]
+        run.problems.extend(f"{named(index)}: {why}" for index, why in forked.items())
         run.problems.extend(
             f"location {name} lacks {count} snapshots: `strongroom vault repair {client.name}`"
             for name, count in _count_lacking(run, listing).items()

@@ -173,7 +173,7 @@ def _tell_again(deployment: Deployment, policy: Acts.Policy) -> Orders:
         )
     late = behind(deployment)
     if not late:
-        return Orders(kept_deeds(deployment, act.request), {})
+        return Orders(kept_deeds(deployment, act.request), {}, deployment.roster)
     digest = act.request.digest
     grant = Acts.Grant.digest(act.request, act.given)
     told = {"procedure": str(act.request.procedure), "digest": digest, "grant": grant}
@@ -185,7 +185,7 @@ def _tell_again(deployment: Deployment, policy: Acts.Policy) -> Orders:
         for index in late:
             absent |= give_order(deployment, permit, [envelope], index).absent
         outcome.update(told)
-    return Orders(kept_deeds(deployment, act.request), absent)
+    return Orders(kept_deeds(deployment, act.request), absent, deployment.roster)
 
 
 def _act_of(deployment: Deployment, policy: Acts.Policy) -> Act | None:

@@ -160,6 +160,14 @@ def _check_name(deployment: Deployment, plan: EnrolPlan) -> None:
             f"there is, or was, a custodian {plan.name}",
             "a newcomer has a name of its own, so that nobody takes one's kit for the other's",
         )
+    for kept in deployment.registry.rosters.newcomers().values():
+        seat = deployment.roster.member(kept.index).name
+        if seat != plan.replaces and (plan.name == kept.name or plan.url == kept.url != ""):
+            raise UsageError(
+                f"{kept.name} is to take the seat of {seat} already",
+                "a newcomer takes one seat",
+                hint=f"Give the seat of {plan.replaces} to another one.",
+            )
     if not 1 <= len(plan.name) <= 64 or not plan.name.isprintable():
         raise UsageError(
             f"{plan.name!r:.60} cannot name a custodian", "wanted 1 to 64 signs that can be printed"

@@ -146,12 +146,13 @@ def _tell_custodians(deployment: Deployment, approved: Approved) -> tuple[Envelo
         for index, custodian in deployment.custodians.items()
     }
     heard: dict[int, Envelope] = {}
-    reasons = {f"custodian {index}": err for index, err in deployment.absent_custodians.items()}
+    named = deployment.roster.member
+    reasons = {str(named(index)): err for index, err in deployment.absent_custodians.items()}
     for index, outcome in deployment.asking.each(told):
         try:
             heard[index] = outcome.result()
         except StrongroomError as err:
-            reasons[f"custodian {index}"] = err
+            reasons[str(named(index))] = err
     if len(heard) < policy.cosignatures:
         raise Acts.Unheard(
             f"{len(heard)} of {policy.cosignatures} custodians needed were told of the recovery",

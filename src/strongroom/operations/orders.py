@@ -17,8 +17,8 @@ from strongroom.operations.intent import have_announced
 from strongroom.operations.policies import hand_over_policies
 from strongroom.operations.receipts import plain_reason
 from strongroom.operations.requesting import Permit
-from strongroom.operations.witnessing import OpenLog, Witnessed, name_of
-from strongroom.quorum import Acts, Custodian
+from strongroom.operations.witnessing import OpenLog, Witnessed
+from strongroom.quorum import Acts, Custodian, Roster
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,14 @@ class Orders:
     deeds: Mapping[int, Acts.Deed]
     absent: Mapping[int, StrongroomError]
     """Why those who have not done it yet did not."""
+    roster: Roster
 
     def check_complete(self, what: str) -> None:
         """Raise PartlyDone, naming everybody who has not done it yet; `what` begins the line."""
         if not self.absent:
             return
-        reasons = "; ".join(
-            f"{name_of(index)}: {plain_reason(index, err)}" for index, err in self.absent.items()
-        )
+        away = ((self.roster.member(index), err) for index, err in self.absent.items())
+        reasons = "; ".join(f"{member}: {plain_reason(member, err)}" for member, err in away)
         count = len(self.deeds) + len(self.absent)
         raise PartlyDone(
             f"{what} by {len(self.deeds)} of {count} custodians",
@@ -75,7 +75,7 @@ def give_order(
         round_.give(dict.fromkeys(left, Acts.Order(grant, tuple(enclosed))))
     if not deeds:
         raise _nobody(absent)
-    return Orders(dict(sorted(deeds.items())), dict(sorted(absent.items())))
+    return Orders(dict(sorted(deeds.items())), dict(sorted(absent.items())), deployment.roster)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,14 +116,15 @@ def prove_due(deployment: Deployment, client: Client, history: History) -> list[
             _check(deployment, index, answer.result(), challenge, own[index])
             proved.append(index)
         except (Damaged, Refused, Stale) as err:
-            failed[index] = plain_reason(index, err)
+            failed[index] = plain_reason(deployment.roster.member(index), err)
         except StrongroomError:
             # It does not answer, which its receipt tells already; the next backup asks again.
             continue
     if proved or failed:
         _note(deployment, client, history, (newest.hash, len(keys)), sorted(proved), failed)
     return [
-        f"custodian {index} cannot open old shares: {why}" for index, why in sorted(failed.items())
+        f"{deployment.roster.member(index)} cannot open old shares: {why}"
+        for index, why in sorted(failed.items())
     ]
 
 

@@ -88,7 +88,7 @@ class PruneOutcome:
     stays_objects: int = 0
     stays_bytes: int = 0
     generation: int | None = None
-    not_before: datetime | None = None
+    not_before_at: datetime | None = None
     deleted_objects: int = 0
     deleted_bytes: int = 0
     retained: int = 0
@@ -280,8 +280,8 @@ def _plan(run: _Run) -> None:
     waiting = [row for row in history.tombs() if row.not_before > run.now]
     if waiting and outcome.state == "nothing":
         outcome.state = "waiting"
-    if waiting and outcome.not_before is None:
-        outcome.generation, outcome.not_before = waiting[0].generation, waiting[0].not_before
+    if waiting and outcome.not_before_at is None:
+        outcome.generation, outcome.not_before_at = waiting[0].generation, waiting[0].not_before
     outcome.problems += [
         told
         for name, err in looked.silent.items()
@@ -456,7 +456,7 @@ def _announce(run: _Run, found: "Vault.pruning.PrunePlan") -> None:
     run.vault.forgetting.retire((row.hash,), packs_in(tomb.objects), sessions_in(tomb.objects))
     place_tombs(deployment, client, history, run.keys)
     run.outcome.state = "planned"
-    run.outcome.generation, run.outcome.not_before = tomb.generation, tomb.not_before
+    run.outcome.generation, run.outcome.not_before_at = tomb.generation, tomb.not_before
 
 
 def _whole_places(run: _Run, looked: Looked, needed: frozenset[str]) -> frozenset[str]:

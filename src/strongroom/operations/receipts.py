@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from typing import TypeAlias
 
 from strongroom.clients import Client, History, Snapshot
 from strongroom.crypto.envelope import Envelope, decode_envelope
@@ -19,7 +20,9 @@ from strongroom.locations import ObjectMissing
 from strongroom.operations.deployment import Deployment, Listing
 from strongroom.operations.open_keys import fetch_first_keys, verified_header
 from strongroom.operations.placing import receipt_path, snapshot_path
-from strongroom.quorum import Custodian, SnapshotHeader
+from strongroom.quorum import Custodian, LocalCustodian, Roster, SnapshotHeader
+
+Member: TypeAlias = LocalCustodian.Wire.Member
 
 
 class OlderHome(Stale):
@@ -108,15 +111,16 @@ def _signed_sequence(deployment: Deployment, key: str, writer: bytes) -> int:
     return SnapshotHeader.parse(decode_envelope(data, key).statement, writer).sequence
 
 
-def plain_reason(index: int, err: StrongroomError) -> str:
-    """Return an error without the custodian's number, where it begins with that."""
-    return str(err).removeprefix(f"custodian {index} ")
+def plain_reason(member: Member, err: StrongroomError) -> str:
+    """Return an error without the custodian that it is of, where it begins with that."""
+    return str(err).removeprefix(f"{member} ").removeprefix(f"custodian {member.index} ")
 
 
 @dataclass(slots=True)
 class _Signers:
     """The custodians that are asked, and why the others are not."""
 
+    roster: Roster
     silent: dict[int, str]
     forked: dict[int, str] = field(default_factory=dict)
     reached: dict[int, int] = field(default_factory=dict)
@@ -127,7 +131,7 @@ class _Signers:
         self.reached.pop(index, None)
         # A custodian that signed for something else is an alarm even when enough others sign.
         reasons = self.forked if isinstance(err, Damaged | Stale) else self.silent
-        reasons[index] = plain_reason(index, err)
+        reasons[index] = plain_reason(self.roster.member(index), err)
 
 
 def complete(
@@ -145,8 +149,9 @@ def complete(
         record = history.record_of(snapshot) if snapshot.state == "writing" else None
         if record is not None:
             deployment.copies.put(snapshot_path(deployment.install, client, snapshot), record)
+    roster, away = deployment.roster, deployment.absent_custodians
     signers = _Signers(
-        {index: plain_reason(index, err) for index, err in deployment.absent_custodians.items()}
+        roster, {index: plain_reason(roster.member(index), err) for index, err in away.items()}
     )
     standings = {
         index: partial(custodian.standing, client.vault)

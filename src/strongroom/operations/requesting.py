@@ -30,6 +30,7 @@ from strongroom.quorum import Acts
 LIFE: Final = timedelta(days=7)
 """How long something may be run once its delay has passed."""
 _RECIPIENT: Final = "recipient-"
+_PUT_BACK: Final = "the log of this client began anew when the home was put back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def permitted(
 
 def _asked_for(deployment: Deployment, of: tuple[Client, History] | None, wish: Wish) -> Act:
     """Return what this very command asked for, once enough have approved it."""
-    act, policy = find_open(deployment, wish.order), current_policy(deployment)
+    act, policy, why = find_open(deployment, wish.order), current_policy(deployment), ""
     recovery = Acts.Procedure.RECOVERY in (
         wish.procedure,
         None if act is None else act.request.procedure,
@@ -151,8 +152,12 @@ def _asked_for(deployment: Deployment, of: tuple[Client, History] | None, wish: 
             recovery = wish.procedure is Acts.Procedure.RECOVERY or (
                 wish.snapshot is not None and act.request.origin != origin
             )
+            since = "the log of it began anew" if same_policy else "the team policy has changed"
+            why = f"{since} since request {act.id[:8]}, which can never be done any more"
             act = None
     if act is None:
+        if not recovery and wish.snapshot is not None and of is not None and _put_back(of[1]):
+            recovery, why = True, why or _PUT_BACK
         act = ask(deployment, wish, of, recovery=recovery)
     elif act.request.plan != _planned(wish, recovery=recovery).digest:
         raise Refused(
@@ -163,8 +168,20 @@ def _asked_for(deployment: Deployment, of: tuple[Client, History] | None, wish: 
     if act.counted < act.needed and policy.mode == "single":
         act = _approve_alone(deployment, act)
     if act.counted < act.needed:
-        raise waits(act)
+        raise waits(act, why)
     return act
+
+
+def _put_back(history: History) -> bool:
+    """Tell whether this log began anew in a home that was put back, and opened nothing since.
+
+    Custodians know the client by the log before: what only a recovery opens is asked for as one at
+    once, and is not approved in vain first.
+    """
+    begun = history.log.facts("ledger.epoch_begun")
+    opened = (one for one in history.log.facts("keys.opened") if one.phase == "result")
+    put_back = any(one.body.get("cause") == "put_back" for one in begun)
+    return put_back and all(one.out != "ok" for one in opened)
 
 
 def _approve_alone(deployment: Deployment, act: Act) -> Act:

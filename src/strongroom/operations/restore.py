@@ -223,7 +223,7 @@ def _wish(
         *options,
         *(
             f"{one.source.name} ({one.source.kind}, {one.source.entries} entries, "
-            f"{one.source.read_bytes} bytes"
+            f"{one.source.plain_bytes} bytes"
             + (f", only {', '.join(one.parts)}" if one.parts else "")
             + f") -> {one.place}"
             for one in wanted

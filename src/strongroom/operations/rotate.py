@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from strongroom.clients import Client, History
 from strongroom.crypto import canonical
 from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
-from strongroom.errors import Damaged, Refused
+from strongroom.errors import Damaged, Refused, Unavailable
 from strongroom.operations.clear_client import Cleared, clear_superseded
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.enrol_writer import (
@@ -209,9 +209,10 @@ def _seated(deployment: Deployment, client: Client, member: Member) -> Iterator[
     """Find the custodian; raises what keeps it away."""
     custodian = deployment.custodians.get(member.index)
     if custodian is None:
-        raise Refused(
+        raise Unavailable(
             f"{member} is not there, and only it can change its key",
             str(deployment.absent_custodians.get(member.index, "it is not known why")),
+            hint="Run the same command again when it answers; nothing was done.",
         )
     with deployment.tools.history(client.id) as history:
         yield _Seat(deployment, client, history, member, custodian)

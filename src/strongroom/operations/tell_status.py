@@ -19,6 +19,7 @@ from strongroom.operations.look_at_custodians import (
     who_opens_everything,
 )
 from strongroom.operations.look_at_logs import LogStatus, look_at_log
+from strongroom.operations.pending import Pending, look_at_pending
 from strongroom.operations.place_ledger import sealed_logs
 from strongroom.operations.policies import kept_policy
 from strongroom.operations.prove_shares import look_at_shares
@@ -69,6 +70,8 @@ class Status:
     kits_confirmed: int
     kits_needed: int
     who_can_read: str
+    pending: list[Pending]
+    """What was asked for, is not over, and destroys something or changes who is trusted."""
     logs: list[LogStatus]
     """The server's log, and every client's."""
     witnesses_needed: int
@@ -130,13 +133,14 @@ def tell_status(deployment: Deployment) -> Status:
         kits_confirmed=confirmed,
         kits_needed=threshold,
         who_can_read=_who_can_read(deployment, embedded),
+        pending=look_at_pending(deployment),
         logs=logs,
         witnesses_needed=needed,
         malicious_tolerated=max(0, Policy.tolerated(members, threshold, needed)),
         warnings=[
             *(warning for log in logs if log.problem for warning in log.warnings),
             *unproved,
-            *_unsigned(unsigned),
+            *_unsigned(deployment, unsigned),
             *_unrecoverable(deployment, kits),
             *_warnings(deployment, locations, clients),
             *(warning for log in logs if not log.problem for warning in log.warnings),
@@ -181,10 +185,10 @@ def _not_signed(deployment: Deployment, history: History) -> list[int]:
     return [index for index in deployment.custodians if index not in signed]
 
 
-def _unsigned(found: dict[int, list[str]]) -> list[str]:
+def _unsigned(deployment: Deployment, found: dict[int, list[str]]) -> list[str]:
     return [
-        f"custodian {index} answers and has not signed for the newest good snapshot of "
-        f"{_named(found[index])}; the next backup says why, or collects it"
+        f"{deployment.roster.member(index)} answers and has not signed for the newest good "
+        f"snapshot of {_named(found[index])}; the next backup says why, or collects it"
         for index in sorted(found)
     ]
 
@@ -275,10 +279,9 @@ def _warnings(
     deployment: Deployment, locations: dict[str, str], clients: list[ClientStatus]
 ) -> list[str]:
     found = [f"location {name}: {state}" for name, state in locations.items() if state != "answers"]
-    found += [
-        f"custodian {index}: {_since(deployment, index)}{plain_reason(index, err)}"
-        for index, err in deployment.absent_custodians.items()
-    ]
+    for index, err in deployment.absent_custodians.items():
+        member = deployment.roster.member(index)
+        found.append(f"{member}: {_since(deployment, index)}{plain_reason(member, err)}")
     found += [
         f"client {client.name}: {client.state.lower()}"
         for client in clients
@@ -303,8 +306,8 @@ def _warnings(
         for name in old_sheets(deployment)
     ]
     found += [
-        f"custodian {index} follows an older team policy and answers nothing that is asked for "
-        "under this one; `strongroom policy change` tells it again"
+        f"{deployment.roster.member(index)} follows an older team policy and answers nothing that "
+        "is asked for under this one; `strongroom policy change` tells it again"
         for index in behind(deployment)
     ]
     if len(locations) == 1:

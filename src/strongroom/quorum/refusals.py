@@ -173,7 +173,9 @@ class ErasedClient(Refused):
     """A client whose keys a custodian has destroyed."""
 
     code = "erased_client"
-    hint = "`strongroom client show CLIENT` tells who has destroyed what, and when."
+    hint = (
+        "`strongroom client list` names the clients that are erased; `client show` tells by whom."
+    )
 
 
 class VetoTime(Waiting):
