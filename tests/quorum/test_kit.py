@@ -12,10 +12,11 @@ from strongroom.crypto import signing
 from strongroom.crypto.sealing import seal
 from strongroom.database import Database
 from strongroom.errors import Damaged, Refused, StrongroomError, UsageError
-from strongroom.ids import CustodianId, InstallId, WriterId
+from strongroom.ids import ClientId, CustodianId, InstallId, VaultId, WriterId
 from strongroom.quorum import LocalCustodian, SnapshotHeader
 from strongroom.quorum.key_table import ClientEntry, IdentityEntry, newest, read_table
 from strongroom.quorum.kit import ENTRY_KIND, MAGIC, EntryPlace, Kit
+from strongroom.quorum.rules import Past
 from tests.quorum.ordering import Orders, newcomer
 from tests.quorum.world import KEK, World, resigned, seeded
 
@@ -123,7 +124,7 @@ def test_a_custodian_comes_back_from_its_kit(world: World, empty: Database) -> N
     kit = Kit(world.kit_secrets[1])
     card = world.custodians[1].card()
     found = LocalCustodian.identify(kit, _all_entries(world))
-    assert found == (card.id, card.index, world.roster.id)
+    assert found == (card.id, card.index, world.roster.id, {})
     restored = _restored(world, empty, 1)
     original = world.custodians[1]
     assert restored.card() == original.card()
@@ -169,12 +170,52 @@ def test_a_forged_entry_is_named(world: World, empty: Database) -> None:
     altered = [
         (path, data[:-1] + bytes([data[-1] ^ 1]) if path == own else data) for path, data in entries
     ]
-    with pytest.raises(Damaged, match=f"the kit entry {own} does not open"):
-        LocalCustodian.restore(empty, KEK, altered, kit, world.clock, world.token)
+    unreadable = LocalCustodian.identify(kit, altered)[3]
+    assert list(unreadable) == [world.client]
+    assert f"the kit entry {own} does not open" in str(unreadable[world.client])
     cut = [(path, data[:10] if path == own else data) for path, data in entries]
-    with pytest.raises(Damaged, match=f"the kit entry {own} is not one"):
-        LocalCustodian.restore(empty, KEK, cut, kit, world.clock, world.token)
+    unreadable = LocalCustodian.identify(kit, cut)[3]
+    assert f"the kit entry {own} is not one" in str(unreadable[world.client])
+    assert LocalCustodian.identify(kit, entries + entries)[3] == {}
     LocalCustodian.restore(empty, KEK, entries + entries, kit, world.clock, world.token)
+
+
+def test_one_entry_that_nobody_reads_keeps_no_other_from_coming_back(
+    world: World, empty: Database
+) -> None:
+    """It opens under the kit, so its custodian wrote it; what is in it is no entry's inside."""
+    entries, kit = _all_entries(world), Kit(world.kit_secrets[0])
+    own = EntryPlace.parse(next(path for path, _ in entries if path.endswith("identity-00000001")))
+    bad = replace(own, name=f"{'e' * 32}-00000001")
+    entries.append((bad.path, bad.seal(kit.key(own.install), {"writers": []}, world.token)))
+    identified = LocalCustodian.identify(kit, entries)
+    assert list(identified[3]) == ["e" * 32]
+    restored = LocalCustodian.restore(empty, KEK, entries, kit, world.clock, world.token)
+    assert restored.pins() == world.custodians[0].pins()
+    refused = [(path, data) for path, data in entries if "identity" not in path]
+    with pytest.raises(Damaged, match="open no custodian's key table"):
+        LocalCustodian.identify(kit, refused)
+
+
+POISONED: dict[str, Past] = {
+    "a number that no reader takes": Past.of(0, "0" * 64, [(b"\x01" * 32, -1)]),
+    "a number that is in no JSON": Past.of(0, "0" * 64, [(b"\x01" * 32, 1 << 53)]),
+    "a writer twice": Past.of(0, "0" * 64, [(b"\x01" * 32, 1)] * 2),
+    "the writer of now as a former one": Past.of(0, "0" * 64, [(b"\x99" * 32, 1)]),
+    "a key of another length": Past.of(0, "0" * 64, [(b"\x01" * 31, 1)]),
+}
+
+
+@pytest.mark.parametrize("past", POISONED.values(), ids=POISONED)
+def test_no_server_poisons_the_table_that_a_kit_brings_back(world: World, past: Past) -> None:
+    """One client with an entry that nobody reads would stop every recovery of its custodian."""
+    custodian = newcomer(world)
+    custodian.adopt_roster(Orders(world).seat(custodian)[0])
+    entries = custodian.kit_entries()
+    with pytest.raises(StrongroomError) as caught:
+        custodian.enrol(ClientId("e" * 32), VaultId("f" * 32), "normal", b"\x99" * 32, past)
+    assert caught.value.code in {"refused", "usage"}
+    assert (custodian.pins(), custodian.kit_entries()) == ([], entries)
 
 
 @pytest.mark.parametrize("planted", ["altered", "moved", "cut", "named oddly"])

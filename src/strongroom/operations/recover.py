@@ -265,8 +265,9 @@ def _read_table(copies: Copies, listing: Listing, folder: str, kit: Kit) -> KeyT
             refused.append((match[3], err))
         else:
             entries.append((key, data))
-    custodian, index, roster = LocalCustodian.identify(kit, entries)
-    opened = {key.rpartition("/")[2].rpartition("-")[0] for key, _ in entries}
+    custodian, index, roster, malformed = LocalCustodian.identify(kit, entries)
+    refused += malformed.items()
+    opened = {key.rpartition("/")[2].rpartition("-")[0] for key, _ in entries} - malformed.keys()
     unreadable = {subject: err for subject, err in refused if subject not in opened}
     return KeyTable(
         kit, custodian, index, roster, entries, unreadable, [str(err) for _, err in refused]

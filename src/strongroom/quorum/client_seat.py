@@ -63,7 +63,9 @@ class ClientSeat:
                 raise Refused(
                     f"{self._own.member} refuses client {client[:8]}", "its vault is taken"
                 )
-            for key in (*(one.key for one in past.former), writer):
+            keys = (*(one.key for one in past.former), writer)
+            rules.check_distinct(client, keys)
+            for key in keys:
                 self._refuse_shared_writer(transaction, key)
             seed = self._own.token(public_sealing.SEED_BYTES)
             pin = ClientPin(

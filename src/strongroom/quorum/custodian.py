@@ -120,10 +120,16 @@ class LocalCustodian:
         return custodian
 
     @staticmethod
-    def identify(kit: Kit, entries: Sequence[tuple[str, bytes]]) -> tuple[CustodianId, int, str]:
-        """Return id and index of the kit's custodian, and the id of the roster its entries name."""
-        identity, _, _ = open_table(entries, kit)
-        return identity.member.id, identity.member.index, identity.roster
+    def identify(
+        kit: Kit, entries: Sequence[tuple[str, bytes]]
+    ) -> tuple[CustodianId, int, str, Mapping[str, Damaged]]:
+        """Return id and index of the kit's custodian, and the id of the roster its entries name.
+
+        The last are the clients that `restore` leaves out, for none of their entries opens.
+        """
+        table = open_table(entries, kit)
+        member = table.identity.member
+        return member.id, member.index, table.identity.roster, table.unreadable
 
     @classmethod
     def restore(
@@ -138,10 +144,11 @@ class LocalCustodian:
         """Rebuild a custodian in an empty database from its kit and the entries at the locations.
 
         `entries` are full keys and bytes and may hold those of every custodian. Of its own the
-        highest serial that opens counts; a client none of whose entries opens is named (Damaged).
+        highest serial that opens counts; a client none of whose entries opens is left out, and
+        named by `identify`.
         Roster and receipts are handed in afterwards: `adopt_roster`, `resume`.
         """
-        identity, clients, kept = open_table(entries, kit)
+        identity, clients, kept, _ = open_table(entries, kit)
         install = identity.install
         safe = store.RowSeal(kek, install, identity.member.id)
         row = store.SelfRow(

@@ -17,7 +17,7 @@ from strongroom.errors import Damaged, Refused, UsageError
 from strongroom.ids import ClientId, CustodianId, InstallId, VaultId, WriterId
 from strongroom.quorum.client_key import FORMER_MAX, SERIAL_MAX, ClientKey
 from strongroom.quorum.dealing import Dealing, SealedElsewhere
-from strongroom.quorum.fields import Fields, to_base64
+from strongroom.quorum.fields import NUMBER_MAX, Fields, to_base64
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.kit import EntryPlace, Kit, find_custodian
 from strongroom.quorum.label import FORMAT, VaultClass, take_class
@@ -130,6 +130,10 @@ class ClientPin:
             )
         kept = tuple(given[writer.id] for writer in self.writers)
         learnt = tuple(writer for writer in given.values() if writer.id not in own)
+        if len(given) > WRITERS_MAX:
+            raise Refused(
+                f"client {self.client[:8]} has too many writers", f"{WRITERS_MAX} are the most"
+            )
         return replace(self, writers=(*kept, *learnt))
 
     @property
@@ -280,9 +284,19 @@ def newest(places: Sequence[EntryPlace]) -> dict[str, tuple[int, EntryPlace]]:
     return found
 
 
-def open_table(
-    entries: Sequence[tuple[str, bytes]], kit: Kit
-) -> tuple[IdentityEntry, list[ClientEntry], list[tuple[str, bytes]]]:
+class KeyTable(NamedTuple):
+    """What a kit opens of a custodian's key table."""
+
+    identity: IdentityEntry
+    clients: list[ClientEntry]
+    """The newest entry of each client."""
+    kept: list[tuple[str, bytes]]
+    """Path and bytes of all entries that open."""
+    unreadable: dict[str, Damaged]
+    """Why a client's entries do not open, by its id, where none of them does."""
+
+
+def open_table(entries: Sequence[tuple[str, bytes]], kit: Kit) -> KeyTable:
     """Do what `read_table` does for the kit's own custodian; `entries` may hold those of others."""
     placed = [(EntryPlace.parse(path), data) for path, data in entries]
     found = find_custodian(kit, placed)
@@ -290,13 +304,12 @@ def open_table(
     return read_table(own, kit.key(found[0]))
 
 
-def read_table(
-    own: Sequence[tuple[EntryPlace, bytes]], kit_key: bytes
-) -> tuple[IdentityEntry, list[ClientEntry], list[tuple[str, bytes]]]:
+def read_table(own: Sequence[tuple[EntryPlace, bytes]], kit_key: bytes) -> KeyTable:
     """Return the newest identity, the newest entry of each client, and all entries' bytes.
 
     The highest serial that opens counts: anyone can put a file beside a custodian's entries, only
-    the kit's owner one that opens. Raises Damaged for a subject of which no entry opens.
+    the kit's owner one that opens. A client of which none opens is named, and keeps nobody else
+    from coming back. Raises Damaged where no identity opens.
     """
     opened: dict[EntryPlace, IdentityEntry | ClientEntry] = {}
     kept: dict[str, bytes] = {}
@@ -313,15 +326,15 @@ def read_table(
             raise Damaged(f"the kit entry {place.path} exists twice", "with different bytes")
         opened[place] = entry
     found = newest(list(opened))
-    for subject, reason in refused.items():
-        if subject not in found:
-            raise reason
+    unreadable = {subject: why for subject, why in refused.items() if subject not in found}
+    if "identity" in unreadable:
+        raise unreadable["identity"]
     latest = [opened[place] for _, place in found.values()]
     clients = [entry for entry in latest if isinstance(entry, ClientEntry)]
     identities = [entry for entry in latest if isinstance(entry, IdentityEntry)]
     if not identities:
         raise Damaged("a key table has no identity entry", f"{len(kept)} entries were found")
-    return identities[0], clients, sorted(kept.items())
+    return KeyTable(identities[0], clients, sorted(kept.items()), unreadable)
 
 
 def _parse_former(raw: object) -> FormerKey:
@@ -337,6 +350,8 @@ def _parse_writer(raw: object) -> PinnedWriter:
     key = fields.key("key")
     revoked_after = fields.take("revoked_after")
     fields.done()
-    if revoked_after is not None and (type(revoked_after) is not int or revoked_after < 0):
+    if revoked_after is not None and (
+        type(revoked_after) is not int or not 0 <= revoked_after <= NUMBER_MAX
+    ):
         raise fields.refuse("revoked_after must be null or a sequence")
     return PinnedWriter(key, revoked_after)

@@ -1,11 +1,12 @@
 """The kit at a custodian's side: shown until confirmed, and the key table sealed under it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from strongroom.database import Database, Transaction
-from strongroom.errors import Refused
+from strongroom.errors import Damaged, Refused
 from strongroom.ids import Token
 from strongroom.quorum import store
 from strongroom.quorum.key_table import (
@@ -65,8 +66,7 @@ class KitSeat:
         pin = entry.pin
         store.write_client(transaction, entry, self.safe, self.token)
         place = self._place(client_name(pin.client, pin.serial))
-        data = place.seal(self.key, entry.to_json(self.safe.install, self.member.id), self.token)
-        store.write_kit_entries(transaction, [(place.path, data)])
+        self._write(transaction, place, entry, entry.to_json(self.safe.install, self.member.id))
 
     def write_identity(
         self, transaction: Transaction, roster_id: str, seed: bytes, created_at: datetime
@@ -76,9 +76,36 @@ class KitSeat:
         found = newest([EntryPlace.parse(path) for path, _ in entries]).get("identity")
         serial = 1 if found is None else found[0] + 1
         entry = IdentityEntry(self.safe.install, self.member, roster_id, seed, created_at)
-        place = self._place(identity_name(serial))
-        data = place.seal(self.key, entry.to_json(), self.token)
+        self._write(transaction, self._place(identity_name(serial)), entry, entry.to_json())
+
+    def _write(
+        self,
+        transaction: Transaction,
+        place: EntryPlace,
+        entry: ClientEntry | IdentityEntry,
+        inside: Mapping[str, Any],
+    ) -> None:
+        """Write an entry that was read again as a recovery will read it.
+
+        What it holds came from the server: one entry that nobody can read must not get into what
+        is to bring all the others back.
+        """
+        try:
+            data = place.seal(self.key, inside, self.token)
+            read = type(entry).parse(place.open(self.key, data), place)
+        except Damaged as err:
+            raise self._unreadable(place, err.why) from err
+        except ValueError as err:
+            raise self._unreadable(place, str(err)) from err
+        if read != entry:
+            raise self._unreadable(place, "it reads back as another")
         store.write_kit_entries(transaction, [(place.path, data)])
+
+    def _unreadable(self, place: EntryPlace, why: str | None) -> Refused:
+        return Refused(
+            f"{self.member} keeps nothing that its kit could not bring back",
+            f"the entry {place.name}: {why}",
+        )
 
     def _secret(self) -> bytes | None:
         with self.database.reading() as transaction:

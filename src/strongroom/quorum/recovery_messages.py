@@ -98,10 +98,12 @@ def _read(part: bytes) -> ClientPin:
     client, vault, vault_class, serial, public, created_at, former, writers = messages.read_pieces(
         part, _PIN_PARTS, what
     )
+    whose = ClientId(messages.read_hex(client, ID_BYTES, what))
+    what = f"an answer pins, of client {whose[:8]},"
     if vault_class not in (b"normal", b"high"):
         raise Damaged(f"{what} is malformed", "there is no such class")
     return ClientPin(
-        client=ClientId(messages.read_hex(client, ID_BYTES, what)),
+        client=whose,
         vault=VaultId(messages.read_hex(vault, ID_BYTES, what)),
         vault_class="high" if vault_class == b"high" else "normal",
         serial=messages.read_number(serial, 1, SERIAL_MAX, what),

@@ -265,6 +265,14 @@ def check_past(member: Member, followed: Sequence[Roster], client: ClientId, pas
         )
 
 
+def check_distinct(client: ClientId, writers: Sequence[bytes]) -> None:
+    """Raise UsageError where a client would have one writer's key twice."""
+    if len(set(writers)) < len(writers):
+        raise UsageError(
+            f"a writer of client {client[:8]} is named twice", "each has a key of its own"
+        )
+
+
 def roster_dealt_to(asked: Asked, followed: Sequence[Roster], last: str | None) -> Roster:
     """Return the roster that a snapshot was dealt to, of those that were followed, oldest first.
 
