@@ -72,8 +72,10 @@ def redeal(deployment: Deployment, name: str) -> Redealt:
                 # What stops one client stops no other.
                 left[client.name] = err
         if missed or left:
+            members = {index: deployment.roster.member(index) for index in missed}
             reasons = [
-                f"custodian {index}: {plain_reason(index, missed[index])}" for index in missed
+                f"{member}: {plain_reason(member, missed[index])}"
+                for index, member in members.items()
             ]
             raise PartlyDone(
                 f"{done.sessions} sessions were dealt anew, and more is left to do",
