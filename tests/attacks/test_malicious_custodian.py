@@ -7,6 +7,7 @@ test_lying_witness.py: it is named there, too, and stops nothing.
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,11 +17,15 @@ from strongroom.crypto.envelope import Envelope
 from strongroom.errors import Damaged
 from strongroom.locations import Copies
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.placing import path_of_policy
+from strongroom.operations.placing import path_of_change, path_of_policy
 from strongroom.operations.reconcile import reconcile
 from strongroom.operations.recover_elsewhere import find_agreed
 from strongroom.quorum import Custodian
+from strongroom.quorum.approval import Approval
+from strongroom.quorum.policy_change import PolicyChange
+from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.release import ReleaseRequest
+from strongroom.quorum.request import ActRequest
 from strongroom.quorum.team_policy import TeamPolicy
 from strongroom.transport import Link, Peer, Request, Response
 from strongroom.transport.link import PeerUnavailable
@@ -149,6 +154,30 @@ class Pinning(StandIn):
         return self._honest.pinned()[0], self._policy
 
 
+def change_to(policy: Envelope, before: TeamPolicy, *approvers: bytes) -> PolicyChange:
+    """Return what shows who has approved a policy."""
+    after, at = TeamPolicy.parse(policy), before.created_at
+    request = ActRequest(
+        install=after.install,
+        request="71" * 16,
+        procedure=Procedure.POLICY_CHANGE,
+        params={"policy": after.id, "version": after.version},
+        client=None,
+        wanted=None,
+        plan=None,
+        requester="72" * 16,
+        origin=f"{after.install}.ledger.invalid/{'73' * 16}",
+        policy=before.id,
+        not_before=at,
+        expires=at + timedelta(days=1),
+        nonce="74" * 16,
+    )
+    given = [Approval.sign(seed, request, "approve", at) for seed in approvers]
+    return PolicyChange(
+        request, tuple(sorted(given, key=lambda one: Approval.read(one).approver)), ()
+    )
+
+
 def test_a_server_that_recovers_is_shown_a_policy_that_nobody_approved() -> None:
     """What one custodian says that it pinned has to follow from what the others did."""
     world, own, approvers = Quorum(), bytes([66]) * 32, [bytes([one]) * 32 for one in (1, 2, 3)]
@@ -163,6 +192,8 @@ def test_a_server_that_recovers_is_shown_a_policy_that_nobody_approved() -> None
     mine = {**team, "approvers": [signing.public_key(own)], "rules": TeamPolicy.team_rules(1)}
     with Copies({"one": MemoryLocation()}) as copies:
         copies.put(path_of_policy(world.install, follows.id), first.encode())
+        approved = change_to(changed, follows, *approvers[:2])
+        copies.put(path_of_change(world.install, TeamPolicy.parse(changed).id), approved.encode())
 
         def shown(*policies: Envelope) -> str:
             custodians = [Pinning(*one) for one in zip(world.custodians, policies, strict=True)]
@@ -171,7 +202,11 @@ def test_a_server_that_recovers_is_shown_a_policy_that_nobody_approved() -> None
         assert shown(first, first, first) == follows.id
         # Who was away for a change has the one before.
         assert shown(first, changed, first) == TeamPolicy.parse(changed).id
+        alone = world.sign_policy(seed=approvers[2], **mine, previous=follows)
+        claimed = change_to(alone, follows, approvers[2])
+        copies.put(path_of_change(world.install, TeamPolicy.parse(alone).id), claimed.encode())
         for lie in (
+            alone,
             world.sign_policy(seed=own, **mine, previous=follows),
             world.sign_policy(seed=own, **mine),
             world.sign_policy(seed=own, **mine, version=9),

@@ -141,7 +141,7 @@ def test_all_locations_show_another_policy(world: World) -> None:
     world.lose_home()
     world.recover(world.kits[:2])
     with world.open() as deployment:
-        policies = [decode_envelope(one, "a policy") for one in deployment.registry.policies()]
+        policies = [decode_envelope(one, "a policy") for one, _ in deployment.registry.policies()]
     stranger = signing.public_key(STRANGER)
     assert stranger not in {Acts.Policy.parse(one).signer for one in policies}
 

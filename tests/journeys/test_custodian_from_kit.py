@@ -16,7 +16,7 @@ from strongroom.crypto.certificates import read_leaf
 from strongroom.crypto.signing import public_key
 from strongroom.errors import Damaged, Refused, Stale
 from strongroom.ids import CustodianId, InstallId
-from strongroom.operations.placing import policy_path, roster_path
+from strongroom.operations.placing import path_of_change, path_of_policy, roster_path
 from strongroom.operations.policies import current_policy
 from strongroom.operations.rebuild_custodian import find_kept
 from strongroom.operations.recover import Kit, RecoveryPlan
@@ -176,6 +176,25 @@ def test_who_is_not_that_custodian_is_not_joined_in_its_place(tmp_path: Path) ->
             assert places(tmp_path / "home")[2] != before[2]
 
 
+def change_of(policy: Acts.Policy, after: str, at: datetime) -> Acts.Request:
+    """Return the request to follow another policy."""
+    return Acts.Request(
+        install=policy.install,
+        request=token_bytes(16).hex(),
+        procedure=Acts.Procedure.POLICY_CHANGE,
+        params={"policy": after, "version": policy.version + 1},
+        client=None,
+        wanted=None,
+        plan=None,
+        requester=next(iter(policy.approvers)),
+        origin=f"{policy.install}.ledger.invalid/{'ab' * 16}",
+        policy=policy.id,
+        not_before=at,
+        expires=at + timedelta(days=1),
+        nonce=token_bytes(16).hex(),
+    )
+
+
 def test_the_policy_of_one_made_again_is_the_last_that_follows_the_first(tmp_path: Path) -> None:
     with at_home(tmp_path), custodians(tmp_path) as three:
         begin(tmp_path, three.invited())
@@ -187,20 +206,31 @@ def test_the_policy_of_one_made_again_is_the_last_that_follows_the_first(tmp_pat
                 [Kit.from_words(three.words["berta"])],
             )
 
-            def place(signer: bytes, at: datetime) -> str:
+            def place(signer: bytes, at: datetime, *approving: bytes) -> str:
                 draft = Acts.Policy.Draft(
                     first.install, "single", 2, [public_key(seed)], first.rules, first
                 )
                 policy = Acts.Policy.sign(signer, draft, at)
-                copies.put(policy_path(deployment.install, policy), policy.encode())
-                return policy.statement.hash.hex()
+                named = policy.statement.hash.hex()
+                copies.put(path_of_policy(first.install, named), policy.encode())
+                request = change_of(first, named, at)
+                approvals = tuple(
+                    Acts.Approval.sign(one, request, "approve", at) for one in approving
+                )
+                change = Acts.PolicyChange(request, approvals, ())
+                copies.put(path_of_change(first.install, named), change.encode())
+                return named
 
-            # Nobody's policy is none, wherever it lies.
-            place(token_bytes(32), now)
-            assert find_kept(copies, plan).policy.statement.hash.hex() == first.id
-            second = place(seed, now)
+            # Nobody's policy is none, wherever it lies, and neither is one that nobody approved.
+            place(token_bytes(32), now, seed)
+            unapproved = place(seed, now)
+            kept = find_kept(copies, plan)
+            assert kept.policy.statement.hash.hex() == first.id
+            (problem,) = kept.problems
+            assert problem.startswith(f"policy version 2 ({unapproved[:12]}) is passed over")
+            second = place(seed, now + timedelta(seconds=1), seed)
             assert find_kept(copies, plan).policy.statement.hash.hex() == second
-            place(seed, now + timedelta(seconds=1))
+            place(seed, now + timedelta(seconds=2), seed)
             with pytest.raises(Refused, match="the policy after version 1 cannot be told"):
                 find_kept(copies, plan)
             for path in (

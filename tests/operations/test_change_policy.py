@@ -11,14 +11,14 @@ from strongroom.crypto.envelope import Envelope
 from strongroom.errors import PartlyDone, Refused, UsageError, Waiting
 from strongroom.operations.change_policy import (
     Change,
-    behind,
     change_policy,
     sign_next,
     tell_change,
 )
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.placing import policy_path
-from strongroom.operations.policies import current_policy
+from strongroom.operations.look_at_policies import behind
+from strongroom.operations.placing import path_of_change, path_of_policy
+from strongroom.operations.policies import current_policy, kept_policies
 from strongroom.operations.requesting import needs_team, take
 from strongroom.operations.tell_status import tell_status
 from strongroom.procedures import Desk
@@ -55,17 +55,23 @@ def test_one_person_makes_a_team_and_a_day_later_it_decides(home: Home) -> None:
     policy = waited(home)
     with home.open() as deployment:
         orders = change_policy(deployment, policy)
-        orders.check_complete("it")
-        assert sorted(orders.deeds) == [1, 2, 3]
+        orders.check_complete()
+        assert orders.custodians == [1, 2, 3]
         assert current_policy(deployment).id == policy.statement.hash.hex()
         assert needs_team(deployment)
         assert behind(deployment) == []
         (act,) = deployment.desk.acts()
         assert act.state is Desk.State.DONE
-        placed = home.home.parent / "one" / policy_path(deployment.install, policy)
+        named = policy.statement.hash.hex()
+        placed = home.home.parent / "one" / path_of_policy(deployment.install, named)
         assert placed.read_bytes() == policy.encode()
+        beside = home.home.parent / "one" / path_of_change(deployment.install, named)
+        change = Acts.PolicyChange.decode(beside.read_bytes())
+        before, after = (shown.policy for shown in kept_policies(deployment.registry))
+        change.check(before, after)
+        assert change.followers(deployment.roster, after) == {1, 2, 3}
     with home.open() as deployment:
-        assert sorted(change_policy(deployment, policy).deeds) == [1, 2, 3]
+        assert change_policy(deployment, policy).custodians == [1, 2, 3]
         team = current_policy(deployment)
         assert (team.mode, team.version) == ("team", 2)
         assert {rule.approvals for rule in team.rules.values()} == {2}
@@ -93,7 +99,7 @@ def test_a_team_changes_itself_by_its_own_rules(home: Home) -> None:
         assert caught.value.code == "veto_time"
     home.clock.step(days=1, seconds=1)
     with home.open() as deployment:
-        assert sorted(change_policy(deployment, after).deeds) == [1, 2, 3]
+        assert change_policy(deployment, after).custodians == [1, 2, 3]
         team = current_policy(deployment)
         assert sorted(team.approvers.values()) == sorted(change.approvers or ())
 
@@ -103,14 +109,15 @@ def test_who_was_away_is_told_later(home: Home) -> None:
     with home.open() as deployment:
         orders = change_policy(away(deployment, 3), policy)
         with pytest.raises(PartlyDone, match="by 2 of 3 custodians"):
-            orders.check_complete("the policy is followed")
+            orders.check_complete()
         assert current_policy(deployment).version == 2
-        assert behind(deployment) == [3]
-        (warning,) = (one for one in tell_status(deployment).warnings if "team policy" in one)
-        assert warning.startswith("custodian 3 (custodian-3) follows an older team policy")
-    home.clock.step(days=2)
     with home.open() as deployment:
-        assert sorted(change_policy(deployment).deeds) == [1, 2, 3]
+        assert [(one.index, one.version, one.known) for one in behind(deployment)] == [(3, 1, True)]
+        (warning,) = (one for one in tell_status(deployment).warnings if "team policy" in one)
+        assert warning.startswith("custodian 3 (custodian-3) follows another team policy")
+    home.clock.step(days=40)
+    with home.open() as deployment:
+        assert change_policy(deployment).custodians == [1, 2, 3]
         assert behind(deployment) == []
 
 
@@ -122,7 +129,7 @@ def test_the_home_stays_with_those_that_can_open_something(home: Home) -> None:
             change_policy(away(deployment, 2, 3), policy)
         assert current_policy(deployment).version == 1
     with home.open() as deployment:
-        assert sorted(change_policy(deployment, policy).deeds) == [1, 2, 3]
+        assert change_policy(deployment, policy).custodians == [1, 2, 3]
         assert current_policy(deployment).version == 2
 
 

@@ -16,6 +16,7 @@ from strongroom.quorum import LocalCustodian
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.grant import Grant
 from strongroom.quorum.order import Order
+from strongroom.quorum.policy_change import PolicyChange
 from strongroom.quorum.procedure import Procedure, Value
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.team_policy import TeamPolicy
@@ -116,6 +117,19 @@ class Orders:
             assert caught.value.code == "veto_time"
         self.world.clock.at += DAY
         return self.order(request, *enclosed, **changes)
+
+    def change(
+        self, policy: Envelope, following: Sequence[LocalCustodian] = (), **changes: Any
+    ) -> PolicyChange:
+        """Return what shows that a policy was approved; those custodians follow it, and sign."""
+        version = TeamPolicy.parse(policy).version
+        params: dict[str, Value] = {"policy": policy.statement.hash.hex(), "version": version}
+        request = self.ask(Procedure.POLICY_CHANGE, params, **changes)
+        if not following:
+            return PolicyChange(request, self.approve(request), ())
+        order = self.waited(request, policy)
+        deeds = tuple(custodian.obey(order) for custodian in following)
+        return PolicyChange(request, order.grant.approvals, deeds)
 
     def seat(self, new: LocalCustodian, **changes: Any) -> tuple[Envelope, ActRequest]:
         """Return the roster in which a new custodian has its seat, and the request for it."""

@@ -32,8 +32,11 @@ def test_what_was_written_is_read() -> None:
     assert messages.read_card_answer(said["card answer"]) == vector.CARD
     roster = messages.read_adopt_roster_question(said["adopt-roster question"])
     assert roster == vector.object_of("roster")
-    policy = messages.read_adopt_policy_question(said["adopt-policy question"])
+    policy, change = messages.read_adopt_policy_question(said["adopt-policy question"])
+    assert change is None
     assert policy == vector.object_of("policy")
+    shown = messages.read_adopt_policy_question(said["adopt-policy question with its change"])
+    assert shown == (vector.object_of("policy"), vector.CHANGE)
     enrolled = (ids[0], ids[1], "high", ids[2], NO_PAST)
     assert messages.read_enrol_question(said["enrol question"]) == enrolled
     late = messages.read_enrol_question(said["enrol question with a past"])

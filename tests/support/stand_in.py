@@ -9,6 +9,7 @@ from strongroom.ids import VaultId
 from strongroom.ledger import Witness
 from strongroom.quorum import Custodian, LocalCustodian
 from strongroom.quorum.order import Order
+from strongroom.quorum.policy_change import PolicyChange
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member
@@ -27,8 +28,8 @@ class StandIn:
     def adopt_roster(self, envelope: Envelope) -> object:
         return self._honest.adopt_roster(envelope)
 
-    def adopt_policy(self, envelope: Envelope) -> object:
-        return self._honest.adopt_policy(envelope)
+    def adopt_policy(self, envelope: Envelope, change: PolicyChange | None = None) -> object:
+        return self._honest.adopt_policy(envelope, change)
 
     def enrol(self, *arguments: Any) -> Envelope:
         return self._honest.enrol(*arguments)

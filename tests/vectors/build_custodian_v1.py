@@ -20,6 +20,7 @@ from strongroom.quorum.error_report import TooManyAsked, report
 from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.quorum.key_table import ClientPin, PinnedWriter
 from strongroom.quorum.order import Order
+from strongroom.quorum.policy_change import PolicyChange
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import Past, Standing
@@ -92,6 +93,7 @@ RECOVERY = procedures.request(
     Procedure.RECOVERY, TeamPolicy.parse(TeamPolicy.sign(SEED, procedures.single(), procedures.AT))
 )
 ORDER = Order.decode(bytes.fromhex(procedures.build()["order"]))
+CHANGE = PolicyChange.decode(bytes.fromhex(procedures.build()["policy_change"]))
 INVITATION = Invitation(InstallId("25" * 16), 3, "Anna's cellar", b"an authority")
 RECIPIENT = bytes([8]) * 1216
 INTRODUCTION = Introduction(CARD, b"a request", "1a" * 32, "")
@@ -140,6 +142,9 @@ def said() -> Mapping[str, bytes]:
         "introduction": INTRODUCTION.encode(),
         "adopt-policy question": messages.adopt_policy_question(object_of("policy")),
         "adopt-policy answer": messages.answer("adopt-policy"),
+        "adopt-policy question with its change": messages.adopt_policy_question(
+            object_of("policy"), CHANGE
+        ),
         "hear question": messages.hear_question(RECOVERY, [object_of("approval")] * 2),
         "hear answer": messages.envelope_answer("hear", object_of("hearing")),
         "pinned answer": recovery_messages.pinned_answer(object_of("roster"), object_of("policy")),

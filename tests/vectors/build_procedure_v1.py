@@ -17,6 +17,7 @@ from strongroom.quorum.deed import Deed, Told
 from strongroom.quorum.grant import Grant, Proven
 from strongroom.quorum.hearing import Hearing
 from strongroom.quorum.order import Order
+from strongroom.quorum.policy_change import PolicyChange
 from strongroom.quorum.procedure import Procedure, Value
 from strongroom.quorum.request import ActRequest, Wanted, recovery_params
 from strongroom.quorum.team_policy import TeamPolicy
@@ -134,6 +135,29 @@ def deed(procedure: Procedure, policy: TeamPolicy) -> Envelope:
     return Deed(*place, asked.request, procedure, asked.client, "54" * 32, AT, told).sign(BEN)
 
 
+def change(policy: TeamPolicy, after: Envelope) -> PolicyChange:
+    """Return what shows that a policy was approved, and that two custodians follow it."""
+    told: dict[str, Value] = {"policy": after.statement.hash.hex(), "version": 2}
+    asked = request(Procedure.POLICY_CHANGE, policy, params=told)
+    approvals = (Approval.sign(OPERATOR, asked, "approve", AT),)
+    grant = Grant.digest(asked, approvals)
+    deeds = tuple(
+        Deed(
+            INSTALL,
+            CustodianId(f"4{index}" * 16),
+            index,
+            asked.request,
+            asked.procedure,
+            None,
+            grant,
+            AT + timedelta(days=1),
+            {"policy": after.statement.hash.hex(), "version": 2},
+        ).sign(seed)
+        for index, seed in ((1, CARA), (2, BEN))
+    )
+    return PolicyChange(asked, approvals, deeds)
+
+
 def build() -> dict[str, Any]:
     """Return the vectors; the same each time."""
     first = TeamPolicy.sign(OPERATOR, single(), AT)
@@ -158,6 +182,7 @@ def build() -> dict[str, Any]:
         "enrolment_in_a_roster": enrolment(policy).encode().decode(),
         "redealing_to_a_key": redealing(policy).encode().decode(),
         "deeds": {str(one): deed(one, policy).encode().hex() for one in DEEDS},
+        "policy_change": change(policy, second).encode().hex(),
         "grant_digest": Grant.digest(restore, grant(restore).approvals),
         "hearings": [one.encode().hex() for one in heard.hearings],
         "grant_of_recovery": heard.encode().hex(),

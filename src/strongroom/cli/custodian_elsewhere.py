@@ -12,6 +12,7 @@ from strongroom.operations.conclude import witness_again
 from strongroom.operations.deny import Denial, find_certificate
 from strongroom.operations.deny import deny as deny_serials
 from strongroom.operations.join_again import join_again
+from strongroom.operations.look_at_policies import catch_up_policies
 
 Who = Annotated[str, Parameter(metavar="NAME|SERIAL")]
 
@@ -72,7 +73,7 @@ def join(
     face.tell(f"{invited.name} is joined again, at {invited.url}.")
     with face.deployment() as deployment:
         # It has another witness, which has seen no log yet.
-        problems = witness_again(deployment)
+        problems = [*witness_again(deployment), *catch_up_policies(deployment, invited.name)]
     face.warn(*(f"warning: {problem}" for problem in problems))
     told = {"custodian": invited.name, "url": invited.url, **_told(face, denial, names)}
     face.show({**told, "problems": problems})

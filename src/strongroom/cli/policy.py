@@ -17,12 +17,12 @@ from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, UsageError
 from strongroom.operations.change_policy import (
     Change,
-    behind,
     change_policy,
     sign_next,
     tell_change,
     tell_rules,
 )
+from strongroom.operations.look_at_policies import behind
 from strongroom.operations.policies import current_envelope
 from strongroom.quorum import Acts
 
@@ -68,18 +68,17 @@ def show(*, to: Path | None = None, face: With) -> None:
     """
     with face.deployment() as deployment:
         envelope = current_envelope(deployment)
-        late = [str(deployment.roster.member(index)) for index in behind(deployment)]
+        late = behind(deployment)
     policy = Acts.Policy.parse(envelope)
     if to is not None:
         write_small_file(to, envelope.encode())
-    face.show({**_plain(policy), "behind": late, "path": to})
+    face.show({**_plain(policy), "behind": [one.who for one in late], "path": to})
     face.tell(
         f"Team policy version {policy.version}, mode {policy.mode}: {policy.id[:16]}",
         *(f"  approver {one}" for one in policy.approvers),
         *(f"  {one}" for one in tell_rules(policy)),
     )
-    for one in late:
-        face.warn(f"{one} follows an older policy: `strongroom policy change` tells it again")
+    face.warn(*map(str, late))
     if to is not None:
         face.tell(f"Written to {to}, for an approver.")
 
@@ -137,7 +136,7 @@ def change(file: Path | None = None, /, *, face: With) -> None:
     """Have the next policy followed, once it is approved as the one that holds now says.
 
     Exits 5 while approvals or time are missing, and 3 while a custodian does not follow yet: run it
-    again. Without a file those are told that do not follow yet.
+    again. Without a file those that do not follow yet are shown what was approved, at any time.
 
     Parameters
     ----------
@@ -146,15 +145,15 @@ def change(file: Path | None = None, /, *, face: With) -> None:
     """
     envelope = None if file is None else _read(file)
     with face.deployment() as deployment:
-        orders = change_policy(deployment, envelope)
+        followed = change_policy(deployment, envelope)
         policy = Acts.Policy.parse(current_envelope(deployment))
         face.tell(
             f"Team policy version {policy.version} holds, mode {policy.mode}: "
             f"{output.count(len(policy.approvers), 'approver')}.",
-            f"Custodians that follow it: {len(orders.deeds)}.",
+            f"Custodians that follow it: {len(followed.custodians)}.",
         )
-        orders.check_complete("the team policy is followed")
-        followers = [deployment.roster.member(index).name for index in orders.deeds]
+        followed.check_complete()
+        followers = [deployment.roster.member(index).name for index in followed.custodians]
         face.show({**_plain(policy), "followed_by": followers})
 
 

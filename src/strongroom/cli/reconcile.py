@@ -24,12 +24,12 @@ def reconcile(*, face: With) -> int:
     Exits 3 when a custodian's journal could not be read, 10 when the announcement of a release is
     in no cosigned checkpoint yet, 20 when too few custodians remember an opening that a log tells
     of (one was put back), 30 when custodians tell of a release, an order or a backup that no log
-    tells of, 40 when a byte of a log is not what was written.
+    tells of, or follow a team policy that this home does not know, 40 when a byte of a log is not
+    what was written.
     """
     with face.deployment() as deployment:
         found = reconcile_logs(deployment)
-    states: list[State] = [one.state for one in found.logs]
-    state: State = max(states, key=EXIT_CODES.__getitem__, default="agreed")
+    state = found.state
     unread = [one for one in found.journals if one.problem]
     told = {**_outcome(found), "state": state if len(unread) < len(found.journals) else "unknown"}
     face.show(told)
@@ -64,6 +64,8 @@ def _tell(face: Face, found: Reconciliation, state: State) -> None:
     for log in found.logs:
         for finding in log.findings:
             face.say(*output.wrapped(printable(f"{log.log}: {finding.text}"), "  "))
+    for one in found.others:
+        face.say(*output.wrapped(f"{one}."))
     for journal in read:
         begins = journal.begins_at
         since = "is empty" if begins is None else f"begins {output.moment(begins)}"
@@ -89,6 +91,9 @@ def _outcome(found: Reconciliation) -> dict[str, Any]:
             {"log": log.log, "state": one.state, "what": one.text}
             for log in found.logs
             for one in log.findings
+        ],
+        "other_policies": [
+            {"index": one.index, "version": one.version, "known": one.known} for one in found.others
         ],
         "journals": [
             {

@@ -83,6 +83,8 @@ SCHEMA = (
     CREATE TABLE recovery_sheet (custodian TEXT PRIMARY KEY, roster TEXT NOT NULL) STRICT
     """,
     ERASURE_TABLE,
+    # What shows that it was approved; of the first one nothing does.
+    "ALTER TABLE team_policy ADD COLUMN change BLOB",
 )
 
 
@@ -416,17 +418,23 @@ class Registry:
                 )
         return missed
 
-    def policies(self) -> list[bytes]:
-        """Return the team policies (envelopes) in the order of their versions."""
-        with self._database.reading() as reading:
-            rows = reading.rows("SELECT envelope FROM team_policy ORDER BY version")
-        return [data for (data,) in rows]
+    def policies(self) -> list[tuple[bytes, bytes | None]]:
+        """Return the team policies (envelopes) in the order of their versions.
 
-    def keep_policy(self, version: int, envelope: bytes, fact: Fact) -> None:
+        With each comes what shows that it was approved, where this home saw that.
+        """
+        with self._database.reading() as reading:
+            rows = reading.rows("SELECT envelope, change FROM team_policy ORDER BY version")
+        return [(envelope, change) for envelope, change in rows]
+
+    def keep_policy(
+        self, version: int, envelope: bytes, fact: Fact, change: bytes | None = None
+    ) -> None:
         """Keep a team policy; there is one of each version."""
         with self._database.transaction() as transaction:
             transaction.run(
-                "INSERT INTO team_policy (version, envelope) VALUES (?, ?)", (version, envelope)
+                "INSERT INTO team_policy (version, envelope, change) VALUES (?, ?, ?)",
+                (version, envelope, change),
             )
             self.log.append(transaction, fact)
 

@@ -17,7 +17,7 @@ from strongroom.errors import Damaged, StrongroomError
 from strongroom.ledger import Checkpoint, Log, Witness
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.placing import rosters_to_place
-from strongroom.operations.policies import check_own_policy
+from strongroom.operations.policies import check_own_change, check_own_policy
 from strongroom.operations.strangers import WHO_MAY_KNOW
 from strongroom.operations.tombs import objects_of, place_of
 from strongroom.quorum import Acts, Dealing, SnapshotHeader
@@ -30,6 +30,7 @@ _HASH: Final = "[0-9a-f]{64}"
 _KINDS: Final = {
     "roster": re.compile("roster/([0-9]{8})"),
     "policy": re.compile("policy/([0-9a-f]{64})"),
+    "policy-change": re.compile("policy-changes/([0-9a-f]{64})"),
     "kit": re.compile(f"kits/({_ID})/([0-9a-z-]+)"),
     "client-key": re.compile(f"client-keys/({_ID})/({_ID})/([0-9]{{8}})"),
     "pack": re.compile(f"vaults/({_ID})/packs/([0-9a-f]{{2}})/({_HASH})"),
@@ -143,16 +144,19 @@ class Acceptance:
         if kind == "kit":
             known = self.kit_entries.get(key)
             return None if known is None else _equal_to(known, key)
-        if kind in {"pack", "policy"}:
+        if kind in {"pack", "policy", "policy-change"}:
             return lambda data: self._check_named(kind, data, key, parts[-1])
         if kind == "client-key":
             return lambda data: self._check_client_key(data, key, parts)
         return self._signed(kind, key, parts)
 
     def _check_named(self, kind: str, data: bytes, key: str, name: str) -> None:
-        """Raise Damaged unless its hash is its name; of a policy anybody could make such a one."""
+        """Raise Damaged unless it is what its name says; of a policy anybody could make that."""
         if kind == "pack":
             _check_hash(content_hash(data).hex(), name, key)
+            return
+        if kind == "policy-change":
+            check_own_change(self.deployment, name, data)
             return
         policy = Acts.Policy.parse(decode_envelope(data, "a policy"))
         _check_hash(policy.id, name, key)

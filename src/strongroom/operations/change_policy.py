@@ -5,28 +5,27 @@ custodian once that one has judged the order; the home follows as soon as so man
 open a key, and goes on telling the others. docs/formats/procedure-v1.md.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from strongroom.crypto import canonical, signing
 from strongroom.crypto.envelope import Envelope
 from strongroom.errors import Refused, StrongroomError, UsageError
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.intent import announced
-from strongroom.operations.orders import Orders, give_order, kept_deeds
-from strongroom.operations.placing import policy_path
+from strongroom.operations.orders import check_all, give_order, kept_words
 from strongroom.operations.policies import (
+    Shown,
     Team,
     current_policy,
+    hand_over_policies,
     keep_policy,
-    kept_policies,
-    kept_policy,
 )
 from strongroom.operations.requesting import Permit, Wish, permitted
-from strongroom.operations.witnessing import OpenLog
-from strongroom.procedures import Act, Plan
-from strongroom.quorum import Acts
+from strongroom.procedures import Plan
+from strongroom.quorum import Acts, Roster
 
 APPROVALS: Final = 2
 """How many approve in a team that begins, unless somebody says."""
@@ -115,17 +114,30 @@ def tell_rules(policy: Acts.Policy, before: Acts.Policy | None = None) -> list[s
     return [f"{rule}: {', '.join(procedures)}" for rule, procedures in alike.items()]
 
 
-def change_policy(deployment: Deployment, envelope: Envelope | None = None) -> Orders:
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Which custodians follow the newest policy, and why others do not, by their index."""
+
+    custodians: Sequence[int]
+    absent: Mapping[int, StrongroomError]
+    roster: Roster
+
+    def check_complete(self) -> None:
+        """Raise PartlyDone, naming everybody who does not follow yet."""
+        check_all("the team policy is followed", self.roster, len(self.custodians), self.absent)
+
+
+def change_policy(deployment: Deployment, envelope: Envelope | None = None) -> Followed:
     """Ask for another policy, or go on: have custodians follow it, keep it, and place it.
 
-    Without one, or with the one that holds already, those custodians are told that do not follow
-    yet. Raises Waiting until it is approved and its delay has passed; PartlyDone comes from
-    `check_complete` of what this returns.
+    Without one, or with the one that holds already, those custodians are shown what was approved
+    that do not follow yet. Raises Waiting until it is approved and its delay has passed; PartlyDone
+    comes from `check_complete` of what this returns.
     """
     current = current_policy(deployment)
     policy = current if envelope is None else Acts.Policy.parse(envelope)
     if envelope is None or policy.id == current.id:
-        return _tell_again(deployment, current)
+        return _show_again(deployment, current)
     if (policy.install, policy.previous, policy.version) != (
         current.install,
         current.id,
@@ -141,61 +153,44 @@ def change_policy(deployment: Deployment, envelope: Envelope | None = None) -> O
         if len(orders.deeds) < deployment.roster.threshold:
             # The home stays with those custodians that can open something.
             orders.check_complete("the team policy is changed")
-        keep_policy(deployment.registry, deployment.session, envelope)
-    deployment.copies.put(policy_path(deployment.install, envelope), envelope.encode())
-    return orders
+        change = _change(deployment, permit)
+        keep_policy(deployment.registry, deployment.session, envelope, change)
+    Shown(envelope, change).place(deployment.copies)
+    return Followed(sorted(orders.deeds), orders.absent, deployment.roster)
 
 
-def behind(deployment: Deployment) -> list[int]:
-    """Return the index of each custodian that has not followed to the newest policy yet."""
-    kept = kept_policy(deployment.registry)
-    act = None if kept is None else _act_of(deployment, Acts.Policy.parse(kept))
-    if act is None:
-        return []
-    deeds = kept_deeds(deployment, act.request)
-    # Who took a seat since was shown every policy when it did.
-    were = [one for one in deployment.rosters.rosters if one.created_at <= act.asked_at][-1:]
-    return [
-        one.index
-        for one in deployment.roster.members
-        if one.index not in deeds and all(one in roster.members for roster in were)
-    ]
+def _change(deployment: Deployment, permit: Permit | None) -> Acts.PolicyChange:
+    """Return what shows others that the policy was approved, and that custodians follow it."""
+    if permit is None:
+        raise Refused("no policy is changed without approval", "no request was made")
+    words = kept_words(deployment, permit.request)
+    return Acts.PolicyChange(permit.request, permit.approvals, tuple(words.values()))
 
 
-def _tell_again(deployment: Deployment, policy: Acts.Policy) -> Orders:
-    """Tell those custodians of a change that holds already who do not follow it yet."""
-    act = _act_of(deployment, policy)
-    if act is None:
+def _show_again(deployment: Deployment, policy: Acts.Policy) -> Followed:
+    """Show custodians that do not follow yet what was approved: they judge it for themselves.
+
+    Whether the request has expired since does not matter: the others have done it in its time.
+    """
+    if policy.previous is None:
         raise UsageError(
-            f"policy version {policy.version} holds already",
-            "nothing that was approved here made it",
+            f"version {policy.version} of the team policy holds already",
+            "it is the first, and nobody was to approve it",
             hint="Sign the next one: `strongroom policy sign --help`.",
         )
-    late = behind(deployment)
-    if not late:
-        return Orders(kept_deeds(deployment, act.request), {}, deployment.roster)
-    digest = act.request.digest
-    grant = Acts.Grant.digest(act.request, act.given)
-    told = {"procedure": str(act.request.procedure), "digest": digest, "grant": grant}
-    intent = deployment.intent("procedure.run", act.id, private=None, client="", **told)
-    envelope = kept_policies(deployment.registry)[-1]
-    absent: dict[int, StrongroomError] = {}
-    with announced(deployment, OpenLog.of_server(deployment), intent, witnessed=False) as outcome:
-        permit = Permit(act.request, act.given, b"", intent)
-        for index in late:
-            absent |= give_order(deployment, permit, [envelope], index).absent
-        outcome.update(told)
-    return Orders(kept_deeds(deployment, act.request), absent, deployment.roster)
-
-
-def _act_of(deployment: Deployment, policy: Acts.Policy) -> Act | None:
-    """Return the act by which custodians were told to follow a policy; None for the first one."""
-    found = [
-        act
-        for act in deployment.desk.acts()
-        if act.request.params.get("policy") == policy.id and deployment.desk.deeds(act.id)
-    ]
-    return found[-1] if found else None
+    asked = {
+        index: partial(hand_over_policies, deployment, custodian)
+        for index, custodian in deployment.custodians.items()
+    }
+    followed: list[int] = []
+    absent = dict(deployment.absent_custodians)
+    for index, answer in deployment.asking.each(asked):
+        try:
+            answer.result()
+            followed.append(index)
+        except StrongroomError as err:
+            absent[index] = err
+    return Followed(sorted(followed), dict(sorted(absent.items())), deployment.roster)
 
 
 def _wish(before: Acts.Policy, after: Acts.Policy) -> Wish:

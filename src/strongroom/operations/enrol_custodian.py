@@ -404,7 +404,7 @@ def _follow(
 def _take_in(deployment: Deployment, newcomer: Registry.Newcomer, custodian: Custodian) -> None:
     """Give the newcomer roster and policies."""
     custodian.adopt_roster(_envelope_of(newcomer))
-    hand_over_policies(deployment.registry, custodian)
+    hand_over_policies(deployment, custodian)
 
 
 def _place(others: Deployment, newcomer: Registry.Newcomer, sitting: Custodian) -> None:

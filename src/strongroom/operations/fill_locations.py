@@ -23,7 +23,7 @@ from strongroom.operations.acceptance import Acceptance
 from strongroom.operations.credentials import Credential
 from strongroom.operations.deployment import Deployment, Listing
 from strongroom.operations.lost_objects import note_lost
-from strongroom.operations.placing import client_key_path, policy_path, rosters_to_place
+from strongroom.operations.placing import client_key_path, rosters_to_place
 from strongroom.operations.policies import policies_to_place
 from strongroom.operations.survey import Survey, note_lacking, survey
 
@@ -249,10 +249,7 @@ class _Mender:
 def put_install_objects(deployment: Deployment) -> None:
     """Put the rosters and the custodians' sealed identities wherever a location lacks them."""
     entries = _kit_entries(deployment, "identity")
-    policies = {
-        policy_path(deployment.install, policy): policy.encode()
-        for policy in policies_to_place(deployment.registry)
-    }
+    policies = policies_to_place(deployment.registry)
     _put_everywhere(deployment, {**rosters_to_place(deployment), **policies, **entries})
 
 

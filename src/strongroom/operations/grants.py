@@ -162,11 +162,11 @@ def _tell_custodians(deployment: Deployment, approved: Approved) -> tuple[Envelo
 
 
 def _tell(deployment: Deployment, custodian: Custodian, approved: Approved) -> Envelope:
-    """Return one custodian's hearing; it is handed the policy where it has none yet."""
+    """Return one custodian's hearing; it is handed the policies that it lacks."""
     try:
         return custodian.hear(approved.request, approved.approvals)
-    except Acts.NoPolicy:
-        hand_over_policies(deployment.registry, custodian)
+    except (Acts.NoPolicy, Acts.OtherPolicy):
+        hand_over_policies(deployment, custodian)
     return custodian.hear(approved.request, approved.approvals)
 
 

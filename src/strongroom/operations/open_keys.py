@@ -247,7 +247,7 @@ def _ask(deployment: Deployment, opening: Opening, witnessed: Witnessed) -> None
             member = deployment.roster.member(index)
             try:
                 opening.take(member, answer.result())
-            except (Acts.NoPolicy, Acts.LogMoved) as err:
+            except (Acts.NoPolicy, Acts.OtherPolicy, Acts.LogMoved) as err:
                 if (index, err.code) in supplied:
                     opening.miss(member, err)
                     continue
@@ -267,10 +267,10 @@ def _ask(deployment: Deployment, opening: Opening, witnessed: Witnessed) -> None
 def _supplied(
     deployment: Deployment, index: int, request: Acts.ReleaseRequest, witnessed: Witnessed
 ) -> Acts.ReleaseRequest:
-    """Hand a custodian the policy; return the request with a proof to what it has seen."""
+    """Hand over the policies that a custodian lacks; prove the request to what it has seen."""
     custodian, checkpoint = deployment.custodians[index], witnessed.checkpoint
     try:
-        hand_over_policies(deployment.registry, custodian)
+        hand_over_policies(deployment, custodian)
         if checkpoint is None or request.grant is None:
             return request
         (seen,) = custodian.witness.latest([checkpoint.origin])

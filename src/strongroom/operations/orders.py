@@ -32,16 +32,23 @@ class Orders:
 
     def check_complete(self, what: str) -> None:
         """Raise PartlyDone, naming everybody who has not done it yet; `what` begins the line."""
-        if not self.absent:
-            return
-        away = ((self.roster.member(index), err) for index, err in self.absent.items())
-        reasons = "; ".join(f"{member}: {plain_reason(member, err)}" for member, err in away)
-        count = len(self.deeds) + len(self.absent)
-        raise PartlyDone(
-            f"{what} by {len(self.deeds)} of {count} custodians",
-            reasons,
-            hint="Run the same command again when they answer; who did it does not do it twice.",
+        check_all(what, self.roster, len(self.deeds), self.absent)
+
+
+def check_all(what: str, roster: Roster, done: int, absent: Mapping[int, StrongroomError]) -> None:
+    """Raise PartlyDone, naming those who have not done it yet; `what` begins the line."""
+    if not absent:
+        return
+    away = ((roster.member(index), err) for index, err in absent.items())
+    reasons = "; ".join(f"{member}: {plain_reason(member, err)}" for member, err in away)
+    hint = "Run the same command again when they answer; who did it does not do it twice."
+    if any(isinstance(err, Acts.OtherPolicy) for err in absent.values()):
+        hint = (
+            "Who follows another team policy does nothing that was approved under this one: finish "
+            "`strongroom policy change`, then run the same command again. It asks anew, under the "
+            "policy that holds then; who did it does not do it twice."
         )
+    raise PartlyDone(f"{what} by {done} of {done + len(absent)} custodians", reasons, hint=hint)
 
 
 def give_order(
@@ -106,18 +113,24 @@ def tell_refusal(deployment: Deployment, request: Acts.Request, word: Envelope) 
 def _refuse(
     deployment: Deployment, custodian: Custodian, request: Acts.Request, word: Envelope
 ) -> None:
-    """Tell one custodian; it is handed the policy where it has none yet."""
+    """Tell one custodian; it is handed the policies that it lacks."""
     try:
         custodian.refuse(request, word)
-    except Acts.NoPolicy:
-        hand_over_policies(deployment.registry, custodian)
+    except (Acts.NoPolicy, Acts.OtherPolicy):
+        hand_over_policies(deployment, custodian)
         custodian.refuse(request, word)
 
 
 def kept_deeds(deployment: Deployment, request: Acts.Request) -> dict[int, Acts.Deed]:
     """Return the deeds of a request that the home keeps, by the index of the custodian."""
+    words = kept_words(deployment, request)
+    return {index: Acts.Deed.read(word) for index, word in words.items()}
+
+
+def kept_words(deployment: Deployment, request: Acts.Request) -> dict[int, Envelope]:
+    """Return the same deeds as the custodians signed them."""
     kept = deployment.desk.deeds(request.request)
-    return {index: Acts.Deed.read(decode_envelope(data, "a deed")) for index, data in kept.items()}
+    return {index: decode_envelope(data, "a deed") for index, data in kept.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +153,7 @@ class _Round:
         for index, answer in deployment.asking.each(asked):
             try:
                 self._keep(index, answer.result(), orders[index])
-            except (Acts.NoPolicy, Acts.LogMoved) as err:
+            except (Acts.NoPolicy, Acts.OtherPolicy, Acts.LogMoved) as err:
                 self.absent[index] = err
                 if not again:
                     lacking[index] = self._supplied(index, orders[index])
@@ -185,10 +198,10 @@ class _Round:
                     yield fact.body.get("grant")
 
     def _supplied(self, index: int, order: Acts.Order) -> Acts.Order:
-        """Hand a custodian the policies; return the order with a proof to what it has seen."""
+        """Hand over the policies that a custodian lacks; prove the order to what it has seen."""
         custodian, checkpoint = self.deployment.custodians[index], self.witnessed.checkpoint
         try:
-            hand_over_policies(self.deployment.registry, custodian)
+            hand_over_policies(self.deployment, custodian)
             if checkpoint is None:
                 return order
             (seen,) = custodian.witness.latest([checkpoint.origin])

@@ -3,7 +3,6 @@
 from types import MappingProxyType
 
 from strongroom.clients import Client, Snapshot
-from strongroom.crypto.envelope import Envelope
 from strongroom.ids import InstallId
 from strongroom.locations import Copies
 from strongroom.operations.deployment import Deployment, Listing
@@ -27,14 +26,14 @@ def rosters_to_place(deployment: Deployment) -> dict[str, bytes]:
     }
 
 
-def policy_path(install: InstallId, policy: Envelope) -> str:
-    """Return the path of a team policy: named by its hash, so that no two ever meet."""
-    return path_of_policy(install, policy.statement.hash.hex())
-
-
 def path_of_policy(install: InstallId, policy: str) -> str:
-    """Return the path of the team policy of this id."""
+    """Return the path of a team policy: named by its hash, so that no two ever meet."""
     return f"{install}/policy/{policy}"
+
+
+def path_of_change(install: InstallId, policy: str) -> str:
+    """Return the path of what shows that the team policy of this id was approved."""
+    return f"{install}/policy-changes/{policy}"
 
 
 def client_key_path(install: InstallId, client: str, custodian: str, serial: int) -> str:

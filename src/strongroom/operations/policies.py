@@ -7,17 +7,19 @@ destroys or changes trust waits a day. docs/formats/procedure-v1.md.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from strongroom.clients import Registry
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope, decode_envelope
-from strongroom.errors import Damaged, UsageError
+from strongroom.errors import Damaged, Refused, UsageError
 from strongroom.facts import Session
 from strongroom.ids import InstallId
 from strongroom.ledger import Policy
-from strongroom.locations import Copies
+from strongroom.locations import Copies, ObjectMissing
+from strongroom.operations.certificates import SMALL_BYTES_MAX
 from strongroom.operations.deployment import Deployment, Tools
-from strongroom.operations.placing import path_of_policy, policy_path
+from strongroom.operations.placing import path_of_change, path_of_policy
 from strongroom.quorum import Acts, Custodian, Roster
 
 
@@ -86,8 +88,13 @@ def _single(
     return Acts.Policy.sign(seed, draft, tools.clock.now())
 
 
-def keep_policy(registry: Registry, session: Session, envelope: Envelope) -> None:
-    """Keep a policy in the home, with the fact that tells of it."""
+def keep_policy(
+    registry: Registry,
+    session: Session,
+    envelope: Envelope,
+    change: Acts.PolicyChange | None = None,
+) -> None:
+    """Keep a policy in the home with what shows that it was approved, and the fact of it."""
     policy = Acts.Policy.parse(envelope)
     fact = session.fact(
         "policy.signed",
@@ -97,18 +104,45 @@ def keep_policy(registry: Registry, session: Session, envelope: Envelope) -> Non
         approvers=len(policy.approvers),
         cosignatures=policy.cosignatures,
     )
-    registry.keep_policy(policy.version, envelope.encode(), fact)
+    shown = None if change is None else change.encode()
+    registry.keep_policy(policy.version, envelope.encode(), fact, shown)
 
 
-def kept_policies(registry: Registry) -> list[Envelope]:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A policy as it was signed, with what shows that it was approved; nothing does of a first."""
+
+    envelope: Envelope
+    change: Acts.PolicyChange | None
+
+    @property
+    def policy(self) -> Acts.Policy:
+        """Return what it says."""
+        return Acts.Policy.parse(self.envelope)
+
+    def place(self, copies: Copies) -> None:
+        """Put it at every location; a policy lies nowhere without its change."""
+        policy = self.policy
+        if self.change is not None:
+            copies.put(path_of_change(policy.install, policy.id), self.change.encode())
+        copies.put(path_of_policy(policy.install, policy.id), self.envelope.encode())
+
+
+def kept_policies(registry: Registry) -> list[Shown]:
     """Return every policy that the home has, in the order of their versions."""
-    return [decode_envelope(data, "a policy") for data in registry.policies()]
+    return [
+        Shown(
+            decode_envelope(envelope, "a policy"),
+            None if change is None else Acts.PolicyChange.decode(change),
+        )
+        for envelope, change in registry.policies()
+    ]
 
 
 def kept_policy(registry: Registry) -> Envelope | None:
     """Return the newest policy that the home has; None in one of before there were policies."""
     kept = registry.policies()
-    return decode_envelope(kept[-1], "the policy") if kept else None
+    return decode_envelope(kept[-1][0], "the policy") if kept else None
 
 
 def current_policy(deployment: Deployment) -> Acts.Policy:
@@ -128,36 +162,54 @@ def current_envelope(deployment: Deployment) -> Envelope:
         keep_policy(deployment.registry, deployment.session, kept)
         for custodian in deployment.custodians.values():
             custodian.adopt_policy(kept)
-        deployment.copies.put(policy_path(deployment.install, kept), kept.encode())
+        Shown(kept, None).place(deployment.copies)
     return kept
 
 
-def hand_over_policies(registry: Registry, custodian: Custodian) -> None:
-    """Show a custodian the newest policy, or every one from the first on where it knows none.
+def hand_over_policies(deployment: Deployment, custodian: Custodian) -> None:
+    """Show a custodian each policy that followed the one which it has pinned, oldest first.
 
-    One that has a client takes the first alone: the others it takes as an order that was approved.
+    Raises what it refuses one of them with: OtherPolicy where it has pinned none of this install's.
     """
-    kept = kept_policies(registry)
-    try:
-        for newest in kept[-1:]:
-            custodian.adopt_policy(newest)
-    except Acts.OtherPolicy:
-        for policy in kept:
-            custodian.adopt_policy(policy)
+    _, pinned = custodian.pinned()
+    missing: list[Shown] = []
+    for shown in _newest_first(deployment):
+        if shown.envelope == pinned:
+            break
+        missing.append(shown)
+    for shown in reversed(missing):
+        custodian.adopt_policy(shown.envelope, shown.change)
 
 
-def policies_to_place(registry: Registry) -> list[Envelope]:
-    """Return the policies that belong to every location.
+def _newest_first(deployment: Deployment) -> Iterator[Shown]:
+    """Yield every policy of this install; what the home lacks of them is read at the locations."""
+    kept = kept_policies(deployment.registry)
+    yield from reversed(kept[1:])
+    for shown in kept[:1]:
+        policy, envelope, change = shown.policy, shown.envelope, shown.change
+        while policy.previous is not None:
+            before = _read_policy(deployment.copies, policy.install, policy.previous)
+            follows = Acts.Policy.parse(before)
+            change = change or read_change(deployment.copies, follows, policy)
+            yield Shown(envelope, change)
+            policy, envelope, change = follows, before, None
+        yield Shown(envelope, None)
+
+
+def policies_to_place(registry: Registry) -> dict[str, bytes]:
+    """Return what belongs to every location of the policies, by its path.
 
     That of a recovery stays in its home: a recovery can be rehearsed, and leaves nothing there.
     """
-    kept = kept_policies(registry)
     operator = registry.install().operator_key
-    return [
-        one
-        for one, policy in ((one, Acts.Policy.parse(one)) for one in kept)
-        if policy.signer == operator or policy.previous is not None
-    ]
+    found: dict[str, bytes] = {}
+    for shown in kept_policies(registry):
+        policy = shown.policy
+        if shown.change is not None:
+            found[path_of_change(policy.install, policy.id)] = shown.change.encode()
+        if policy.signer == operator or policy.previous is not None:
+            found[path_of_policy(policy.install, policy.id)] = shown.envelope.encode()
+    return found
 
 
 def check_own_policy(deployment: Deployment, policy: Acts.Policy) -> None:
@@ -167,7 +219,7 @@ def check_own_policy(deployment: Deployment, policy: Acts.Policy) -> None:
     that was recovered has none of before: there each must lead back to the first, at the locations.
     """
     registry, install = deployment.registry, deployment.install
-    kept = [Acts.Policy.parse(decode_envelope(one, "a policy")) for one in registry.policies()]
+    kept = [shown.policy for shown in kept_policies(registry)]
     if policy.id in {one.id for one in kept}:
         return
     operator = registry.install().operator_key
@@ -181,23 +233,63 @@ def check_own_policy(deployment: Deployment, policy: Acts.Policy) -> None:
     )
 
 
+def check_own_change(deployment: Deployment, policy: str, data: bytes) -> None:
+    """Raise Damaged unless this shows that a policy of this install was approved."""
+    for shown in kept_policies(deployment.registry):
+        if shown.policy.id == policy and shown.change is not None:
+            if shown.change.encode() != data:
+                raise Damaged(
+                    f"the change to policy {policy[:12]} is another one", "it was altered"
+                )
+            return
+    copies, install = deployment.copies, deployment.install
+    after = Acts.Policy.parse(_read_policy(copies, install, policy))
+    check_own_policy(deployment, after)
+    if after.previous is None:
+        raise Damaged(f"policy {policy[:12]} follows no other", "nothing was to be approved")
+    _check_change(data, Acts.Policy.parse(_read_policy(copies, install, after.previous)), after)
+
+
 def policies_before(
     policy: Acts.Policy, copies: Copies, install: InstallId
 ) -> Iterator[Acts.Policy]:
-    """Yield what a policy follows, as the locations show it, back to where it follows nothing."""
+    """Yield what a policy follows, as the locations show it, back to where it follows nothing.
+
+    Or to where nothing shows that the step was approved as the policy before it says.
+    """
     while policy.previous is not None:
-        before = _read_policy(copies, install, policy.previous)
-        if before.version + 1 != policy.version or policy.signer not in before.approvers.values():
+        before = Acts.Policy.parse(_read_policy(copies, install, policy.previous))
+        try:
+            read_change(copies, before, policy)
+        except (Damaged, ObjectMissing):
             return
         policy = before
         yield policy
+
+
+def read_change(copies: Copies, before: Acts.Policy, after: Acts.Policy) -> Acts.PolicyChange:
+    """Return what shows, at a location, that a policy was approved as the one before it says.
+
+    Raises Damaged where what lies there does not show it, and ObjectMissing where nothing does.
+    """
+    key = path_of_change(after.install, after.id)
+    accept = partial(_check_change, before=before, after=after)
+    return Acts.PolicyChange.decode(copies.get(key, accept, 0, SMALL_BYTES_MAX))
+
+
+def _check_change(data: bytes, before: Acts.Policy, after: Acts.Policy) -> None:
+    """Raise Damaged unless it shows so; another copy may be whole."""
+    try:
+        Acts.PolicyChange.decode(data).check(before, after)
+    except Refused as err:
+        raise Damaged(f"nothing shows that policy {after.id[:12]} was approved", str(err)) from err
 
 
 def _is_first(policy: Acts.Policy, operator: bytes) -> bool:
     return (policy.version, policy.previous, policy.signer) == (1, None, operator)
 
 
-def _read_policy(copies: Copies, install: InstallId, policy: str) -> Acts.Policy:
+def _read_policy(copies: Copies, install: InstallId, policy: str) -> Envelope:
     """Return the policy of this id; whatever else lies in its place counts for nothing."""
     key = path_of_policy(install, policy)
 
@@ -206,4 +298,4 @@ def _read_policy(copies: Copies, install: InstallId, policy: str) -> Acts.Policy
         if (found.id, found.install) != (policy, install):
             raise Damaged(f"{key} is not what it is named by", "its hash or its install differs")
 
-    return Acts.Policy.parse(decode_envelope(copies.get(key, accept), key))
+    return decode_envelope(copies.get(key, accept, 0, SMALL_BYTES_MAX), key)

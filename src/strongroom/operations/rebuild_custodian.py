@@ -19,6 +19,7 @@ from strongroom.ids import InstallId, Token
 from strongroom.locations import Copies
 from strongroom.operations.certificates import SMALL_BYTES_MAX, check_certificate
 from strongroom.operations.deployment import Listing
+from strongroom.operations.policies import read_change
 from strongroom.operations.recover import (
     KeyTable,
     RecoveryPlan,
@@ -70,7 +71,7 @@ def find_kept(copies: Copies, plan: RecoveryPlan) -> Kept:
     problems += [*table.notes]
     receipts = _receipts(copies, listing, roster, table, problems)
     certified = _certified(copies, listing, roster, table)
-    policy = _newest_policy(copies, listing, roster)
+    policy = newest_policy(copies, listing, roster, problems)
     return Kept(install, table, signed, policy, receipts, certified, problems)
 
 
@@ -178,11 +179,14 @@ def _certified(copies: Copies, listing: Listing, roster: Roster, table: KeyTable
     return found
 
 
-def _newest_policy(copies: Copies, listing: Listing, roster: Roster) -> Envelope:
+def newest_policy(
+    copies: Copies, listing: Listing, roster: Roster, problems: list[str]
+) -> Envelope:
     """Return the last policy of the line that begins with the operator's first.
 
-    Raises Refused where two follow the same one: an approver alone can sign another, and which of
-    them was approved is not for a location to say.
+    An approver alone can sign one that follows: it counts where the locations show that as many
+    approved it as the policy before it says, and is named where they do not. Raises Refused where
+    two that were approved follow the same one.
     """
     policies = _policies(copies, listing, roster)
     first = [
@@ -197,11 +201,25 @@ def _newest_policy(copies: Copies, listing: Listing, roster: Roster) -> Envelope
             one
             for one in policies
             if (one[0].previous, one[0].version) == (last.id, last.version + 1)
-            and one[0].signer in last.approvers.values()
+            and _was_approved(copies, last, one[0], problems)
         ]
         if not following:
             return line[1]
         line = _only(following, f"the policy after version {last.version}")
+
+
+def _was_approved(
+    copies: Copies, before: Acts.Policy, after: Acts.Policy, problems: list[str]
+) -> bool:
+    try:
+        read_change(copies, before, after)
+    except StrongroomError as err:
+        if after.signer in before.approvers.values():
+            problems.append(
+                f"policy version {after.version} ({after.id[:12]}) is passed over: {err}"
+            )
+        return False
+    return True
 
 
 def _policies(
@@ -241,7 +259,7 @@ def _only(
         raise Refused(
             f"{which} cannot be told",
             f"there are {len(found)}: {names}",
-            hint="Only one was approved; see which with `strongroom status` on the server, and "
-            "find out who signed the other. Name a location that has that one alone.",
+            hint="Both were approved, and one was refused before it held: see which holds with "
+            "`strongroom policy show` on the server. Name a location that has that one alone.",
         )
     return found[0]

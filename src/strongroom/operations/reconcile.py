@@ -19,6 +19,7 @@ from strongroom.errors import Damaged, SplitView, Stale, StrongroomError, Unwitn
 from strongroom.facts import Fact
 from strongroom.ledger import Log
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.look_at_policies import Behind, behind
 from strongroom.operations.verify_ledger import judge_log
 from strongroom.operations.witnessing import Witnesses
 
@@ -113,6 +114,15 @@ class Reconciliation:
 
     logs: Sequence[LogReconciled]
     journals: Sequence[Journal]
+    others: Sequence[Behind]
+    """The custodians that follow another team policy than this home."""
+
+    @property
+    def state(self) -> State:
+        """Return the worst of all logs, or a split where somebody follows an unknown policy."""
+        states: list[State] = [one.state for one in self.logs]
+        states += ["split" for one in self.others if not one.known]
+        return max(states, key=EXIT_CODES.__getitem__, default="agreed")
 
     @property
     def findings(self) -> list[Finding]:
@@ -151,7 +161,7 @@ def reconcile(deployment: Deployment) -> Reconciliation:
             opened |= comparison.announced
     logs += _of_strangers(journals, {client.id for client in clients})
     logs += _of_orders(deployment.registry.log, journals, opened)
-    outcome = Reconciliation(logs, journals)
+    outcome = Reconciliation(logs, journals, behind(deployment))
     fact = deployment.fact(
         "ledger.reconciled",
         deployment.install,

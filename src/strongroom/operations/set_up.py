@@ -25,8 +25,8 @@ from strongroom.operations.join_custodians import (
     telling_who_is_joined,
 )
 from strongroom.operations.notice_settings import notice_settings
-from strongroom.operations.placing import place_kit_entries, policy_path, roster_path
-from strongroom.operations.policies import Team, first_policy, keep_policy
+from strongroom.operations.placing import place_kit_entries, roster_path
+from strongroom.operations.policies import Shown, Team, first_policy, keep_policy
 from strongroom.operations.privacy import Author
 from strongroom.quorum import Acts, Custodian, LocalCustodian, Roster
 
@@ -254,7 +254,7 @@ def _place(
     roster, policy = signed
     with Copies(places) as copies:
         copies.put(roster_path(plan.install, 1), roster.encode())
-        copies.put(policy_path(plan.install, policy), policy.encode())
+        Shown(policy, None).place(copies)
         for custodian in custodians:
             place_kit_entries(copies, custodian)
         for name, err in copies.failures.items():

@@ -9,7 +9,6 @@ from strongroom.clients import Client, ClientSource, History, Registry, Snapshot
 from strongroom.crypto import signing
 from strongroom.ledger import Policy
 from strongroom.operations.add_location import describe_locations
-from strongroom.operations.change_policy import behind
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.failure_domains import look_at_domains
 from strongroom.operations.look_at_custodians import (
@@ -19,6 +18,7 @@ from strongroom.operations.look_at_custodians import (
     who_opens_everything,
 )
 from strongroom.operations.look_at_logs import LogStatus, look_at_log
+from strongroom.operations.look_at_policies import behind
 from strongroom.operations.pending import Pending, look_at_pending
 from strongroom.operations.place_ledger import sealed_logs
 from strongroom.operations.policies import kept_policy
@@ -305,11 +305,7 @@ def _warnings(
         f"`strongroom kit show`, then `strongroom kit written {name}`"
         for name in old_sheets(deployment)
     ]
-    found += [
-        f"{deployment.roster.member(index)} follows an older team policy and answers nothing that "
-        "is asked for under this one; `strongroom policy change` tells it again"
-        for index in behind(deployment)
-    ]
+    found += [str(one) for one in behind(deployment)]
     if len(locations) == 1:
         found.append("DEGRADED: one location; when it is gone, every backup is gone")
     found += look_at_seats(deployment)

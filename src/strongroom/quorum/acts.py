@@ -7,6 +7,7 @@ from strongroom.quorum.deed import Deed
 from strongroom.quorum.erasure import Erasure
 from strongroom.quorum.grant import Grant, Proven
 from strongroom.quorum.order import Order
+from strongroom.quorum.policy_change import PolicyChange
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.redealing import Redealing
 from strongroom.quorum.refusals import (
@@ -31,6 +32,7 @@ class Acts:
     Grant: TypeAlias = Grant
     Order: TypeAlias = Order
     Policy: TypeAlias = TeamPolicy
+    PolicyChange: TypeAlias = PolicyChange
     Procedure: TypeAlias = Procedure
     Proven: TypeAlias = Proven
     Redealing: TypeAlias = Redealing

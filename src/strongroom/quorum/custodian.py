@@ -30,6 +30,7 @@ from strongroom.quorum.kit_seat import KitSeat
 from strongroom.quorum.order import Order
 from strongroom.quorum.order_seat import OrderSeat
 from strongroom.quorum.own import Own
+from strongroom.quorum.policy_change import PolicyChange
 from strongroom.quorum.receipt_seat import ReceiptSeat
 from strongroom.quorum.recovery_seat import RecoverySeat
 from strongroom.quorum.redeal_seat import RedealSeat
@@ -202,14 +203,14 @@ class LocalCustodian:
         """
         return self._rosters.take(envelope)
 
-    def adopt_policy(self, envelope: Envelope) -> TeamPolicy:
-        """Pin the first team policy; the same one again changes nothing.
+    def adopt_policy(self, envelope: Envelope, change: PolicyChange | None = None) -> TeamPolicy:
+        """Pin the first team policy, or the next with the change that shows that it was approved.
 
-        While it has no client yet, a custodian takes the policies that followed, too, one after
-        the other. Every later one comes enclosed in an order that was approved: `obey`.
+        The same one again changes nothing. A custodian that has a client takes the next one so only
+        where custodians show that they follow it; else it comes in an order: `obey`.
         """
         with self._own.database.transaction() as transaction:
-            return self._gate.adopt(transaction, self._own.roster(transaction), envelope)
+            return self._gate.adopt(transaction, self._own.roster(transaction), envelope, change)
 
     def take_policy(self, envelope: Envelope) -> TeamPolicy:
         """Pin the team policy that whoever holds the kit gives, after `restore`.

@@ -19,6 +19,7 @@ from strongroom.ledger import Witness
 from strongroom.quorum import gate_rules, recovery_rows, store
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.order import Order
+from strongroom.quorum.policy_change import PolicyChange
 from strongroom.quorum.procedure import Procedure, Value
 from strongroom.quorum.refusals import NoGrant, NoPolicy, OtherPolicy, Vetoed, VetoTime
 from strongroom.quorum.release import ReleaseRequest
@@ -57,11 +58,17 @@ class Gate:
             raise NoPolicy(f"{self._member} has pinned no team policy", "nobody gave it one")
         return pinned
 
-    def adopt(self, transaction: Transaction, roster: Roster, envelope: Envelope) -> TeamPolicy:
-        """Pin the first policy; the same one again changes nothing.
+    def adopt(
+        self,
+        transaction: Transaction,
+        roster: Roster,
+        envelope: Envelope,
+        change: PolicyChange | None = None,
+    ) -> TeamPolicy:
+        """Pin the first policy, or the next with its change; the same one again changes nothing.
 
-        A custodian that has no client yet holds nothing that a policy guards: it takes those that
-        followed the first, too, one after the other, as whoever makes it one shows them.
+        A custodian that has a client was away from the change, and takes it by the deeds of those
+        that were there. One that has none holds nothing that a policy guards: approvals are enough.
         """
         policy = TeamPolicy.parse(envelope)
         pinned = self._pinned(transaction)
@@ -69,7 +76,7 @@ class Gate:
             return pinned
         if pinned is None:
             gate_rules.check_first_policy(self._member, roster, policy)
-        elif store.has_clients(transaction):
+        elif change is None:
             raise OtherPolicy(
                 f"{self._member} refuses policy version {policy.version}",
                 f"version {pinned.version} is pinned, and this is not it",
@@ -77,6 +84,10 @@ class Gate:
             )
         else:
             gate_rules.check_next_policy(self._member, roster, pinned, policy)
+            change.check(pinned, policy)
+            self._refuse_vetoed(transaction, change.request)
+            if store.has_clients(transaction):
+                gate_rules.check_followed(self._member, roster, policy, change)
         self._pin(transaction, policy, envelope)
         return policy
 

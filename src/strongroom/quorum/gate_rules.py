@@ -19,6 +19,7 @@ from strongroom.quorum.deed import TOLD
 from strongroom.quorum.grant import Grant
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.order import Order
+from strongroom.quorum.policy_change import PolicyChange
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.refusals import (
     ClockOff,
@@ -289,6 +290,18 @@ def check_next_policy(
         raise _other(member, policy, f"it does not follow version {pinned.version}, the pinned")
     if policy.signer not in pinned.approvers.values():
         raise _other(member, policy, f"no approver of version {pinned.version} signed it")
+
+
+def check_followed(
+    member: Member, roster: Roster, policy: TeamPolicy, change: PolicyChange
+) -> None:
+    """Raise OtherPolicy unless as many members as open a key have signed for following it.
+
+    They have judged what this custodian was away from: the announcement, the delay and every veto.
+    """
+    count, needed = len(change.followers(roster, policy)), roster.threshold
+    if count < needed:
+        raise _other(member, policy, f"{count} of {needed} custodians needed show that they follow")
 
 
 def _other(member: Member, policy: TeamPolicy, why: str) -> Refused:

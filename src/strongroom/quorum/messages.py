@@ -22,6 +22,7 @@ from strongroom.quorum.fields import NAME_LENGTH_MAX, NUMBER_MAX
 from strongroom.quorum.key_table import WRITERS_MAX
 from strongroom.quorum.kit import ENTRY_BYTES_MAX
 from strongroom.quorum.order import Order
+from strongroom.quorum.policy_change import PolicyChange
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import NO_PAST, Past, Standing
@@ -106,15 +107,17 @@ def read_adopt_roster_question(data: bytes) -> Envelope:
     return decode_envelope(part, "the roster of a question")
 
 
-def adopt_policy_question(policy: Envelope) -> bytes:
-    """Return a team policy to be pinned."""
-    return question("adopt-policy", policy.encode())
+def adopt_policy_question(policy: Envelope, change: PolicyChange | None = None) -> bytes:
+    """Return a team policy to be pinned, with what shows that it was approved."""
+    shown = () if change is None else (change.encode(),)
+    return question("adopt-policy", policy.encode(), *shown)
 
 
-def read_adopt_policy_question(data: bytes) -> Envelope:
+def read_adopt_policy_question(data: bytes) -> tuple[Envelope, PolicyChange | None]:
     """Read what `adopt_policy_question` wrote."""
-    (part,) = read_question("adopt-policy", data, 1)
-    return decode_envelope(part, "the policy of a question")
+    policy, *shown = read_question("adopt-policy", data, 1, 2)
+    change = PolicyChange.decode(shown[0]) if shown else None
+    return decode_envelope(policy, "the policy of a question"), change
 
 
 def enrol_question(

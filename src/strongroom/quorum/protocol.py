@@ -13,6 +13,7 @@ from strongroom.ids import ClientId, VaultId, WriterId
 from strongroom.ledger import Witness
 from strongroom.quorum.key_table import ClientPin
 from strongroom.quorum.order import Order
+from strongroom.quorum.policy_change import PolicyChange
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member
@@ -30,10 +31,11 @@ class Custodian(Protocol):
         """Pin the first roster; the same one again changes nothing, and no other one is taken."""
         ...
 
-    def adopt_policy(self, envelope: Envelope) -> object:
-        """Pin the first team policy; the same one again changes nothing.
+    def adopt_policy(self, envelope: Envelope, change: PolicyChange | None = None) -> object:
+        """Pin the first team policy, or the next with the change that shows that it was approved.
 
-        While it has no client yet, it takes those that followed, too, one after the other.
+        The same one again changes nothing. Where it has a client, as many custodians as open a key
+        must show that they follow.
         """
         ...
 

@@ -20,6 +20,7 @@ from strongroom.quorum.key_table import ClientPin, newest
 from strongroom.quorum.kit import EntryPlace
 from strongroom.quorum.messages import WITNESS_PARTS_MAX
 from strongroom.quorum.order import Order
+from strongroom.quorum.policy_change import PolicyChange
 from strongroom.quorum.protocol import Custodian
 from strongroom.quorum.release import ReleaseRequest
 from strongroom.quorum.request import ActRequest
@@ -55,7 +56,7 @@ def _adopt_roster(custodian: Custodian, data: bytes) -> bytes:
 
 
 def _adopt_policy(custodian: Custodian, data: bytes) -> bytes:
-    custodian.adopt_policy(messages.read_adopt_policy_question(data))
+    custodian.adopt_policy(*messages.read_adopt_policy_question(data))
     return messages.answer("adopt-policy")
 
 
@@ -240,11 +241,10 @@ class AskedCustodian:
         )
         return None
 
-    def adopt_policy(self, envelope: Envelope) -> object:
+    def adopt_policy(self, envelope: Envelope, change: PolicyChange | None = None) -> object:
         """Have a team policy pinned; the same one again changes nothing."""
-        messages.read_answer(
-            "adopt-policy", self._ask("adopt-policy", messages.adopt_policy_question(envelope)), 0
-        )
+        asked = messages.adopt_policy_question(envelope, change)
+        messages.read_answer("adopt-policy", self._ask("adopt-policy", asked), 0)
         return None
 
     def enrol(
