@@ -85,6 +85,9 @@ def _outlived(deployment: Deployment, act: Act) -> str:
     rotating = request.procedure is Acts.Procedure.CUSTODIAN_ROTATE
     if rotating and request.params["custodian"] not in seated:
         return "no_custodian"
+    redealing = request.procedure is Acts.Procedure.CUSTODIAN_REDEAL
+    if redealing and request.params["roster"] != deployment.roster.id:
+        return "other_roster"
     return "" if request.origin == _origin(deployment, act, client) else "other_log"
 
 
@@ -140,6 +143,10 @@ def _command(deployment: Deployment, act: Act) -> str:
             (custodian,) = (one.name for one in members if one.id == params["custodian"])
             drop = " --drop-former" if order["drop"] else ""
             command = f"custodian rotate {custodian} --client {name}{drop}"
+        case Acts.Procedure.CUSTODIAN_REDEAL, _:
+            ever = (one for roster in deployment.rosters.rosters for one in roster.members)
+            custodian = next(one.name for one in ever if one.id == params["custodian"])
+            command = f"custodian redeal {custodian}"
         case Acts.Procedure.POLICY_CHANGE, _:
             command = "policy change FILE"
         case Acts.Procedure.RECOVERY, Acts.Procedure.RECOVERY:
