@@ -229,6 +229,11 @@ def orders(thief: Thief) -> list[tuple[Acts.Request, tuple[Envelope, ...]]]:
             (seated,),
         ),
         (Acts.Procedure.CLIENT_ERASURE, {}, ()),
+        (
+            Acts.Procedure.CUSTODIAN_REDEAL,
+            {"custodian": "ab" * 16, "roster": roster.id, "recipient": "cd" * 32},
+            (),
+        ),
     ]
     return [
         (
@@ -249,7 +254,7 @@ def orders(thief: Thief) -> list[tuple[Acts.Request, tuple[Envelope, ...]]]:
 
 
 def test_the_stolen_server_gives_orders(thief: Thief) -> None:
-    """Another policy, a seat for himself, a client's end: each needs what lies in no home."""
+    """Another policy, a seat, a client's end, every key: each needs what lies in no home."""
     operator = thief.deployment.tools.device.seed()
     asked = orders(thief)
     for (request, enclosed), (another, _) in zip(asked, [*asked[1:], asked[0]], strict=True):

@@ -1,6 +1,7 @@
 """What was dealt to a custodian that was lost is dealt anew: then any t custodians open it."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.errors import Damaged, PartlyDone, Refused, UsageError
 from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.redeal import Redealt, redeal
+from strongroom.operations.rotate import drop_former, rotate
 from strongroom.operations.tell_status import tell_status
 from strongroom.quorum import Custodian
 from tests.journeys.test_enrolled_custodian import enrol, lose, standing_in
@@ -254,6 +256,36 @@ def test_a_custodian_that_gives_no_share_of_its_own_is_named(world: World) -> No
             redeal(other, "custodian-3")
     assert caught.value.code == "shares_altered"
     assert "custodian 2" in str(caught.value)
+
+
+def test_one_that_gives_no_share_of_its_own_is_outvoted_and_named(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world", clients=(NORMAL,), custodians=4)
+    world.back_up()
+    lose(world, 3)
+    enrol(world)
+    with world.open() as deployment:
+        liar = Borrowing(deployment.custodians[1], deployment.custodians[2])
+        with standing_in(deployment, liar) as other, pytest.raises(PartlyDone) as caught:
+            redeal(other, "custodian-3")
+    assert "2 sessions were dealt anew" in str(caught.value)
+    assert "custodian 1 (custodian-1): " in str(caught.value)
+    assert redealt(world).already == 2
+
+
+def test_a_former_key_is_kept_for_what_was_dealt_anew_by_another_home(world: World) -> None:
+    """Each session is asked about by all that it was dealt with, known to this home or not."""
+    redealt(world)
+    with world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        member = deployment.roster.member(3)
+        assert rotate(deployment, client, member).former == 1
+        with (
+            deployment.tools.history(client.id) as history,
+            history.redeals._database.transaction() as transaction,
+        ):
+            transaction.run("DELETE FROM redealt")
+        key = drop_former(deployment, client, member)
+    assert (key.former, key.dropped, key.notes) == (1, 0, [])
 
 
 def test_what_locations_hide_of_it_opens_as_before(world: World) -> None:

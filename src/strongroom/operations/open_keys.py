@@ -91,18 +91,28 @@ def fetch_redealt(
     return decode_envelope(deployment.copies.get(path, accept), culprit)
 
 
-def fetch_every_keys(
-    deployment: Deployment, client: Client, history: History, session: str
-) -> list[Statement]:
-    """Read all that a session was ever dealt with and that this home knows of, the first first."""
-    first = fetch_first_keys(deployment, client, history, session).statement
-    anew: list[Statement] = []
+def fetch_listed_redealt(
+    deployment: Deployment, client: Client, history: History, path: str
+) -> Envelope:
+    """Read what a location lists as what a session was dealt anew with, known here or not.
+
+    Another home of this client may have dealt it: one of its writers must have signed it.
+    """
+    version, session = path.split("/")[-2:]
     for redeal in history.redeals.of(session):
-        if redeal.object is not None:
-            anew.append(decode_envelope(redeal.object, "what is not placed yet").statement)
-        else:
-            anew.append(fetch_redealt(deployment, client, redeal).statement)
-    return [first, *anew]
+        if redealt_path(deployment.install, client.vault, redeal.version, session) == path:
+            return fetch_redealt(deployment, client, redeal)
+    culprit = f"the keys object that session {session[:8]} was dealt anew with, to {version}"
+    writers = [key for key, _ in history.writers()]
+
+    def accept(data: bytes) -> None:
+        statement = decode_envelope(data, culprit).statement
+        dealing = Dealing.parse(statement)
+        if dealing.label.session != session or dealing.redealt is None:
+            raise Damaged(f"{culprit} is of another session", "it was moved there")
+        check_signed_by_one_of(statement, writers, culprit)
+
+    return decode_envelope(deployment.copies.get(path, accept), culprit)
 
 
 def fetch_first_keys(

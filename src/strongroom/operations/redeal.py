@@ -73,12 +73,13 @@ def redeal(deployment: Deployment, name: str) -> Redealt:
                 left[client.name] = err
         if missed or left:
             members = {index: deployment.roster.member(index) for index in missed}
+            dealt = "1 session was" if done.sessions == 1 else f"{done.sessions} sessions were"
             reasons = [
                 f"{member}: {plain_reason(member, missed[index])}"
                 for index, member in members.items()
             ]
             raise PartlyDone(
-                f"{done.sessions} sessions were dealt anew, and more is left to do",
+                f"{dealt} dealt anew, and not all is well",
                 "; ".join(
                     [*sorted(reasons), *(f"client {name}: {err}" for name, err in left.items())]
                 ),
@@ -109,7 +110,7 @@ def _wish(deployment: Deployment, lost: Member) -> Wish:
         f"version {roster.version}",
         "this process opens every key of every client meanwhile, one at a time",
         f"copies of the former keys objects that were made elsewhere still open with what "
-        f"{lost.name} held and {roster.threshold - 1} others of that time",
+        f"{lost.name} held and what {roster.threshold - 1} of the others of that time hold",
     )
     order = {"procedure": "custodian-redeal", "custodian": lost.id, "roster": roster.id}
     params: dict[str, str | int] = {"custodian": lost.id, "roster": roster.id}

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from strongroom.clients import Client, History
 from strongroom.crypto import canonical
-from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
+from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, Refused, Unavailable
 from strongroom.operations.clear_client import Cleared, clear_superseded
 from strongroom.operations.deployment import Deployment
@@ -24,7 +24,7 @@ from strongroom.operations.enrol_writer import (
 )
 from strongroom.operations.intent import intend
 from strongroom.operations.look_at_custodians import Member
-from strongroom.operations.open_keys import fetch_every_keys
+from strongroom.operations.open_keys import fetch_first_keys, fetch_listed_redealt
 from strongroom.operations.orders import give_order, kept_deeds
 from strongroom.operations.prove_shares import CHALLENGE_BYTES, dealt_to
 from strongroom.operations.requesting import Wish, find_open, permitted
@@ -227,11 +227,13 @@ def _droppable(former: Sequence[int], needed: set[int]) -> int | None:
 def _needed(seat: _Seat) -> tuple[set[int], list[str]]:
     """Return the serials of the former keys that sessions need, and what was passed over.
 
-    Every session that a location lists is asked about, whatever needs it: what is forgotten here
-    may be wanted by another home, and what waits to be deleted by a rescue.
+    Every session that a location lists is asked about, and all that it was dealt anew with,
+    whatever needs it: what is forgotten here may be wanted by another home, and what waits to be
+    deleted by a rescue.
     """
     deployment, client = seat.deployment, seat.client
-    listing = deployment.copies.list(f"{deployment.install}/vaults/{client.vault}/keys")
+    vault = f"{deployment.install}/vaults/{client.vault}"
+    first, anew = (deployment.copies.list(f"{vault}/{part}") for part in ("keys", "redealt"))
     away = {**deployment.absent_locations, **deployment.copies.failures}
     for name, reason in away.items():
         raise Refused(
@@ -239,12 +241,18 @@ def _needed(seat: _Seat) -> tuple[set[int], list[str]]:
             str(reason),
             hint="Run it again when every location answers.",
         )
-    found: list[Statement] = []
+    place = deployment, client, seat.history
+    found = [
+        decode_envelope(kept, "what is not placed yet").statement
+        for kept in seat.history.redeals.under_way()
+    ]
     notes: list[str] = []
-    for key in sorted(listing):
-        session = key.rpartition("/")[2]
+    for key in (*sorted(first), *sorted(anew)):
         try:
-            found += fetch_every_keys(deployment, client, seat.history, session)
+            if key in anew:
+                found.append(fetch_listed_redealt(*place, key).statement)
+            else:
+                found.append(fetch_first_keys(*place, key.rpartition("/")[2]).statement)
         except Damaged as err:
             # Nobody can open it as it is, so it needs no key; a planted one stops nothing.
             notes.append(f"{key} was passed over: {err}")
