@@ -144,6 +144,10 @@ def test_an_invitation_has_one_answer_until_there_is_another(tmp_path: Path) -> 
         assert not opened.is_joined
         with pytest.raises(WrongCertificate):
             opened.finish(AUTHORITY.certificate)
+        # Only one that was joined before has a seat of its own to keep.
+        own_seat = Invitation(InstallId("1" * 32), 0, "anna", AUTHORITY.certificate).encode()
+        with pytest.raises(Refused, match="has no seat yet"):
+            opened.answer(own_seat)
 
 
 def test_its_certificate_is_renewed_while_it_serves_and_kept(

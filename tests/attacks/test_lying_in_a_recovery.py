@@ -1,6 +1,7 @@
-"""The server is lost, and one of three custodians that live says what is not so of what it pinned.
+"""The server is lost, and one of three custodians that live, or of two locations, lies about it.
 
-The others are two, as many as are needed: it is named, and nothing else comes of it.
+The others are two, or one that is honest, as many as are needed: who lies is named, and nothing
+else comes of it.
 """
 
 import secrets
@@ -13,12 +14,13 @@ import pytest
 
 from strongroom.app import App
 from strongroom.crypto import signing
+from strongroom.crypto.envelope import decode_envelope
 from strongroom.errors import Damaged
 from strongroom.ids import ClientId, VaultId
 from strongroom.operations.back_up import back_up
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.recover_elsewhere import recover_living
-from strongroom.quorum import Custodian, LocalCustodian
+from strongroom.quorum import Custodian, LocalCustodian, Roster
 from strongroom.quorum.key_table import PinnedWriter
 from tests.journeys.test_custodians_elsewhere import NAMES
 from tests.journeys.test_recover_living import installed
@@ -108,3 +110,26 @@ def test_one_custodian_says_who_wrote_and_until_when(tmp_path: Path) -> None:
             assert (report.state, report.problems) == ("good", [])
         # It was asked for nothing that it said, so nothing of it stays.
         assert install.restored() == "second"
+
+
+def test_a_location_shows_a_roster_of_its_own(tmp_path: Path) -> None:
+    """It gives nobody another seat and hides no roster; the location is named."""
+    with installed(tmp_path, timedelta()) as install:
+        (true,) = (tmp_path / "one").glob("*/roster/00000001")
+        install.lose_server()
+        roster = Roster.parse(decode_envelope(true.read_bytes(), "the roster"), None)
+        names = [one.name for one in roster.members]
+        swapped = [
+            replace(one, name=name) for one, name in zip(roster.members, names[::-1], strict=True)
+        ]
+        planted = Roster.sign(
+            secrets.token_bytes(32), roster.install, 3, swapped, 99, roster.created_at
+        )
+        true.with_name("00000099").write_bytes(planted.encode())
+        true.unlink()
+        for number in range(100, 300):
+            true.with_name(f"{number:08d}").write_bytes(b"nothing that is a roster")
+        found = install.run(f"recover {install.allow_another(*NAMES[1:])}", code=5)
+        assert (len(found["waiting"]), found["custodians_missing"]) == (1, ["anna"])
+        (problem,) = found["problems"]
+        assert problem.startswith("location one shows a roster, version 99, that the custodians")

@@ -14,13 +14,13 @@ import pytest
 
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope
-from strongroom.errors import Damaged
+from strongroom.errors import Damaged, UsageError
 from strongroom.locations import Copies
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.placing import path_of_change, path_of_policy
 from strongroom.operations.reconcile import reconcile
 from strongroom.operations.recover_elsewhere import find_agreed
-from strongroom.quorum import Custodian
+from strongroom.quorum import Custodian, Roster
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.policy_change import PolicyChange
 from strongroom.quorum.procedure import Procedure
@@ -144,14 +144,27 @@ def asked(link: Link, number: int) -> bytes:
 
 
 class Pinning(StandIn):
-    """Tells a server that recovers of another policy than it has pinned."""
+    """Tells a server that recovers of another roster or policy than it has pinned, or of none."""
 
-    def __init__(self, honest: Custodian, policy: Envelope) -> None:
+    def __init__(
+        self, honest: Custodian, policy: Envelope, roster: Envelope | Damaged | None = None
+    ) -> None:
         super().__init__(honest)
         self._policy = policy
+        self._roster = roster
 
     def pinned(self) -> tuple[Envelope, Envelope | None]:
-        return self._honest.pinned()[0], self._policy
+        if isinstance(self._roster, Damaged):
+            raise self._roster
+        return self._roster or self._honest.pinned()[0], self._policy
+
+
+def team_of(*approvers: bytes) -> dict[str, Any]:
+    return {
+        "mode": "team",
+        "rules": TeamPolicy.team_rules(min(2, len(approvers))),
+        "approvers": [signing.public_key(one) for one in approvers],
+    }
 
 
 def change_to(policy: Envelope, before: TeamPolicy, *approvers: bytes) -> PolicyChange:
@@ -179,40 +192,66 @@ def change_to(policy: Envelope, before: TeamPolicy, *approvers: bytes) -> Policy
 
 
 def test_a_server_that_recovers_is_shown_a_policy_that_nobody_approved() -> None:
-    """What one custodian says that it pinned has to follow from what the others did."""
+    """What one custodian says that it pinned is not what enough of them did."""
     world, own, approvers = Quorum(), bytes([66]) * 32, [bytes([one]) * 32 for one in (1, 2, 3)]
-    team: dict[str, Any] = {
-        "mode": "team",
-        "rules": TeamPolicy.team_rules(2),
-        "approvers": [signing.public_key(one) for one in approvers],
-    }
+    team = team_of(*approvers)
     first = world.sign_policy(**team)
     follows = TeamPolicy.parse(first)
     changed = world.sign_policy(seed=approvers[0], **team, previous=follows)
-    mine = {**team, "approvers": [signing.public_key(own)], "rules": TeamPolicy.team_rules(1)}
     with Copies({"one": MemoryLocation()}) as copies:
         copies.put(path_of_policy(world.install, follows.id), first.encode())
         approved = change_to(changed, follows, *approvers[:2])
         copies.put(path_of_change(world.install, TeamPolicy.parse(changed).id), approved.encode())
 
-        def shown(*policies: Envelope) -> str:
-            custodians = [Pinning(*one) for one in zip(world.custodians, policies, strict=True)]
-            return find_agreed(custodians, copies)[1].statement.hash.hex()
+        def shown(*policies: Envelope) -> tuple[str, int]:
+            three = zip(world.custodians, policies, strict=False)
+            found = find_agreed([Pinning(*one) for one in three], copies)
+            return found.policy.statement.hash.hex(), len(found.notes)
 
-        assert shown(first, first, first) == follows.id
-        # Who was away for a change has the one before.
-        assert shown(first, changed, first) == TeamPolicy.parse(changed).id
-        alone = world.sign_policy(seed=approvers[2], **mine, previous=follows)
+        newer = TeamPolicy.parse(changed).id
+        assert shown(first, first, first) == (follows.id, 0)
+        # Who was away for a change has the one before, and it is shown that it was approved.
+        assert shown(changed, first, changed) == shown(first, changed) == (newer, 1)
+        assert shown(first, changed, first) == (newer, 2)
+        alone = world.sign_policy(seed=approvers[2], **team_of(own), previous=follows)
         claimed = change_to(alone, follows, approvers[2])
         copies.put(path_of_change(world.install, TeamPolicy.parse(alone).id), claimed.encode())
         for lie in (
             alone,
-            world.sign_policy(seed=own, **mine, previous=follows),
-            world.sign_policy(seed=own, **mine),
-            world.sign_policy(seed=own, **mine, version=9),
+            world.sign_policy(seed=own, **team_of(own), previous=follows),
+            world.sign_policy(seed=own, **team_of(own)),
+            world.sign_policy(seed=own, **team_of(own), version=9),
         ):
+            assert shown(first, first, lie) == shown(lie, first, first) == (follows.id, 1)
+            # Of two nobody can say which one lies.
             with pytest.raises(Damaged, match="do not follow from each other"):
-                shown(first, first, lie)
-            with pytest.raises(Damaged, match="do not follow from each other"):
-                shown(lie, first, first)
+                shown(first, lie)
+    world.close()
+
+
+def test_a_server_that_recovers_is_shown_a_roster_that_nobody_follows() -> None:
+    """The one that lies is named, whatever version or threshold it shows."""
+    world = Quorum()
+    policy = world.sign_policy(**team_of(bytes([1]) * 32, bytes([2]) * 32))
+    members = [one.card() for one in world.custodians]
+    seed, now = bytes([67]) * 32, world.clock.now()
+    lies: list[Envelope | Damaged] = [
+        Damaged("an answer is malformed", "it has 3 parts"),
+        *(
+            Roster.sign(seed, world.install, threshold, members, version, now)
+            for threshold, version in ((2, 99), (1, 1))
+        ),
+    ]
+    with Copies({"one": MemoryLocation()}) as copies:
+        for at in range(3):
+            for lie in lies:
+                three: list[Custodian] = [Pinning(one, policy) for one in world.custodians]
+                three[at] = Pinning(world.custodians[at], policy, lie)
+                found = find_agreed(three, copies)
+                assert found.roster == world.roster_envelope
+                (note,) = found.notes
+                assert note.startswith(str(members[at]))
+                # Of two nobody can say which one lies, and of one that there are enough.
+                with pytest.raises((Damaged, UsageError)):
+                    find_agreed([three[at], three[at - 1]], copies)
     world.close()

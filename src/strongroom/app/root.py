@@ -45,7 +45,7 @@ from strongroom.operations.recover_elsewhere import (
     LivingPlan,
     begin_living,
     check_waits,
-    find_roster,
+    find_rosters,
     recover_living,
 )
 from strongroom.operations.requesting import forget_recipients
@@ -256,20 +256,23 @@ class App:
         check_credential(plan.credential, plan.locations.values())
         with Copies(self._bare_locations(plan.locations, plan.credential)) as copies:
             listing = copies.list("")
-            install = find_roster(copies, listing, plan).install
-            tools, registry = self.make_home(home, install, plan.key_file)
+            rosters = find_rosters(copies, listing, plan)
+            rosters.check_invited(plan)
+            tools, registry = self.make_home(home, rosters.install, plan.key_file)
             try:
                 for name, url in plan.locations.items():
                     if plan.credential is not None:
                         seal_credential(tools.secrets, secret_name(name), url, plan.credential)
-                begin_living(tools, registry, copies, listing, plan)
+                notes = begin_living(tools, registry, copies, (listing, rosters), plan)
             except BaseException:
                 self.remove_home(home, tools.key_file)
                 raise
             finally:
                 registry.close()
         with self.open(home) as deployment:
-            return recover_living(deployment)
+            recovery = recover_living(deployment)
+            recovery.problems[:0] = notes
+            return recovery
 
     def recover_more(self, home: Path) -> Recovery:
         """Go on with the recovery of a home whose custodians live; refuses where none waits."""

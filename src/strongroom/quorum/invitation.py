@@ -6,7 +6,7 @@ become. Pure. Normative page: docs/formats/custodian-v1.md.
 """
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 from strongroom.crypto import signing
 from strongroom.crypto.framing import frame
@@ -30,7 +30,12 @@ _INTRODUCTION: Final = "strongroom/custodian-v1/introduction"
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """What a custodian is to be, and whose certificates it is to believe (X.509 in DER)."""
+    """What a custodian is to be, and whose certificates it is to believe (X.509 in DER).
+
+    Index 0 is the seat that it has: only one that has been joined before takes that.
+    """
+
+    OWN_SEAT: ClassVar = 0
 
     install: InstallId
     index: int
@@ -54,7 +59,7 @@ class Invitation:
         install, index, name, authority = read_parts(what, _INVITATION, data, 4, 4)
         return cls(
             InstallId(read_hex(install, ID_BYTES, what)),
-            read_number(index, 1, COUNT_MAX, what),
+            read_number(index, cls.OWN_SEAT, COUNT_MAX, what),
             read_name(name, what),
             _certificate(authority, what),
         )

@@ -192,6 +192,12 @@ class CustodianHome:
                 f"this custodian is {name}, and is invited as {invited.name}",
                 hint="Look whether the URL is another custodian's.",
             )
+        if invited.index == Wire.Invitation.OWN_SEAT:
+            raise Refused(
+                "this custodian has no seat yet",
+                "it is invited as one that has",
+                hint="Only custodians that were joined before take part in a recovery.",
+            )
         world = self._world
         if kit is None:
             custodian = self._rebuilt(invited)

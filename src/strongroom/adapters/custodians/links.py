@@ -94,6 +94,8 @@ class CustodianLinks:
     def join(self, newcomers: Sequence[tuple[int, str, Address, JoinCode]]) -> Iterator[Joined]:
         """Join custodians that wait; all have to prove their codes before the first is joined.
 
+        One that has a seat is invited to 0, and tells which.
+
         Yields each as soon as it is joined. Raises WrongJoinCode, PeerRefused and
         PeerUnavailable; Refused where one became another.
         """
@@ -128,9 +130,9 @@ class CustodianLinks:
         )
         introduction = Wire.Introduction.parse(joining.invite(invitation.encode()))
         member = introduction.member
-        if (member.index, member.name) != (newcomer.seat, newcomer.name):
+        if member.name != newcomer.name or newcomer.seat not in (0, member.index):
             raise Refused(
-                f"nobody is joined as custodian {newcomer.seat} ({newcomer.name})",
+                f"nobody is joined as custodian {newcomer.seat or ''} ({newcomer.name})",
                 f"who was invited as that says it is {member}",
             )
         return introduction

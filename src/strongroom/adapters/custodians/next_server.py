@@ -92,8 +92,10 @@ class NextServer:
                 return bytes(answered)
             was, known = _joined(transaction)
             member = Wire.Introduction.parse(known).member
-            own = (Wire.Invitation.parse(was).install, member.index, member.name)
-            if (invited.install, invited.index, invited.name) != own:
+            own = (Wire.Invitation.parse(was).install, member.name)
+            # A server that has lost everything does not know the seat, and asks.
+            seat_fits = invited.index in (Wire.Invitation.OWN_SEAT, member.index)
+            if (invited.install, invited.name) != own or not seat_fits:
                 raise Refused(
                     f"this custodian is {member}, and is invited as custodian {invited.index} "
                     f"({invited.name})",
