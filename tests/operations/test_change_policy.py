@@ -16,9 +16,10 @@ from strongroom.operations.change_policy import (
     tell_change,
 )
 from strongroom.operations.deployment import Deployment
-from strongroom.operations.look_at_policies import behind
+from strongroom.operations.look_at_policies import behind, catch_up_policies
 from strongroom.operations.placing import path_of_change, path_of_policy
 from strongroom.operations.policies import current_policy, kept_policies
+from strongroom.operations.reconcile import reconcile
 from strongroom.operations.requesting import needs_team, take
 from strongroom.operations.tell_status import tell_status
 from strongroom.procedures import Desk
@@ -104,6 +105,11 @@ def test_a_team_changes_itself_by_its_own_rules(home: Home) -> None:
         assert sorted(team.approvers.values()) == sorted(change.approvers or ())
 
 
+def seen(deployment: Deployment) -> list[tuple[int, int, str]]:
+    """Return which custodians follow another policy, its version, and what it is to this home."""
+    return [(one.index, one.version, one.state) for one in behind(deployment)]
+
+
 def test_who_was_away_is_told_later(home: Home) -> None:
     policy = waited(home)
     with home.open() as deployment:
@@ -112,7 +118,7 @@ def test_who_was_away_is_told_later(home: Home) -> None:
             orders.check_complete()
         assert current_policy(deployment).version == 2
     with home.open() as deployment:
-        assert [(one.index, one.version, one.known) for one in behind(deployment)] == [(3, 1, True)]
+        assert seen(deployment) == [(3, 1, "older")]
         (warning,) = (one for one in tell_status(deployment).warnings if "team policy" in one)
         assert warning.startswith("custodian 3 (custodian-3) follows another team policy")
     home.clock.step(days=40)
@@ -129,8 +135,91 @@ def test_the_home_stays_with_those_that_can_open_something(home: Home) -> None:
             change_policy(away(deployment, 2, 3), policy)
         assert current_policy(deployment).version == 1
     with home.open() as deployment:
+        assert seen(deployment) == [(1, 2, "newer")]
         assert change_policy(deployment, policy).custodians == [1, 2, 3]
         assert current_policy(deployment).version == 2
+
+
+def test_an_order_that_is_overtaken_by_a_change_says_what_to_do(home: Home) -> None:
+    """Approved under one policy, it is done by nobody who follows the next already."""
+    policy = waited(home)
+    with home.open() as deployment, pytest.raises(PartlyDone):
+        change_policy(away(deployment, 2, 3), policy)
+    with home.open() as deployment:
+        beside = signed(deployment, Change(delay=timedelta(hours=1)))
+        with pytest.raises(Waiting):
+            change_policy(deployment, beside)
+    home.clock.step(days=1, seconds=1)
+    with home.open() as deployment:
+        followed = change_policy(deployment, beside)
+        with pytest.raises(PartlyDone, match="followed by 2 of 3 custodians") as caught:
+            followed.check_complete()
+        assert "custodian 1 (custodian-1): refuses request" in caught.value.why
+        assert "finish `strongroom policy change`, then run the same" in caught.value.hint
+        # Two changes were approved, and this one has gone the other way for good.
+        assert seen(deployment) == [(1, 2, "unknown")]
+        assert catch_up_policies(deployment, "custodian-2") == []
+        (why,) = catch_up_policies(deployment, "custodian-1")
+        assert "custodian 1 (custodian-1) does not follow the team policy of this home" in why
+
+
+def test_who_was_away_follows_when_it_is_next_asked_for_something(home: Home) -> None:
+    policy = waited(home)
+    with home.open() as deployment:
+        change_policy(away(deployment, 3), policy)
+    home.clock.step(days=40)
+    with home.open() as deployment:
+        after = signed(deployment, Change(delay=timedelta(hours=1)), ANN)
+        with pytest.raises(Waiting):
+            change_policy(deployment, after)
+        (*_, act) = deployment.desk.acts()
+        for seed in (ANN, BOB):
+            word = Acts.Approval.sign(seed, act.request, "approve", deployment.tools.clock.now())
+            take(deployment, word)
+        with pytest.raises(Waiting, match="any approver may refuse it until"):
+            change_policy(deployment, after)
+        assert seen(deployment) == []
+
+
+def test_a_home_that_lacks_the_first_policies_shows_them_from_the_locations(home: Home) -> None:
+    """A home that was recovered from custodians that live has the newest alone."""
+    policy = waited(home)
+    with home.open() as deployment:
+        change_policy(away(deployment, 3), policy)
+    with home.open() as deployment:
+        with deployment.registry._database.transaction() as transaction:
+            transaction.run("DELETE FROM team_policy WHERE version = 1")
+            transaction.run("UPDATE team_policy SET change = NULL")
+        assert change_policy(deployment).custodians == [1, 2, 3]
+        assert seen(deployment) == []
+
+
+def test_reconcile_names_who_follows_a_policy_that_this_home_does_not_know(home: Home) -> None:
+    """Somebody has used the approvers elsewhere, or a custodian that holds nothing yet."""
+    with home.open() as deployment:
+        policy = signed(deployment)
+        first, now = current_policy(deployment), deployment.tools.clock.now()
+        request = Acts.Request(
+            install=deployment.install,
+            request="71" * 16,
+            procedure=Acts.Procedure.POLICY_CHANGE,
+            params={"policy": policy.statement.hash.hex(), "version": 2},
+            client=None,
+            wanted=None,
+            plan=None,
+            requester=next(iter(first.approvers)),
+            origin=f"{deployment.install}.ledger.invalid/{'72' * 16}",
+            policy=first.id,
+            not_before=now,
+            expires=now + timedelta(days=1),
+            nonce="73" * 16,
+        )
+        word = Acts.Approval.sign(deployment.tools.device.seed(), request, "approve", now)
+        change = Acts.PolicyChange(request, (word,), ())
+        deployment.custodians[2].adopt_policy(policy, change)
+        found = reconcile(deployment)
+        assert (found.state, [one.index for one in found.others]) == ("split", [2])
+        assert "find out with the approvers who signed it" in str(found.others[0])
 
 
 def test_a_policy_that_leaves_one_out_is_not_asked_for(home: Home) -> None:

@@ -93,7 +93,7 @@ def _outcome(found: Reconciliation) -> dict[str, Any]:
             for one in log.findings
         ],
         "other_policies": [
-            {"index": one.index, "version": one.version, "known": one.known} for one in found.others
+            {"index": one.index, "version": one.version, "state": one.state} for one in found.others
         ],
         "journals": [
             {

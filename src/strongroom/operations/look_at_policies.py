@@ -6,12 +6,21 @@ here was shown one by somebody else.
 """
 
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from strongroom.errors import StrongroomError
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.look_at_custodians import find_member
 from strongroom.operations.policies import hand_over_policies, kept_policies, kept_policy
 from strongroom.quorum import Acts
+
+State = Literal["older", "newer", "unknown"]
+_WHAT_TO_DO: Final[dict[State, str]] = {
+    "older": "`strongroom policy change` shows it what was approved since",
+    "newer": "too few others follow: `strongroom policy change FILE` goes on with that policy",
+    "unknown": "this home does not come to that one: find out with the approvers who signed it; "
+    "`strongroom custodian enrol` gives its seat to another",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +30,13 @@ class Behind:
     index: int
     who: str
     version: int
-    known: bool
-    """Whether the home has that policy, or asked for it."""
+    state: State
 
     def __str__(self) -> str:
         """Say it as a sentence, with what to do."""
-        other = f"{self.who} follows another team policy, version {self.version}"
-        if self.known:
-            return (
-                f"{other}, and answers nothing that is asked for under this one; "
-                "`strongroom policy change` shows it what was approved"
-            )
         return (
-            f"{other}, which this home does not know: find out with the approvers who signed it; "
-            "`strongroom custodian enrol` gives its seat to another"
+            f"{self.who} follows another team policy, version {self.version}, and answers nothing "
+            f"that is asked for under this one; {_WHAT_TO_DO[self.state]}"
         )
 
 
@@ -54,7 +56,7 @@ def behind(deployment: Deployment) -> list[Behind]:
         # One that has none yet is shown it when it is asked for something.
         if pinned is not None and pinned != kept:
             policy, who = Acts.Policy.parse(pinned), str(deployment.roster.member(index))
-            found.append(Behind(index, who, policy.version, policy.id in _known(deployment)))
+            found.append(Behind(index, who, policy.version, _state_of(deployment, policy)))
     return sorted(found, key=lambda one: one.index)
 
 
@@ -71,8 +73,10 @@ def catch_up_policies(deployment: Deployment, name: str) -> list[str]:
     return []
 
 
-def _known(deployment: Deployment) -> set[str]:
-    """Return the ids of the policies that this home has, and of those that it asked for."""
-    kept = {shown.policy.id for shown in kept_policies(deployment.registry)}
-    asked = [act.request.params.get("policy") for act in deployment.desk.acts()]
-    return kept | {one for one in asked if isinstance(one, str)}
+def _state_of(deployment: Deployment, policy: Acts.Policy) -> State:
+    """Say whether a policy is one of before, or one that this home may still come to."""
+    kept = [shown.policy.id for shown in kept_policies(deployment.registry)]
+    if policy.id in kept:
+        return "older"
+    asked = {act.request.params.get("policy") for act in deployment.desk.acts()}
+    return "newer" if policy.previous == kept[-1] and policy.id in asked else "unknown"

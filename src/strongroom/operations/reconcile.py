@@ -121,7 +121,7 @@ class Reconciliation:
     def state(self) -> State:
         """Return the worst of all logs, or a split where somebody follows an unknown policy."""
         states: list[State] = [one.state for one in self.logs]
-        states += ["split" for one in self.others if not one.known]
+        states += ["split" for one in self.others if one.state == "unknown"]
         return max(states, key=EXIT_CODES.__getitem__, default="agreed")
 
     @property
