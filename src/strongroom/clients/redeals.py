@@ -64,11 +64,12 @@ class Redeals:
             for version, digest, kept in rows
         ]
 
-    def under_way(self) -> list[bytes]:
-        """Return the objects that are kept here, not being good yet."""
+    def under_way(self) -> list[tuple[str, bytes]]:
+        """Return each session with an object that is kept here, not being good yet."""
         with self._database.reading() as reading:
-            rows = reading.rows("SELECT object FROM redealt WHERE object IS NOT NULL")
-        return [kept for (kept,) in rows]
+            return list(
+                reading.rows("SELECT session, object FROM redealt WHERE object IS NOT NULL")
+            )
 
     def begin(self, session: str, version: int, digest: str, kept: bytes) -> None:
         """Keep what a session was dealt anew with, before any location or custodian has it."""

@@ -244,7 +244,8 @@ def _needed(seat: _Seat) -> tuple[set[int], list[str]]:
     place = deployment, client, seat.history
     found = [
         decode_envelope(kept, "what is not placed yet").statement
-        for kept in seat.history.redeals.under_way()
+        for session, kept in seat.history.redeals.under_way()
+        if f"{vault}/keys/{session}" in first
     ]
     notes: list[str] = []
     for key in (*sorted(first), *sorted(anew)):
