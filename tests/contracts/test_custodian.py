@@ -13,7 +13,7 @@ from strongroom.errors import Damaged, Refused, Stale, UsageError, Waiting
 from strongroom.facts import record
 from strongroom.ids import VaultId
 from strongroom.ledger import Witness
-from strongroom.quorum import Custodian, Dealing, LocalCustodian, Opening, SnapshotHeader
+from strongroom.quorum import Custodian, Dealing, LocalCustodian, Opening, SnapshotHeader, store
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.refusals import Unheard
@@ -350,6 +350,23 @@ def test_its_key_table_comes_sealed(world: World, asked: Custodian) -> None:
     kit = world.custodians[0].kit()
     world.custodians[0].confirm_kit({1: kit.words[0], 24: kit.words[23]})
     assert asked.kit_confirmed
+
+
+def test_a_key_table_of_many_entries_comes_page_by_page(world: World, asked: Custodian) -> None:
+    """Over what one answer holds, and with entries so large that few of them fill a page."""
+    custodian = world.custodians[0]
+    first = custodian.kit_entries(world.client)[0][0].removesuffix("00000001")
+    many = [(f"{first}{serial:08d}", b"sealed") for serial in range(2, 1003)]
+    large = [(f"{first}{serial:08d}", bytes(1 << 20)) for serial in range(2000, 2020)]
+    with custodian._own.database.transaction() as transaction:
+        store.write_kit_entries(transaction, [*many, *large])
+    found = asked.kit_entries(world.client)
+    assert found[1:] == [*many, *large]
+    page = asked.kit_page(world.client, "")
+    assert page == found[:500]
+    assert asked.kit_page(world.client, page[-1][0]) == found[500:1000]
+    assert [len(data) for _, data in asked.kit_page(world.client, large[0][0])] == [1 << 20] * 16
+    assert asked.kit_page(world.client, large[-1][0]) == []
 
 
 def test_its_witness_cosigns_what_goes_on_and_keeps_what_does_not(asked: Custodian) -> None:

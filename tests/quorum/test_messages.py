@@ -249,6 +249,27 @@ def test_planted_kit_entries(path: str, why: str) -> None:
         Wire.Asked(vector.CARD, ask).kit_entries()
 
 
+def test_kit_entries_without_an_end_or_an_order() -> None:
+    """A custodian cannot keep a home asking for ever."""
+    folder = f"{'25' * 16}/kits/{vector.CARD.id}/{'e1' * 16}"
+
+    def same(_name: str, _question: bytes) -> bytes:
+        page = [(f"{folder}-{serial:08d}", b"sealed") for serial in range(1, 501)]
+        return messages.kit_entries_answer(page)
+
+    with pytest.raises(Damaged, match="not in their order"):
+        Wire.Asked(vector.CARD, same).kit_entries()
+
+    def endless(_name: str, question: bytes) -> bytes:
+        _, after = messages.read_kit_entries_question(question)
+        begin = int(after[-8:] or "0") + 1
+        page = [(f"{folder}-{serial:08d}", b"") for serial in range(begin, begin + 500)]
+        return messages.kit_entries_answer(page)
+
+    with pytest.raises(Damaged, match="has no end"):
+        Wire.Asked(vector.CARD, endless).kit_entries()
+
+
 def test_the_page_lists_every_question_and_who_may_ask_it() -> None:
     page = (ROOT / "docs" / "formats" / "custodian-v1.md").read_text(encoding="utf-8")
     questions, rest = page.split("## Questions")[1].split("## Joining")

@@ -11,11 +11,12 @@ from strongroom.crypto.envelope import Envelope
 from strongroom.crypto.framing import frame
 from strongroom.crypto.signing import sign
 from strongroom.errors import Damaged, Refused
-from strongroom.ids import SessionId, VaultId, new_id
+from strongroom.ids import ClientId, SessionId, VaultId, new_id
 from strongroom.quorum import Dealing, SnapshotHeader
 from strongroom.quorum.dealing import Dealt
 from strongroom.quorum.opening import SharesAltered
 from strongroom.quorum.release import Release
+from strongroom.quorum.rules import ALL_WRITERS_MAX, CLIENTS_MAX
 from strongroom.quorum.shares import combine, split
 from tests.quorum.ordering import Orders, newcomer
 from tests.quorum.world import World, object_hash, resigned, seeded
@@ -237,3 +238,26 @@ def test_base64_that_is_not_canonical(world: World) -> None:
 
     with pytest.raises(Damaged, match="1200 bytes in base64"):
         _ingest_one(world, _with_dealings(world, world.deal(), padded))
+
+
+@pytest.mark.parametrize("full", ["clients", "writers"])
+def test_a_stolen_server_fills_no_custodian(world: World, full: str) -> None:
+    """Nobody approves an enrolment; those of before are served as ever."""
+    custodian = world.custodians[0]
+    with world.databases[0].transaction() as transaction:
+        if full == "clients":
+            rows = [(f"{number:032x}", "{}") for number in range(CLIENTS_MAX - 1)]
+            transaction.run_many("INSERT INTO erased VALUES (?, ?)", rows)
+        else:
+            writers = [
+                (world.client, f"{number:032x}", b"key") for number in range(ALL_WRITERS_MAX - 1)
+            ]
+            transaction.run_many(
+                "INSERT INTO writer (client, writer, key, revoked_after) VALUES (?, ?, ?, 0)",
+                writers,
+            )
+    client, vault = ClientId(new_id(world.token)), VaultId(new_id(world.token))
+    most = {"clients": CLIENTS_MAX, "writers": ALL_WRITERS_MAX}[full]
+    with pytest.raises(Refused, match=f"it has {most} {full}"):
+        custodian.enrol(client, vault, "normal", bytes(32))
+    custodian.enrol(world.client, world.vault, "normal", world.writer)

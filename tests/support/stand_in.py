@@ -86,3 +86,6 @@ class StandIn:
 
     def kit_entries(self, of: str = "") -> list[tuple[str, bytes]]:
         return self._honest.kit_entries(of)
+
+    def kit_page(self, of: str, after: str) -> list[tuple[str, bytes]]:
+        return self._honest.kit_page(of, after)

@@ -57,6 +57,7 @@ class ClientSeat:
                 rules.check_enrolment(self._own.member, pin, vault, vault_class, writer)
                 return self.certificate(pin)
             self._own.refuse_erased(transaction, client)
+            rules.check_room(self._own.member, *store.count_clients(transaction))
             if past != NO_PAST:
                 rules.check_past(self._own.member, self._own.rosters(transaction), client, past)
             if store.read_current_writer(transaction, vault) is not None:

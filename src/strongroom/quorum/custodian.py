@@ -372,6 +372,10 @@ class LocalCustodian:
         """
         return self._own.kits.entries(of)
 
+    def kit_page(self, of: str, after: str) -> list[tuple[str, bytes]]:
+        """Return the next of these entries behind a path, as many as are told at once."""
+        return self._own.kits.page(of, after)
+
     def _finish(self) -> None:
         """Finish what was cut off when it ran last; it serves also where that cannot be now."""
         try:

@@ -23,6 +23,8 @@ from strongroom.ids import CustodianId, InstallId, Token, parse_id
 MAGIC = b"SRKIT\x01"
 ENTRY_KIND = "kit-entry"
 ENTRY_BYTES_MAX = 1 << 20
+PAGE_ENTRIES = 500
+PAGE_BYTES = 16 << 20
 WORDS = 24
 CONFIRMED_POSITIONS_MIN = 2
 
@@ -137,6 +139,21 @@ class EntryPlace:
 
     def _context(self) -> bytes:
         return frame(install_bytes(self.install), bytes.fromhex(self.custodian), self.name.encode())
+
+
+def first_page(entries: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """Return as many of these, from the first on, as are told at once."""
+    total = 0
+    for number, (_, data) in enumerate(entries[:PAGE_ENTRIES], 1):
+        total += len(data)
+        if total >= PAGE_BYTES:
+            return entries[:number]
+    return entries[:PAGE_ENTRIES]
+
+
+def is_last_page(page: Sequence[tuple[str, bytes]]) -> bool:
+    """Return whether nothing comes after a page: more would have been in it."""
+    return len(page) < PAGE_ENTRIES and sum(len(data) for _, data in page) < PAGE_BYTES
 
 
 def find_custodian(

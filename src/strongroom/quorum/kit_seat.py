@@ -16,7 +16,7 @@ from strongroom.quorum.key_table import (
     identity_name,
     newest,
 )
-from strongroom.quorum.kit import EntryPlace, Kit
+from strongroom.quorum.kit import PAGE_ENTRIES, EntryPlace, Kit, first_page
 from strongroom.quorum.roster import Member
 
 
@@ -56,6 +56,12 @@ class KitSeat:
         """Return path and bytes of the entries whose names begin so."""
         with self.database.reading() as transaction:
             return self.entries_within(transaction, of)
+
+    def page(self, of: str, after: str) -> list[tuple[str, bytes]]:
+        """Return the next of these entries behind a path, as many as are told at once."""
+        with self.database.reading() as transaction:
+            beginning = self._place(of).path
+            return first_page(store.read_kit_entries(transaction, beginning, after, PAGE_ENTRIES))
 
     def entries_within(self, transaction: Transaction, of: str) -> list[tuple[str, bytes]]:
         """Do what `entries` does within a transaction."""

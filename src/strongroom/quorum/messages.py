@@ -245,6 +245,18 @@ def read_standing_answer(data: bytes) -> Standing:
     return Standing(read_number(sequence, 0, NUMBER_MAX, what), read_hex(hashed, HASH_BYTES, what))
 
 
+def kit_entries_question(of: str, after: str) -> bytes:
+    """Return how the names of entries begin, and behind which path they are to be told."""
+    return question("kit-entries", of.encode(), *((after.encode(),) if after else ()))
+
+
+def read_kit_entries_question(data: bytes) -> tuple[str, str]:
+    """Read what `kit_entries_question` wrote."""
+    what = "a question kit-entries"
+    of, *after = (read_text(part, what) for part in read_question("kit-entries", data, 1, 2))
+    return of, after[0] if after else ""
+
+
 def kit_entries_answer(entries: Iterable[tuple[str, bytes]]) -> bytes:
     """Return entries of a key table, sealed as they are, with their paths."""
     return answer("kit-entries", *(frame(path.encode(), data) for path, data in entries))

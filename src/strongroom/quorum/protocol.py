@@ -148,3 +148,10 @@ class Custodian(Protocol):
     def kit_entries(self, of: str = "") -> list[tuple[str, bytes]]:
         """Return path and bytes of its sealed key table's entries whose names begin so."""
         ...
+
+    def kit_page(self, of: str, after: str) -> list[tuple[str, bytes]]:
+        """Return the next of these entries behind a path, or from the first on, in their order.
+
+        At most 500; a page that has fewer, and less than 16 MiB, is the last.
+        """
+        ...

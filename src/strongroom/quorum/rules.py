@@ -21,6 +21,10 @@ from strongroom.quorum.receipt import ReceiptedShare
 from strongroom.quorum.release import ReleaseRequest, match_keys
 from strongroom.quorum.roster import Member, Roster
 
+CLIENTS_MAX: Final = 10_000
+"""How many clients a custodian ever has, erased ones too."""
+ALL_WRITERS_MAX: Final = 100_000
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -263,6 +267,21 @@ def check_past(member: Member, followed: Sequence[Roster], client: ClientId, pas
         raise UsageError(
             f"a former writer of client {client[:8]} is not revoked", "one writes at a time"
         )
+
+
+def check_room(member: Member, clients: int, writers: int) -> None:
+    """Raise Refused where a custodian has as many clients, or writers, as its answers can tell of.
+
+    Whoever has the server enrols without asking anybody: it must not fill the custodian's disk.
+    """
+    for count, most, what in (
+        (clients, CLIENTS_MAX, "clients"),
+        (writers, ALL_WRITERS_MAX, "writers"),
+    ):
+        if count >= most:
+            raise Refused(
+                f"{member} takes no client any more", f"it has {count} {what}, the most there are"
+            )
 
 
 def check_distinct(client: ClientId, writers: Sequence[bytes]) -> None:

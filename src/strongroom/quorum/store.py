@@ -199,6 +199,15 @@ def read_pins(transaction: Transaction) -> list[ClientPin]:
     return [pin for pin in pins if pin is not None]
 
 
+def count_clients(transaction: Transaction) -> tuple[int, int]:
+    """Return how many clients were ever enrolled, erased ones too, and how many writers."""
+    row = transaction.row(
+        "SELECT (SELECT count(*) FROM client) + (SELECT count(*) FROM erased), "
+        "(SELECT count(*) FROM writer)"
+    )
+    return (0, 0) if row is None else (row[0], row[1])
+
+
 def read_current_writer(transaction: Transaction, vault: VaultId) -> WriterId | None:
     """Return the writer of a vault that is not revoked, or None when the vault is unknown."""
     row = transaction.row(
@@ -413,15 +422,18 @@ def write_kit_entries(transaction: Transaction, entries: Sequence[tuple[str, byt
     transaction.run_many("INSERT INTO kit_entry VALUES (?, ?)", entries)
 
 
-def read_kit_entries(transaction: Transaction, beginning: str) -> list[tuple[str, bytes]]:
+def read_kit_entries(
+    transaction: Transaction, beginning: str, after: str = "", most: int = -1
+) -> list[tuple[str, bytes]]:
     """Return the entries of the key table whose paths begin so, the same bytes each time.
 
-    One that was wiped, for a key that it held was dropped, is left out.
+    At most so many, those behind the path `after`. One that was wiped, for a key that it held was
+    dropped, is left out.
     """
     # No character of a path sorts after the tilde, so this is one stretch of the primary key.
     rows = transaction.rows(
-        "SELECT path, bytes FROM kit_entry WHERE path BETWEEN ? AND ? AND bytes <> x'' "
-        "ORDER BY path",
-        (beginning, f"{beginning}~"),
+        "SELECT path, bytes FROM kit_entry WHERE path BETWEEN ? AND ? AND path > ? "
+        "AND bytes <> x'' ORDER BY path LIMIT ?",
+        (beginning, f"{beginning}~", after, most),
     )
     return [(path, data) for path, data in rows]

@@ -17,7 +17,7 @@ from strongroom.quorum import error_report, messages, recovery_messages, redeal_
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.invitation import Introduction, Invitation
 from strongroom.quorum.key_table import ClientPin, newest
-from strongroom.quorum.kit import EntryPlace
+from strongroom.quorum.kit import EntryPlace, is_last_page
 from strongroom.quorum.messages import WITNESS_PARTS_MAX
 from strongroom.quorum.order import Order
 from strongroom.quorum.policy_change import PolicyChange
@@ -27,6 +27,8 @@ from strongroom.quorum.request import ActRequest
 from strongroom.quorum.roster import Member
 from strongroom.quorum.rules import NO_PAST, Past, Standing
 
+ENTRIES_MAX: Final = 200_000
+"""How many entries a key table has at most: of each client several, for keys and writers change."""
 Ask: TypeAlias = Callable[[str, bytes], bytes]
 """Carry a question of this name to a custodian, and return its answer or raise its error."""
 
@@ -126,9 +128,8 @@ def _journal(custodian: Custodian, data: bytes) -> bytes:
 
 
 def _kit_entries(custodian: Custodian, data: bytes) -> bytes:
-    (beginning,) = messages.read_question("kit-entries", data, 1)
-    of = messages.read_text(beginning, "a question kit-entries")
-    return messages.kit_entries_answer(custodian.kit_entries(of))
+    asked = messages.read_kit_entries_question(data)
+    return messages.kit_entries_answer(custodian.kit_page(*asked))
 
 
 def _kit_confirmed(custodian: Custodian, data: bytes) -> bytes:
@@ -344,12 +345,27 @@ class AskedCustodian:
 
     def kit_entries(self, of: str = "") -> list[tuple[str, bytes]]:
         """Return path and bytes of the key table's entries whose names begin so."""
-        asked = messages.question("kit-entries", of.encode())
+        entries: list[tuple[str, bytes]] = []
+        while len(entries) <= ENTRIES_MAX:
+            page = self.kit_page(of, entries[-1][0] if entries else "")
+            entries += page
+            if is_last_page(page):
+                return entries
+        raise Damaged(f"the key table of {self._member} has no end", f"over {ENTRIES_MAX} entries")
+
+    def kit_page(self, of: str, after: str) -> list[tuple[str, bytes]]:
+        """Return the next of these entries behind a path."""
+        asked = messages.kit_entries_question(of, after)
         entries = messages.read_kit_entries_answer(self._ask("kit-entries", asked))
         # They are put where they say that they lie, so a custodian says it of its own alone.
         places = [EntryPlace.parse(path) for path, _ in entries]
         if newest(places) and any(place.custodian != self._member.id for place in places):
             raise Damaged(f"{self._member} gave a kit entry that is not its own")
+        before = after
+        for path, _ in entries:
+            if path <= before:
+                raise Damaged(f"{self._member} gave kit entries that are not in their order")
+            before = path
         return entries
 
 

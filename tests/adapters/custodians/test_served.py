@@ -142,6 +142,14 @@ def test_all_clients_together_are_opened_so_often_an_hour(world: World) -> None:
     assert "all clients together" in str(raised(answers(SERVER, asked), 429))
 
 
+def test_clients_are_enrolled_so_often_an_hour(world: World) -> None:
+    """Whoever has the server asks nobody to enrol: it fills no disk in an afternoon."""
+    answers = served(world, Allowed(enrolments_per_hour=2))
+    asked = put("enrol", messages.enrol_question(world.client, world.vault, "normal", world.writer))
+    assert [answers(SERVER, asked).status for _ in range(3)] == [200, 200, 429]
+    assert "2 enrolments an hour are the limit" in str(raised(answers(SERVER, asked), 429))
+
+
 def test_a_peer_asks_so_often_a_minute_and_another_goes_on(world: World) -> None:
     answers = served(world, Allowed(questions_per_minute_of_peer=2))
     health = Request("GET", "/v1/health")

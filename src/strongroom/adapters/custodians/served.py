@@ -35,6 +35,8 @@ class Allowed:
     releases_per_hour_of_client: int = 60
     releases_per_hour: int = 240
     questions_per_minute_of_peer: int = 6000
+    # A fleet is enrolled in an hour; whoever stole its server needs hours to use up a custodian.
+    enrolments_per_hour: int = 1000
 
 
 class ServedCustodian:
@@ -58,6 +60,7 @@ class ServedCustodian:
         self._questions = Rate(limits.questions_per_minute_of_peer, MINUTE_SECONDS, clock)
         self._of_client = Rate(limits.releases_per_hour_of_client, HOUR_SECONDS, clock)
         self._of_all = Rate(limits.releases_per_hour, HOUR_SECONDS, clock)
+        self._enrolments = Rate(limits.enrolments_per_hour, HOUR_SECONDS, clock)
 
     def __call__(self, peer: Peer, request: Request) -> Response:
         """Answer one request; an error of any kind is an answer, too."""
@@ -82,7 +85,16 @@ class ServedCustodian:
         Wire.check_asker(peer.role, name)
         if name == "release":
             self._count_release(request.body)
+        if name == "enrol":
+            self._count_enrolment()
         return Response(200, Wire.answer(self._custodian, name, request.body), OCTETS)
+
+    def _count_enrolment(self) -> None:
+        if not self._enrolments.take("all"):
+            raise Wire.TooManyAsked(
+                f"{self._custodian.card()} takes no client for now",
+                f"{self._enrolments.most} enrolments an hour are the limit",
+            )
 
     def _order(self, peer: Peer, name: str, body: bytes) -> None:
         if peer.role != "server":
