@@ -1,6 +1,6 @@
-"""A home in which one person decides, with three custodians in it, and custodians that are away."""
+"""A home in which one person decides, or a team, on the clock of the test; and who is away."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from strongroom.app import App
 from strongroom.crypto.envelope import Envelope
 from strongroom.errors import Unavailable
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.policies import Team
 from strongroom.operations.set_up import InstallPlan, set_up
 from strongroom.quorum import Acts
 from tests.support.stand_in import StandIn
@@ -38,12 +39,19 @@ class Home:
             yield deployment
 
 
-def make_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+def make_home(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    places: Sequence[str] = ("one",),
+    team: Team | None = None,
+) -> Home:
+    """Make a home with locations of these names, in which one person decides, or a team does."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
     clock = SteppingClock()
     app = App(clock=clock)
     install = app.new_install()
-    plan = InstallPlan(install, "ann", 3, 2, {"one": f"file://{folder}/one"})
+    urls = {name: f"file://{folder}/{name}" for name in places}
+    plan = InstallPlan(install, "ann", 3, 2, urls, team=team)
     tools, registry = app.make_home(folder / "home", install)
     set_up(tools, registry, plan)
     registry.close()

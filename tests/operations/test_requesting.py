@@ -1,83 +1,51 @@
 """What a team must approve waits for approvals and for its delay, and is then done once."""
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from strongroom.app import App
 from strongroom.crypto import signing
 from strongroom.errors import Refused, StrongroomError, UsageError, Waiting
 from strongroom.ids import new_id
 from strongroom.operations.add_location import remove_location
-from strongroom.operations.deployment import Deployment
 from strongroom.operations.log_keys import LogKeys
 from strongroom.operations.policies import Team
 from strongroom.operations.requesting import find_to_run, running, take, withdraw
-from strongroom.operations.set_up import InstallPlan, set_up
 from strongroom.procedures import Desk
 from strongroom.quorum import Acts
-from tests.support.stepping_clock import SteppingClock
+from tests.operations.one_person import Home, make_home
 
+PLACES = ("one", "two")
 SEEDS = [secrets.token_bytes(32) for _ in range(3)]
 
 
-@dataclass
-class Home:
-    """The home of a team of three, of whom two approve; its clock is the test's."""
+def remove(home: Home) -> None:
+    with home.open() as deployment:
+        remove_location(deployment, "two")
 
-    app: App
-    home: Path
-    clock: SteppingClock
 
-    @contextmanager
-    def open(self) -> Iterator[Deployment]:
-        with self.app.open(self.home) as deployment:
-            yield deployment
-
-    def remove(self) -> None:
-        with self.open() as deployment:
-            remove_location(deployment, "two")
-
-    def say(self, number: int, decision: str = "approve") -> Desk.State:
-        """Have an approver say a word about what was asked for last."""
-        with self.open() as deployment:
-            request = deployment.desk.find("latest").request
-            word = Acts.Approval.sign(
-                SEEDS[number],
-                request,
-                "approve" if decision == "approve" else "refuse",
-                self.clock.now(),
-            )
-            return take(deployment, word).state
+def say(home: Home, number: int, decision: Literal["approve", "refuse"] = "approve") -> Desk.State:
+    """Have an approver say a word about what was asked for last."""
+    with home.open() as deployment:
+        request = deployment.desk.find("latest").request
+        word = Acts.Approval.sign(SEEDS[number], request, decision, home.clock.now())
+        return take(deployment, word).state
 
 
 @pytest.fixture(name="home")
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """The home of a team of three, of whom two approve."""
     team = Team(tuple(signing.public_key(seed) for seed in SEEDS), 2)
-    return made(tmp_path, monkeypatch, team)
+    return make_home(tmp_path, monkeypatch, PLACES, team)
 
 
 @pytest.fixture(name="alone")
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """The home of one person, who decides."""
-    return made(tmp_path, monkeypatch, None)
-
-
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, team: Team | None) -> Home:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    clock = SteppingClock()
-    app = App(clock=clock)
-    install = app.new_install()
-    places = {name: f"file://{tmp_path}/{name}" for name in ("one", "two")}
-    plan = InstallPlan(install, "ann", 3, 2, places, team=team)
-    tools, registry = app.make_home(tmp_path / "home", install)
-    set_up(tools, registry, plan)
-    registry.close()
-    return Home(app, tmp_path / "home", clock)
+    return make_home(tmp_path, monkeypatch, PLACES)
 
 
 def names(home: Home) -> list[str]:
@@ -87,21 +55,21 @@ def names(home: Home) -> list[str]:
 
 def waits(home: Home) -> str:
     with pytest.raises(Waiting) as caught:
-        home.remove()
+        remove(home)
     return caught.value.code
 
 
 def test_what_destroys_waits_for_approvals_and_then_for_its_delay(home: Home) -> None:
     assert waits(home) == waits(home) == "waiting_for_approval"
-    assert home.say(0) is Desk.State.ASKED
+    assert say(home, 0) is Desk.State.ASKED
     assert waits(home) == "waiting_for_approval"
-    assert home.say(1) is Desk.State.APPROVED
+    assert say(home, 1) is Desk.State.APPROVED
     assert waits(home) == "too_early"
     home.clock.step(hours=23, minutes=59)
     assert waits(home) == "too_early"
     assert names(home) == ["one", "two"]
     home.clock.step(minutes=1)
-    home.remove()
+    remove(home)
     assert names(home) == ["one"]
     with home.open() as deployment:
         assert [one.state for one in deployment.desk.acts()] == [Desk.State.DONE]
@@ -109,9 +77,9 @@ def test_what_destroys_waits_for_approvals_and_then_for_its_delay(home: Home) ->
 
 def test_a_veto_within_the_delay_stops_it(home: Home) -> None:
     waits(home)
-    home.say(0)
-    home.say(1)
-    assert home.say(2, "refuse") is Desk.State.REFUSED
+    say(home, 0)
+    say(home, 1)
+    assert say(home, 2, "refuse") is Desk.State.REFUSED
     home.clock.step(days=2)
     assert waits(home) == "waiting_for_approval", "it is asked for anew"
     assert names(home) == ["one", "two"]
@@ -119,8 +87,8 @@ def test_a_veto_within_the_delay_stops_it(home: Home) -> None:
 
 def test_what_nobody_ran_expires_and_is_asked_for_anew(home: Home) -> None:
     waits(home)
-    home.say(0)
-    home.say(1)
+    say(home, 0)
+    say(home, 1)
     home.clock.step(days=8)
     assert waits(home) == "waiting_for_approval"
     with home.open() as deployment:
@@ -131,13 +99,13 @@ def test_what_nobody_ran_expires_and_is_asked_for_anew(home: Home) -> None:
 
 def test_what_would_be_done_now_must_be_what_was_approved(home: Home) -> None:
     waits(home)
-    home.say(0)
-    home.say(1)
+    say(home, 0)
+    say(home, 1)
     home.clock.step(days=1)
     with home.open() as deployment, deployment.registry.database.transaction() as transaction:
         transaction.run("UPDATE location SET url = 'file:///elsewhere' WHERE name = 'two'")
     with pytest.raises(Refused, match="not what would be done now"):
-        home.remove()
+        remove(home)
 
 
 def test_one_person_approves_at_once_and_waits_for_the_delay(alone: Home) -> None:
@@ -148,7 +116,7 @@ def test_one_person_approves_at_once_and_waits_for_the_delay(alone: Home) -> Non
         assert act.request.requester in act.policy.approvers
     assert (said.body["approved"], said.body["enough"]) == ("unattended", True)
     alone.clock.step(hours=24)
-    alone.remove()
+    remove(alone)
     assert names(alone) == ["one"]
 
 
@@ -165,8 +133,8 @@ def test_a_run_that_was_killed_goes_on_until_it_expires_and_then_stands_in_no_wa
     home: Home,
 ) -> None:
     waits(home)
-    home.say(0)
-    home.say(1)
+    say(home, 0)
+    say(home, 1)
     home.clock.step(days=1)
     with home.open() as deployment:
         before = deployment.desk.find("latest")
@@ -181,8 +149,8 @@ def test_a_run_that_was_killed_goes_on_until_it_expires_and_then_stands_in_no_wa
 
 def test_a_run_that_must_wait_has_not_failed(home: Home) -> None:
     waits(home)
-    home.say(0)
-    home.say(1)
+    say(home, 0)
+    say(home, 1)
     home.clock.step(days=1)
     with home.open() as deployment:
         act = deployment.desk.find("latest")
@@ -193,14 +161,14 @@ def test_a_run_that_must_wait_has_not_failed(home: Home) -> None:
     assert (begun.id, begun.phase) == (run.announced.id, "intent")
     assert begun.body["grant"] == Acts.Grant.digest(act.request, act.given)
     assert (ended.phase, ended.out, ended.why) == ("result", "denied", "waiting")
-    home.remove()
+    remove(home)
     assert names(home) == ["one"]
 
 
 def test_how_a_run_ended_is_told_also_where_it_was_withdrawn_meanwhile(home: Home) -> None:
     waits(home)
-    home.say(0)
-    home.say(1)
+    say(home, 0)
+    say(home, 1)
     home.clock.step(days=1)
     with home.open() as deployment:
         with running(deployment, deployment.desk.find("latest")):
@@ -214,8 +182,8 @@ def test_how_a_run_ended_is_told_also_where_it_was_withdrawn_meanwhile(home: Hom
 
 def test_a_log_that_began_anew_ends_what_it_was_to_announce(home: Home) -> None:
     waits(home)
-    home.say(0)
-    home.say(1)
+    say(home, 0)
+    say(home, 1)
     home.clock.step(days=1)
     with home.open() as deployment:
         log = deployment.registry.log
