@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from strongroom.crypto.envelope import Envelope, Statement
-from strongroom.errors import Damaged, PartlyDone, Refused, UsageError
+from strongroom.errors import Damaged, PartlyDone, Refused, Stale, UsageError
 from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.redeal import Redealt, redeal
 from strongroom.operations.rotate import drop_former, rotate
@@ -57,6 +57,19 @@ class Unwilling(StandIn):
         if keys.fields("keys")["label"]["client"] == self._client:
             raise Refused("custodian 2 opens nothing", "it does not want to")
         return super().reopen(request, keys, recipient)
+
+
+class Ahead(StandIn):
+    """A custodian that has signed for another object of one session."""
+
+    def __init__(self, honest: Custodian, session: str) -> None:
+        super().__init__(honest)
+        self._session = session
+
+    def rehold(self, request: str, former: Envelope, anew: Envelope) -> Envelope:
+        if anew.statement.fields("keys")["label"]["session"] == self._session:
+            raise Stale("it holds that session by another object", "it has signed for another one")
+        return super().rehold(request, former, anew)
 
 
 @pytest.fixture(scope="module", name="template")
@@ -203,6 +216,21 @@ def test_what_locations_hold_in_its_place_stops_nothing_else(world: World) -> No
     assert f"client {NORMAL}: 1 session opens as before" in told
     assert f"session {session[:8]} is not dealt anew" in told
     assert world.restore() == before
+
+
+def test_a_session_that_was_signed_for_otherwise_stops_no_other(world: World) -> None:
+    keys = world.vault_folder("loc1", NORMAL) / "keys"
+    session = min(path.name for path in keys.iterdir())
+    with world.open() as deployment:
+        two = [Ahead(deployment.custodians[index], session) for index in (1, 2)]
+        with standing_in(deployment, two[0]) as one, standing_in(one, two[1]) as both:
+            with pytest.raises(PartlyDone) as caught:
+                redeal(both, "custodian-3")
+            told = str(caught.value)
+    assert "7 sessions were dealt anew" in told
+    assert f"client {NORMAL}: 1 session opens as before" in told
+    assert "others have signed for another object" in told
+    assert world.restore() is not None
 
 
 def test_what_locations_have_lost_is_signed_for_by_nobody_later(world: World) -> None:

@@ -23,7 +23,7 @@ def redeal(name: str, /, *, face: With) -> int:
     face.show(done)
     face.tell(
         f"{output.count(done.sessions, 'session')} dealt anew to roster version {done.version}; "
-        f"{done.already} had been before, or needed not be"
+        f"{done.already} were dealt to it already"
     )
     face.warn(*(f"warning: {note}" for note in done.notes))
     return 0

@@ -12,7 +12,7 @@ from functools import partial
 from strongroom.clients import Client, History
 from strongroom.crypto import canonical, public_sealing
 from strongroom.crypto.envelope import Envelope, decode_envelope
-from strongroom.errors import Damaged, PartlyDone, Refused, StrongroomError, UsageError
+from strongroom.errors import Damaged, PartlyDone, Refused, Stale, StrongroomError, UsageError
 from strongroom.locations import ObjectMissing
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.enrol_writer import enrol_at_newcomers
@@ -221,11 +221,15 @@ class _Redealer:
         self.deployment.copies.put(self._place(session), anew.encode())
         signed |= self._have_signed(former, anew, signed)
         if len(signed) < self.deployment.roster.threshold:
+            what = f"session {session[:8]} was dealt anew, and too few custodians hold it"
+            if any(
+                isinstance(err, Stale) for index, err in self.missed.items() if index not in signed
+            ):
+                raise Refused(
+                    what, "others have signed for another object, and never sign for this"
+                )
             # Nothing more of this client is opened before this is good.
-            raise PartlyDone(
-                f"session {session[:8]} was dealt anew, and too few custodians hold it",
-                "until they do it opens as before",
-            )
+            raise PartlyDone(what, "until they do it opens as before")
         fact = self.deployment.fact(
             "session.redealt",
             session,
@@ -242,11 +246,11 @@ class _Redealer:
         deployment, roster = self.deployment, self.deployment.roster
         opened = Acts.Redealing.open(dealing, self.permit.request.request, self.permit.seed)
         line, of = deployment.rosters, dealing.label.roster_id
-        holding = [one.index for one in roster.members if line.holds(of, one)]
-        for index in holding:
-            if index in self.away:
-                opened.miss(index, self.away[index])
-        sitting = [index for index in holding if index not in self.away]
+        holding = [one for one in roster.members if line.holds(of, one)]
+        for member in holding:
+            if member.index in self.away:
+                opened.miss(member, self.away[member.index])
+        sitting = [one.index for one in holding if one.index not in self.away]
         public = public_sealing.public_key(self.permit.seed)
         while sitting and opened.lacking:
             chosen, sitting = sitting[: opened.lacking], sitting[opened.lacking :]
@@ -263,7 +267,7 @@ class _Redealer:
                 try:
                     opened.take(roster.member(index), answer.result())
                 except StrongroomError as err:
-                    opened.miss(index, err)
+                    opened.miss(roster.member(index), err)
         secrets = opened.secrets()
         # Others sufficed, and who gave what is no share is named all the same.
         self.missed.update(opened.altered)

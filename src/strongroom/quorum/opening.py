@@ -123,12 +123,12 @@ class Opening:
         try:
             self._points[member.index] = self._checked(member, answer)
         except Damaged as err:
-            self._altered[member.index] = _named(member, err)
+            self._altered[member.index] = named_by(member, err)
 
     def miss(self, member: Member, reason: StrongroomError) -> None:
         """Record that a custodian could not be asked or refused, with its reason."""
         failures = self._altered if isinstance(reason, Damaged) else self._absent
-        failures[member.index] = _named(member, reason)
+        failures[member.index] = named_by(member, reason)
 
     def complete(self) -> Keys:
         """Combine a threshold of answers per session; raise naming every culprit when too few."""
@@ -180,6 +180,7 @@ class Opening:
         return points
 
 
-def _named(member: Member, error: StrongroomError) -> str:
+def named_by(member: Member, error: StrongroomError) -> str:
+    """Return an error that says of whom it is."""
     text = str(error)
     return text if str(member) in text else f"{member}: {text}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from strongroom.crypto.envelope import Envelope
 from strongroom.errors import Damaged, StrongroomError
 from strongroom.quorum.dealing import Dealing
-from strongroom.quorum.opening import SharesAltered, TooFewShares
+from strongroom.quorum.opening import SharesAltered, TooFewShares, named_by
 from strongroom.quorum.reopened import RedealReceipt, Reopened
 from strongroom.quorum.roster import Member, Roster
 from strongroom.quorum.shares import Point
@@ -23,7 +23,7 @@ class Redealing:
     request: str
     _seed: bytes = field(repr=False)
     _points: dict[int, tuple[Point, ...]] = field(repr=False)
-    _failed: dict[int, StrongroomError]
+    _failed: dict[int, tuple[Member, StrongroomError]]
 
     @classmethod
     def open(cls, dealing: Dealing, request: str, seed: bytes) -> "Redealing":
@@ -39,7 +39,7 @@ class Redealing:
     def altered(self) -> dict[int, StrongroomError]:
         """Return who gave what is no share of its own, with the reason."""
         failed = self._failed.items()
-        return {index: err for index, err in failed if isinstance(err, Damaged)}
+        return {index: err for index, (_, err) in failed if isinstance(err, Damaged)}
 
     def take(self, member: Member, answer: Envelope) -> None:
         """Keep the shares of an answer that passes every check; record the culprit otherwise."""
@@ -49,11 +49,11 @@ class Redealing:
                 self.dealing, self.request, self._seed, answer.body
             )
         except Damaged as err:
-            self._failed[member.index] = err
+            self._failed[member.index] = (member, err)
 
-    def miss(self, index: int, reason: StrongroomError) -> None:
+    def miss(self, member: Member, reason: StrongroomError) -> None:
         """Record that a custodian could not be asked or refused, with its reason."""
-        self._failed[index] = reason
+        self._failed[member.index] = (member, reason)
 
     def secrets(self) -> list[bytes]:
         """Combine a threshold of answers, by dealing; raise naming every culprit when too few."""
@@ -62,9 +62,7 @@ class Redealing:
             raise (SharesAltered if self.altered else TooFewShares)(
                 f"{len(self._points)} of {threshold} custodians needed gave their shares of "
                 f"session {self.dealing.label.session[:8]}",
-                "; ".join(
-                    f"custodian {index}: {err}" for index, err in sorted(self._failed.items())
-                )
+                "; ".join(named_by(*self._failed[index]) for index in sorted(self._failed))
                 or "no other custodian was asked",
             )
         chosen = [self._points[index] for index in sorted(self._points)][:threshold]
