@@ -5,6 +5,7 @@ and by place. All of them together keep backups from being opened, and put nothi
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,27 @@ def test_all_locations_show_another_policy(world: World) -> None:
     assert stranger not in {Acts.Policy.parse(one).signer for one in policies}
 
 
+def approved_by_a_stranger(before: Acts.Policy, policy: str) -> Acts.PolicyChange:
+    """Return what is to show that a policy was approved; a stranger approves it."""
+    at = before.created_at
+    request = Acts.Request(
+        install=before.install,
+        request="71" * 16,
+        procedure=Acts.Procedure.POLICY_CHANGE,
+        params={"policy": policy, "version": 2},
+        client=None,
+        wanted=None,
+        plan=None,
+        requester="72" * 16,
+        origin=f"{before.install}.ledger.invalid/{'73' * 16}",
+        policy=before.id,
+        not_before=at,
+        expires=at + timedelta(days=1),
+        nonce="74" * 16,
+    )
+    return Acts.PolicyChange(request, (Acts.Approval.sign(STRANGER, request, "approve", at),), ())
+
+
 def test_what_one_location_plants_is_not_spread(world: World) -> None:
     """Policies of strangers, rightly named by their hash, one of them after the true one."""
     (path,) = objects(world, "policy", "loc1")
@@ -163,12 +185,19 @@ def test_what_one_location_plants_is_not_spread(world: World) -> None:
     for planted in (another_policy(path), following):
         names.append(decode_envelope(planted, "a policy").statement.hash.hex())
         path.with_name(names[-1]).write_bytes(planted)
+    # Nor what says that somebody has approved them.
+    changes = path.parent.with_name("policy-changes")
+    changes.mkdir()
+    for name in (*names, true.id):
+        (changes / name).write_bytes(approved_by_a_stranger(true, name).encode())
 
     def mended() -> None:
         with world.open() as deployment:
             repair_client(deployment, deployment.registry.client(NORMAL))
         for location in ("loc2", "loc3"):
-            assert [one.name for one in objects(world, "policy", location)] == [true.id]
+            (only,) = objects(world, "policy", location)
+            assert only.name == true.id
+            assert not only.parent.with_name("policy-changes").exists()
 
     mended()
     # A home that was recovered has not the policies of before, and knows its own all the same.

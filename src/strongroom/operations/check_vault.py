@@ -39,7 +39,7 @@ from strongroom.vault import Vault
 _IN_PACKS: Final = ("packs/", "index/")
 """What the vault itself compares: it knows which snapshot needs which."""
 _OF_THE_INSTALL: Final = frozenset(
-    {"roster", "policy", "kit", "client-key", "config", "tomb", "stretch"}
+    {"roster", "policy", "policy-change", "kit", "client-key", "config", "tomb", "stretch"}
 )
 """Kinds of objects that belong to no one snapshot; a recovery begins with them."""
 

@@ -245,6 +245,7 @@ def prefixes_of(deployment: Deployment, client: Client, history: History) -> tup
     return (
         f"{install}/roster",
         f"{install}/policy",
+        f"{install}/policy-changes",
         f"{install}/kits",
         f"{install}/client-keys/{client.id}",
         f"{install}/vaults/{client.vault}",

@@ -17,7 +17,10 @@ class OtherPolicy(Refused):
     """A policy, or a request under one, that is not the one that is pinned."""
 
     code = "other_policy"
-    hint = "Ask again: a request is judged by the policy that the custodians have pinned."
+    hint = (
+        "A request is judged by the policy that the custodians have pinned: see with `strongroom "
+        "policy show` who follows another one, finish `strongroom policy change`, and ask again."
+    )
 
 
 class ForgedApproval(Refused):
