@@ -57,6 +57,10 @@ def it_cannot_be_read(pin: Pin) -> list[Pin]:
     raise Damaged("an answer pins is malformed", "a list in it has an impossible size")
 
 
+def it_was_away(pin: Pin) -> list[Pin]:
+    return [replace(pin, writers=(PinnedWriter(STRANGER),))]
+
+
 LIES: dict[Callable[[Pin], list[Pin]], str] = {
     the_writer_ended: "only custodian 3 (clara) says that writer",
     another_wrote_later: "custodian 3 (clara) names writers of whom fewer than 2",
@@ -100,6 +104,14 @@ def test_one_custodian_says_who_wrote_and_until_when(tmp_path: Path) -> None:
                 (act,) = deployment.desk.acts()
                 assert act.request.wanted is not None
                 assert act.request.wanted.snapshot == newest
+        with App().open(tmp_path / "home") as deployment:
+            # One knows the writer, and who is lost has signed for it: that is as many as needed.
+            left = {2: deployment.custodians[2], 3: Lying(deployment.custodians[3], it_was_away)}
+            found = recover_living(replace(deployment, custodians=left))
+            (act,) = deployment.desk.acts()
+            assert act.request.wanted is not None
+            assert act.request.wanted.snapshot == newest
+            assert any("custodian 3 (clara) names writers" in one for one in found.problems)
         install.approve()
         with App().open(tmp_path / "home") as deployment:
             found = recover_living(beside(deployment, another_wrote_later))

@@ -6,16 +6,18 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from strongroom.app import App
+from strongroom.clock import SystemClock
 from strongroom.crypto import signing
 from strongroom.errors import StrongroomError
+from strongroom.operations.late_custodians import forget_shown
 from strongroom.operations.policies import Team
 from strongroom.operations.requesting import take
 from strongroom.operations.set_up import InstallPlan, set_up
@@ -157,24 +159,78 @@ def test_what_fails_at_the_end_goes_on_without_another_approval(tmp_path: Path) 
         assert install.run("ledger verify")
 
 
-def test_who_was_away_at_the_end_of_a_recovery_keeps_nobody_from_backing_up(
-    tmp_path: Path,
-) -> None:
-    """It follows the lost home's writer: it signs for nothing here, and accuses nobody."""
+class Later(SystemClock):
+    """The machine's clock, when what was approved has expired."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(days=30)
+
+
+def test_who_was_away_at_the_end_of_a_recovery_is_brought_in_later(tmp_path: Path) -> None:
+    """It follows the lost home's writer: it signs for nothing here, and accuses nobody.
+
+    `recover` shows it what was approved, for a client that has begun here and for one that has not.
+    """
     with installed(tmp_path, timedelta()) as install:
-        install.run("backup acme")
+        install.run("client add other --source notes --class high")
+        install.run("backup other")
         install.lose_server()
         install.run(f"recover {install.allow_another(*NAMES)}", code=5)
-        install.approve()
+        install.approve(0)
+        install.approve(1)
         install.three.stop("berta")
         install.run("recover")
         install.three.start("berta")
         report = install.run("backup acme")
         assert (report["state"], report["receipts"]) == ("good", 2)
         assert "it was away from the recovery" in str(report)
+        (warning,) = [one for one in install.run("status")["warnings"] if "was away" in one]
+        assert warning.startswith("custodian 2 (berta) was away from the recovery of acme, other")
+        assert warning.endswith("`strongroom recover` brings it in")
+        found = install.run("recover")
+        assert (found["waiting"], found["problems"], found["clients"]) == ([], [], [])
+        assert found["custodians_brought_in"] == [
+            f"custodian 2 (berta) follows this home for {name}" for name in ("acme", "other")
+        ]
+        # Nobody was asked to approve anything, and all three sign for all there is.
+        for name in ("acme", "other"):
+            report = install.run(f"backup {name}")
+            assert (report["state"], report["receipts"], report["warnings"]) == ("good", 3, [])
+        assert "was away" not in str(install.run("status")["warnings"])
+        assert install.run("ledger reconcile")
+        assert install.run("recover", code=2)["error"]["what"] == "no recovery waits in this home"
+        install.three.stop("clara")
+        assert install.restored() == "first"
         install.three.close()
         error = install.run("recover", code=1)["error"]
         assert error["what"] == "nobody can say which recoveries wait here"
+
+
+def test_who_was_away_until_a_recovery_has_expired_needs_another_one(tmp_path: Path) -> None:
+    with installed(tmp_path, timedelta()) as install:
+        install.lose_server()
+        install.run(f"recover {install.allow_another(*NAMES)}", code=5)
+        install.approve()
+        install.three.stop("berta")
+        install.run("recover")
+        install.three.start("berta")
+        install.run("backup acme")
+        with App().open(tmp_path / "home") as deployment:
+            forget_shown(deployment)
+            assert deployment.tools.secrets.names("shown-")
+            forget_shown(replace(deployment, tools=replace(deployment.tools, clock=Later())))
+            assert not deployment.tools.secrets.names("shown-")
+        for _ in range(2):
+            (waits,) = install.run("recover", code=5)["waiting"]
+            assert "recovery waits for approval" in waits["what"]
+        assert install.approve() is Acts.Procedure.RECOVERY
+        with App().open(tmp_path / "home") as deployment:
+            plan = deployment.desk.acts()[-1].parcel.plan.lines
+            assert "bring custodian 2 (berta), which was away" in " ".join(plan)
+        found = install.run("recover")
+        assert found["custodians_brought_in"] == ["custodian 2 (berta) follows this home for acme"]
+        assert install.run("backup acme")["receipts"] == 3
+        assert install.run("ledger reconcile")
 
 
 def test_where_one_person_decided_it_needs_kits(tmp_path: Path) -> None:

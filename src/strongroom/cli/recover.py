@@ -22,7 +22,7 @@ class RecoverOptions:
 
     location: tuple[str, ...] = ()
     """A location of the recovery sheet: a folder or a URL; once for each. Without any, a recovery
-    that waits in this home goes on."""
+    that waits in this home goes on, and custodians that were away from it are brought in."""
     kits: SecretFile | None = None
     """A file with one kit of 24 words a line, or - for stdin."""
     custodian: Annotated[tuple[str, ...], Parameter(metavar="NAME=URL")] = ()
@@ -56,20 +56,19 @@ def recover(*, what: Annotated[RecoverOptions, Parameter(name="*")] = DEFAULT, f
             "facts": found.facts,
             "custodians_missing": missing,
             "problems": problems,
+            "custodians_brought_in": found.brought_in,
             "waiting": [{"what": one.what, "why": one.why} for one in found.waiting],
         }
     )
-    custodians = output.count(found.custodians, "custodian")
     face.tell(
-        f"The home {face.home} has {custodians}, and waits for its clients."
-        if found.waiting
-        else f"Rebuilt the home {face.home} with {custodians}.",
+        _what(found, face),
         *(
             f"  {one.name}: {output.count(one.snapshots, 'good snapshot')}, newest "
             f"{output.moment(one.received_at) if one.received_at else 'none'}"
             for one in clients
         ),
         *([f"  the ledger: {output.count(found.facts, 'fact')} came back"] if clients else []),
+        *(f"  {one}" for one in found.brought_in),
         *_missing(what, missing),
         *_next(found, face),
     )
@@ -103,9 +102,20 @@ def _recovered(what: RecoverOptions, face: Face) -> Recovery:
     return face.app.recover(face.home, plan)
 
 
+def _what(found: Recovery, face: Face) -> str:
+    custodians = output.count(found.custodians, "custodian")
+    if found.brought_in and not found.clients:
+        return f"Brought custodians into the home {face.home}."
+    if found.waiting:
+        return f"The home {face.home} has {custodians}, and waits for approval."
+    return f"Rebuilt the home {face.home} with {custodians}."
+
+
 def _next(found: Recovery, face: Face) -> list[str]:
     if found.waiting:
         return [*(f"  {one}" for one in found.waiting), f"Next: {found.waiting[0].hint}"]
+    if found.brought_in and not found.clients:
+        return ["The next backup collects their receipts.", f"Next: {face.command('status')}"]
     return [
         "Nothing was changed at the locations. The first backup of each client here",
         "reads and stores everything; from then on the old home is refused.",

@@ -72,6 +72,15 @@ def enrol_writer(
     )
 
 
+def enrol_late(
+    deployment: Deployment, client: Client, history: History, custodian: Custodian
+) -> None:
+    """Have a custodian that was away pin the writer that has begun here; again, nothing changes."""
+    keys = deployment.worker_keys(client)
+    revoked = {str(SnapshotHeader.writer_id(key)): after or 0 for key, after in history.writers()}
+    _enrol_at(deployment, client, history, custodian, keys, revoked)
+
+
 def enrol_at_newcomers(
     deployment: Deployment, client: Client, history: History, keys: WorkerKeys
 ) -> None:
@@ -149,7 +158,7 @@ def _enrol_at_late_custodians(
     """
     certificates = history.client_keys()
     revoked = {str(SnapshotHeader.writer_id(key)): after or 0 for key, after in history.writers()}
-    # Of those that are elsewhere a late one learns the writer with the recovery that it answers.
+    # One that is elsewhere does it for an approved recovery alone: `late_custodians` shows it.
     for custodian in deployment.embedded():
         index, pin = custodian.card().index, custodian.pin(client.id)
         if pin is None or index not in certificates:

@@ -5,6 +5,7 @@ exactly the sessions that the snapshot's signed header lists, each after judging
 own rules and journalling it. What comes back lives in this process's memory only.
 """
 
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -163,12 +164,7 @@ def open_keys(
             f"the keys of {client.name} are opened by approval only",
             "this command cannot ask for it",
         )
-    header, _ = verified_header(history, statement)
-    fresh = dict(header.fresh)
-    keys = [
-        fetch_keys(deployment, client, history, session, fresh.get(session)).statement
-        for session in header.sessions
-    ]
+    keys = _keys_of(deployment, client, history, statement)
     try:
         return _open(deployment, client, history, (statement, keys), by)
     except Acts.OtherLog:
@@ -181,6 +177,70 @@ def open_keys(
                 "this log counts from now on?"
             )
         return _open(deployment, client, history, (statement, keys), RECOVERY)
+
+
+def _keys_of(
+    deployment: Deployment, client: Client, history: History, statement: Statement
+) -> list[Statement]:
+    header, _ = verified_header(history, statement)
+    fresh = dict(header.fresh)
+    return [
+        fetch_keys(deployment, client, history, session, fresh.get(session)).statement
+        for session in header.sessions
+    ]
+
+
+def show_again(
+    deployment: Deployment,
+    of: tuple[Client, History],
+    statement: Statement,
+    shown: tuple[Acts.Request, tuple[Envelope, ...], bytes],
+    late: Collection[int],
+) -> dict[int, StrongroomError]:
+    """Show an approved recovery to custodians that were away; return why one does not take it.
+
+    `shown` has the request, its approvals, and the public key that answers are sealed to: nobody
+    needs what these give. Raises what `open_keys` raises before anybody is asked.
+    """
+    client, history = of
+    request, approvals, recipient = shown
+    asked = Acts.ReleaseRequest(
+        request=request.request,
+        snapshot=statement,
+        keys=tuple(_keys_of(deployment, client, history, statement)),
+        recipient=recipient,
+        requested_at=deployment.tools.clock.now(),
+    )
+    approved, log = Approved(request, approvals, "team"), OpenLog.of_client(client, history)
+    told = _told(approved, statement)
+    intent = deployment.intent("keys.opened", client.id, private=None, client="", **told)
+    refused: dict[int, StrongroomError] = {}
+    with announced(deployment, log, intent, witnessed=False) as outcome:
+        witnessed = have_announced(deployment, log)
+        asked = replace(asked, grant=prove(deployment, approved, intent, witnessed))
+        for index in late:
+            custodian = deployment.custodians[index]
+            try:
+                try:
+                    custodian.release(asked)
+                except (Acts.NoPolicy, Acts.OtherPolicy, Acts.LogMoved):
+                    custodian.release(_supplied(deployment, index, asked, witnessed))
+            except StrongroomError as err:
+                refused[index] = err
+        seats = {member.index for member in deployment.roster.members}
+        outcome.update(**told, absent=sorted(seats - set(late) | set(refused)), altered=[])
+    return refused
+
+
+def _told(approved: Approved, statement: Statement) -> dict[str, str]:
+    """Return what is announced of a request for keys."""
+    return {
+        "snapshot": statement.hash.hex(),
+        "request": approved.request.request,
+        "grant": approved.digest,
+        "procedure": str(approved.request.procedure),
+        "approved": approved.how,
+    }
 
 
 def _begun_from_kits(history: History) -> bool:
@@ -212,14 +272,7 @@ def _open(
         approved = Approved(by.request, by.approvals, "team")
     else:
         approved = approve_alone(deployment, client, log, opening, by)
-    request = approved.request
-    told = {
-        "snapshot": opening.wanted.snapshot,
-        "request": request.request,
-        "grant": approved.digest,
-        "procedure": str(request.procedure),
-        "approved": approved.how,
-    }
+    told = _told(approved, wanted[0])
     intent = deployment.intent("keys.opened", client.id, private=None, client="", **told)
     with announced(deployment, log, intent, witnessed=False) as outcome:
         witnessed = have_announced(deployment, log)

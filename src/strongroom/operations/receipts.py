@@ -193,7 +193,7 @@ def _speaks_of_another(custodian: Custodian, client: Client, writer: WriterId) -
     known = {one.id for pin in pins for one in pin.writers}
     if known and writer not in known:
         # It has never heard of the writer of a home that a recovery has made.
-        return "it was away from the recovery, and signs for nothing here"
+        return "it was away from the recovery, and signs for nothing here: `strongroom recover`"
     return ""
 
 

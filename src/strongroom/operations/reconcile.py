@@ -246,11 +246,18 @@ class _Comparison:
                     witnessed = number is not None and number < size
                     snapshot = str(fact.body.get("snapshot", ""))
                     openings[request] = _Opening(request, snapshot, fact.at, witnessed)
-                elif fact.out == "ok" and request in openings:
+                elif fact.out == "ok" and request in openings and self._opened(fact):
                     answered.append(request)
             backups |= {str(fact.body.get("snapshot")) for fact in view.facts("backup.written")}
         self.announced |= openings.keys()
         return openings, answered, backups
+
+    def _opened(self, fact: Fact) -> bool:
+        """Tell whether enough answered to open anything; of who was away one alone is shown it."""
+        missed = [fact.body.get("absent"), fact.body.get("altered")]
+        away = sum(len(one) for one in missed if isinstance(one, list | tuple))
+        roster = self.deployment.roster
+        return len(roster.members) - away >= roster.threshold
 
     def _releases(self, openings: dict[str, _Opening]) -> int:
         """Look for the announcement of each release; return how many releases there are."""

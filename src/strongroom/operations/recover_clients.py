@@ -23,6 +23,7 @@ from strongroom.operations.enrol_writer import RECOVER_WITH_ALL
 from strongroom.operations.find_redealt import find_redealt
 from strongroom.operations.find_snapshots import Ground, Shown, Survey, find_snapshots
 from strongroom.operations.grants import BROWSE
+from strongroom.operations.late_custodians import keep_shown
 from strongroom.operations.living_pins import (
     Pins,
     Writer,
@@ -72,6 +73,8 @@ class Recovery:
     """How many facts of the logs came back."""
     waiting: list[Waiting] = field(default_factory=list)
     """What waits for approval, or for the time in which it can be refused."""
+    brought_in: list[str] = field(default_factory=list)
+    """Which custodians that were away follow this home from now on, as sentences."""
 
 
 @dataclass(slots=True)
@@ -342,6 +345,8 @@ def _structure_key(rebuild: _Rebuild, history: History, one: Shown, acting: Exit
     with ExitStack() as own:
         permit = own.enter_context(permitted(deployment, (client, history), wish))
         opened = open_keys(deployment, client, history, statement, permit or BROWSE)
+        if permit is not None:
+            keep_shown(deployment, permit)
         envelope = fetch_keys(deployment, client, history, session, wanted)
         acting.push(own.pop_all())
     return Opening.unwrap_structure_key(envelope, opened[session].inner)

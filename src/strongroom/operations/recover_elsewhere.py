@@ -28,6 +28,8 @@ from strongroom.operations.join_custodians import (
     note_joined,
     telling_who_is_joined,
 )
+from strongroom.operations.late_custodians import bring_in, find_late
+from strongroom.operations.living_pins import agreed_clients, ask_pins
 from strongroom.operations.policies import current_envelope, policies_before
 from strongroom.operations.privacy import Author
 from strongroom.operations.recover import Found, begin_recovered, former_rosters
@@ -282,7 +284,7 @@ def _pinned_by_enough(policies: Mapping[Member, Acts.Policy], threshold: int) ->
 
 
 def check_waits(deployment: Deployment) -> None:
-    """Raise UsageError where every client that the custodians know is here.
+    """Raise UsageError where every client that the custodians know is here, and nobody was away.
 
     And StrongroomError where none of them answers, who could say so.
     """
@@ -293,34 +295,53 @@ def check_waits(deployment: Deployment) -> None:
             "; ".join(str(err) for err in away),
             hint="Start the custodians, then run the same command again.",
         )
-    here = {client.id for client in deployment.registry.clients()}
-    custodians = deployment.custodians.values()
-    if all(pin.client in here for custodian in custodians for pin in custodian.pins()):
+    if not (_waiting_clients(deployment) or find_late(deployment)):
         raise UsageError(
             "no recovery waits in this home",
-            "every client that its custodians know is here",
+            "every client that its custodians know is here, and they follow this home",
             hint="To rebuild a lost home, name its locations, and kits or custodians that live.",
         )
 
 
+def _waiting_clients(deployment: Deployment) -> bool:
+    here = {client.id for client in deployment.registry.clients()}
+    told = ask_pins(deployment)
+    known = told.pins if deployment.embedded() else agreed_clients(deployment, told)
+    return not known.keys() <= here
+
+
 def recover_living(deployment: Deployment) -> Recovery:
-    """Bring back the clients that are not back yet, as far as they are approved."""
+    """Bring back the clients that are not back yet, as far as they are approved.
+
+    And whichever custodian was away from what is back: it is shown the same recovery.
+    """
+    late = find_late(deployment)
+    recovery = _recover_waiting(deployment)
+    brought = bring_in(deployment, late)
+    recovery.brought_in = brought.done
+    recovery.problems += brought.problems
+    recovery.waiting += brought.waiting
+    return recovery
+
+
+def _recover_waiting(deployment: Deployment) -> Recovery:
+    custodians = tuple(sorted(deployment.custodians))
+    if deployment.registry.clients() and not _waiting_clients(deployment):
+        away = [one.name for one in deployment.roster.members if one.index not in custodians]
+        return Recovery(deployment.install, len(custodians), away)
     install = deployment.registry.install()
-    listing = deployment.copies.list("")
-    return recover_clients(
-        deployment,
-        Found(
-            deployment.install,
-            deployment.roster,
-            install.roster,
-            tuple(sorted(deployment.custodians)),
-            listing,
-            frozenset(deployment.copies.failures),
-            current_envelope(deployment),
-            {},
-            (),
-        ),
+    found = Found(
+        deployment.install,
+        deployment.roster,
+        install.roster,
+        custodians,
+        deployment.copies.list(""),
+        frozenset(deployment.copies.failures),
+        current_envelope(deployment),
+        {},
+        (),
     )
+    return recover_clients(deployment, found)
 
 
 def _check_one_line(

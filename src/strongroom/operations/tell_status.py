@@ -11,6 +11,7 @@ from strongroom.ledger import Policy
 from strongroom.operations.add_location import describe_locations
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.failure_domains import look_at_domains
+from strongroom.operations.late_custodians import tell_late
 from strongroom.operations.look_at_custodians import (
     confirmed_kits,
     look_at_distribution,
@@ -308,6 +309,7 @@ def _warnings(
     found += [str(one) for one in behind(deployment)]
     if len(locations) == 1:
         found.append("DEGRADED: one location; when it is gone, every backup is gone")
+    found += tell_late(deployment)
     found += look_at_seats(deployment)
     found += look_at_distribution(deployment).degraded
     whose = "worker's and the custodians'" if deployment.embedded() else "worker's"
