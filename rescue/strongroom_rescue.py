@@ -69,6 +69,14 @@ class Problem(Exception):
     """Something that stops a rescue, or one copy of an object that is not what it should be."""
 
 
+class OtherKits(Problem):
+    """What fewer than a threshold of the given kits open: it needs others, of one of `rosters`."""
+
+    def __init__(self, text: str, rosters: list[str]) -> None:
+        super().__init__(text)
+        self.rosters = rosters
+
+
 # What signed or sealed bytes raise that are malformed in a way that the reader did not foresee.
 MALFORMED = (
     AttributeError,
@@ -434,8 +442,9 @@ def open_dealing(client: Client, label: Json, dealing: Json, number: int) -> byt
         elif len(shares) < label["threshold"]:
             shares[index] = value
     if len(shares) < label["threshold"]:
-        raise Problem(
-            f"{label['threshold']} custodians are needed, {len(shares)} opened: {refused}"
+        raise OtherKits(
+            f"{label['threshold']} custodians are needed, {len(shares)} opened: {refused}",
+            [label["roster"]],
         )
     secret = combine(shares).to_bytes(32, "little")
     check = hmac.digest(secret, frame(b"strongroom/share-v1/check", digest, d), "sha256")
@@ -482,10 +491,12 @@ def open_session(locations: Locations, client: Client, session: str) -> None:
         try:
             client.opened[session] = open_keys(client, keys.header)
         except Problem as err:
-            refused.append(told(err))
+            refused.append(err)
         else:
             return
-    raise Problem(f"session {session} does not open: {'; '.join(refused)}")
+    why = f"session {session} does not open: {'; '.join(map(told, refused))}"
+    rosters = [one for err in refused if isinstance(err, OtherKits) for one in err.rosters]
+    raise OtherKits(why, rosters) if rosters else Problem(why)
 
 
 def open_keys(client: Client, header: Json) -> list[bytes]:
@@ -1027,12 +1038,49 @@ def show(locations: Locations, client: Client, roster: Json | None) -> None:
         try:
             structure = described(locations, client, snapshot)
         except (Problem, *MALFORMED) as err:
-            say(f"passed over: snapshot {snapshot.hash[:12]} of {client.id}: {told(err)}")
+            pass_over(client, snapshot, roster, err)
             continue
         sources = ", ".join(source["name"] for source in structure["sources"])
         state = "opened" if roster is None else state_of(snapshot, roster)
         name, made = structure["client"]["name"], snapshot.header["created_at"]
         print(shown(f"{client.id} {name!r} {snapshot.hash[:12]} {made} {state}: {sources}"))
+
+
+def pass_over(client: Client, snapshot: Snapshot, roster: Json | None, err: BaseException) -> None:
+    """Say why a snapshot is passed over, and whose kits it needs where that is the reason."""
+    why = told(err)
+    if roster is not None and isinstance(err, OtherKits):
+        lines = [roster["line"].get(one, []) for one in err.rosters]
+        names = [", ".join(member["name"] for member in one) or "nobody known" for one in lines]
+        why = f"it needs kits of {roster['threshold']} of {' or of '.join(names)}; {why}"
+    made = snapshot.header["created_at"]
+    say(f"passed over: snapshot {snapshot.hash[:12]} of {made}, client {client.id}: {why}")
+
+
+def newest_that_opens(
+    locations: Locations, client: Client, roster: Json | None, good: list[Snapshot]
+) -> Snapshot:
+    """Return the newest of which these kits open all that it needs, or else its list at least.
+
+    After a custodian's seat was taken there are kits that open what was kept before, or since.
+    """
+    listed = []
+    for snapshot in reversed(good):
+        try:
+            described(locations, client, snapshot)
+            listed.append(snapshot)
+            for session in snapshot.header["sessions"]:
+                open_session(locations, client, session)
+        except OtherKits as err:
+            pass_over(client, snapshot, roster, err)
+        except (Problem, *MALFORMED):
+            # What is damaged stops the restore of what needs it, and says so there.
+            return snapshot
+        else:
+            return snapshot
+    if listed:
+        return listed[0]
+    raise Problem(f"client {client.id}: these kits open no good snapshot; bring those named above")
 
 
 def state_of(snapshot: Snapshot, roster: Json) -> str:
@@ -1052,6 +1100,8 @@ def restore(
     if not good:
         raise Problem(f"client {client.id} has no good snapshot {options.snapshot!r}; see `list`")
     snapshot = good[-1]
+    if options.snapshot == "latest":
+        snapshot = newest_that_opens(locations, client, roster, good)
     key = structure_key(locations, client, next(iter(snapshot.header["sessions"])))
     structure, roots = snapshot.structure(client, key)
     places = read_index(locations, client, snapshots, key)
@@ -1106,15 +1156,18 @@ def run(options: argparse.Namespace) -> None:
     for client in clients:
         found = snapshots_of(locations, client, roster)
         names = {client.id}
-        if found and options.client not in names:
+        for snapshot in reversed(found if options.client not in names else []):
             try:
-                names.add(described(locations, client, found[-1])["client"]["name"])
+                names.add(described(locations, client, snapshot)["client"]["name"])
+            except OtherKits:
+                continue  # An earlier one may tell the name; `restore` says whose kits are lacking.
             except (Problem, *MALFORMED) as err:
                 say(f"passed over: client {client.id}: {told(err)}")
+            break
         if options.client in names:
             restore(locations, client, roster, options)
             return
-    raise Problem(f"there is no client {options.client!r}; `list` shows them")
+    raise Problem(f"these kits open no client {options.client!r}; `list` shows what is there")
 
 
 # The English word list of BIP-39.

@@ -25,7 +25,15 @@ from strongroom.operations.tell_status import tell_status
 from strongroom.procedures import Desk
 from strongroom.quorum import Acts, Roster
 from tests.journeys.test_rescue import rescue, rescued
-from tests.journeys.world import NORMAL, World, change_live_data, make_world, refused, silent
+from tests.journeys.world import (
+    NORMAL,
+    World,
+    change_live_data,
+    look_at,
+    make_world,
+    refused,
+    silent,
+)
 from tests.support.stand_in import StandIn
 
 PLAN = EnrolPlan("newcomer", "custodian-3")
@@ -95,6 +103,7 @@ def test_the_seat_of_a_lost_custodian_is_taken(world: World) -> None:
 
 
 def test_the_rosters_and_kits_at_the_locations_are_those_of_now(world: World) -> None:
+    before = world.state()
     lose(world, 3)
     _, words = enrol(world)
     change_live_data(world, 1)
@@ -114,6 +123,20 @@ def test_the_rosters_and_kits_at_the_locations_are_those_of_now(world: World) ->
     (world.root / "kits").write_text("\n".join([world.kits[0], world.kits[2], words]), "utf-8")
     assert rescue(world, "--kits", "kits", "list").stdout.count(" good: data.db, tree\n") == 2
     assert rescued(world, NORMAL, "--kits", "kits") == state
+    # With kits that open what was kept before alone it restores that, and says whose are lacking.
+    (world.root / "kits").write_text("\n".join(world.kits[1:]), "utf-8")
+    arguments = ["--kits", "kits", "restore", NORMAL, "--to", "rescued"]
+    done = rescue(world, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "it needs kits of 2 of custodian-1, custodian-2, newcomer;" in done.stderr
+    assert look_at(world.root / "rescued" / "data.db", world.root / "rescued" / "tree") == before
+    shutil.rmtree(world.root / "rescued")
+    # With kits that open what came after alone nothing is whole, for it needs what was before.
+    (world.root / "kits").write_text("\n".join([world.kits[1], words]), "utf-8")
+    done = rescue(world, *arguments)
+    assert done.returncode == 1
+    assert "it needs kits of 2 of custodian-1, custodian-2, custodian-3;" in done.stderr
+    shutil.rmtree(world.root / "rescued")
     world.lose_home()
     void = refused(lambda: world.recover([world.kits[0], world.kits[2]]))
     assert "another custodian took its seat" in str(void.hint)
