@@ -38,7 +38,12 @@ def test_status_lists_what_waits_with_who_until_when_and_the_command(folder: Pat
     (one,) = json.loads(run("status --json").out)["pending"]
     assert (one["procedure"], one["command"]) == ("location-removal", "location remove two")
     told = run("status").out
-    for part in (one["request"][:8], "1 of 1 approvals", "forget location two", "asked by "):
+    for part in (
+        one["request"][:8],
+        "1 of 1 approvals",
+        "forget location two",
+        "asked by the operator ",
+    ):
         assert part in told
     assert "location remove two\n" in told
 
@@ -105,3 +110,19 @@ def test_an_order_that_is_not_complete_has_one_shape_for_machines(
     assert run("procedure list").out == "Nothing is asked for.\n"
     assert "ended (other_policy)" in run("procedure list --all").out
     assert json.loads(run("status --json").out)["pending"] == []
+
+
+def test_each_command_that_signs_takes_the_passphrase_from_a_file(tmp_path: Path) -> None:
+    with at_home(tmp_path):
+        Path("pass").write_text("correct horse battery", encoding="utf-8")
+        assert run("init --location one --location two --passphrase-file pass").code == 0
+        refused = run("location remove two --yes")
+        assert (refused.code, "pass --passphrase-file" in refused.err) == (4, True), refused.err
+        for line in (
+            "location remove two --yes",
+            "custodian enrol custodian-4 --replaces custodian-3",
+            "policy sign --to next --delay-hours 2",
+            "policy change next",
+        ):
+            done = run(f"{line} --passphrase-file pass")
+            assert done.code in (0, 5), (line, done.err)

@@ -307,3 +307,7 @@ def test_a_denied_custodian_whose_machine_is_there_again_needs_no_kit(tmp_path: 
         assert done(0, "custodian", "list").out.count("answers") == 3
         assert places(tmp_path / "home")[2] != denied
         done(0, "ledger", "verify")
+        # The server it had is told what it sees of one that waits for another.
+        done(0, "--home", "anna", "custodian", "join-code", "--new-server")
+        three.told["anna"].until("waits to be joined")
+        assert "as of one that waits to be joined" in done(3, "custodian", "list").out

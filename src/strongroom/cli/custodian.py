@@ -13,8 +13,10 @@ from strongroom.cli.face import With
 from strongroom.cli.redeal import redeal
 from strongroom.cli.rotate import rotate
 from strongroom.errors import PartlyDone
-from strongroom.operations.look_at_custodians import look_at_distribution
+from strongroom.operations.deployment import Deployment
+from strongroom.operations.look_at_custodians import Member, look_at_distribution
 from strongroom.operations.prove_shares import longest_ago
+from strongroom.operations.receipts import plain_reason
 
 commands = Commands(name="custodian")
 for command in (init, serve, join_code, confirm_kit, join, enrol, deny, rotate, redeal):
@@ -39,6 +41,11 @@ class _Row:
         return self.name, self.runs, self.parted, self.id, proved, since, self.state
 
 
+def _state(deployment: Deployment, member: Member) -> str:
+    err = deployment.absent_custodians.get(member.index)
+    return "answers" if err is None else plain_reason(member, err)
+
+
 @commands.command(name="list")
 def list_(*, face: With) -> int:
     """List the custodians, where they run and whether they answer. Exits 3 when one does not."""
@@ -50,7 +57,7 @@ def list_(*, face: With) -> int:
                 member.index,
                 member.name,
                 member.id,
-                str(deployment.absent_custodians.get(member.index, "answers")),
+                _state(deployment, member),
                 distribution.runs[member.index],
                 distribution.parted[member.index],
                 deployment.missed_since.get(member.index),

@@ -8,8 +8,9 @@ from cyclopts import Parameter
 from strongroom.cli.face import Face, SecretFile, With
 from strongroom.cli.init import kit_rows
 from strongroom.cli.inviting import read_invited
+from strongroom.cli.signing import ASKED, Signing
 from strongroom.crypto.join_code import JoinCode
-from strongroom.errors import PartlyDone, StrongroomError
+from strongroom.errors import PartlyDone, StrongroomError, UsageError
 from strongroom.operations.conclude import witness_again
 from strongroom.operations.enrol_custodian import (
     Enrolled,
@@ -28,6 +29,7 @@ def enrol(
     *,
     replaces: Annotated[str, Parameter(metavar="NAME")],
     join_code: SecretFile | None = None,
+    sign: Annotated[Signing, Parameter(name="*")] = ASKED,
     face: With,
 ) -> int:
     """Give the seat of a lost or stolen custodian to a new one, once that is approved.
@@ -53,7 +55,9 @@ def enrol(
         return invited.code
 
     plan = EnrolPlan(name, replaces, url, code if url else None)
-    with face.deployment() as deployment:
+    if join_code == sign.passphrase_file == "-":
+        raise UsageError("only one thing can be read from stdin", hint="Put the other in a file.")
+    with face.deployment(sign.passphrase_file) as deployment:
         enrolled = tell_stragglers(deployment, plan)
         if enrolled is None:
             begun = begin_enrolment(deployment, plan)
@@ -95,9 +99,10 @@ def _tell(face: Face, enrolled: Enrolled, words: tuple[str, ...], problems: Sequ
     name = enrolled.name
     face.tell(
         f"{name} has the seat of {enrolled.replaces}, from roster version {enrolled.since} on.",
-        "What is backed up from now on is dealt to it; what was kept before, the others open.",
-        f"The kit of {enrolled.replaces} is void. What was kept before is recovered with kits of",
-        f"the others alone, not with that of {name}. The recovery sheets are old, too:",
+        "What is backed up from now on is dealt to it; what was kept before is opened by the",
+        "others alone, and recovered with their kits, until it is dealt anew:",
+        f"  {face.command(f'custodian redeal {enrolled.replaces}')}",
+        f"The kit of {enrolled.replaces} is void. The recovery sheets are old, too:",
         f"  {face.command('kit show')}    (prints the sheet as it is now)",
     )
     for problem in problems:

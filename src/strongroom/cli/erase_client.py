@@ -1,51 +1,24 @@
 """`strongroom client erase`: destroy the keys of a client, everywhere, for ever."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from strongroom.cli import output
-from strongroom.cli.face import SecretFile, With, read_secret_file
+from strongroom.cli.face import With
+from strongroom.cli.signing import NO_MEANS, Means
 from strongroom.cli.small_files import write_small_file
 from strongroom.errors import PartlyDone, UsageError
-from strongroom.operations.credentials import Credential
 from strongroom.operations.erase_client import Destroyed, erase_client
-
-
-@dataclass(frozen=True, slots=True)
-class EraseClientOptions:
-    """With what it is signed, and deleted."""
-
-    passphrase_file: SecretFile | None = None
-    """A file with the passphrase of the operator's key, or - for stdin; else it is asked for where
-    one person decides."""
-    janitor_credential_file: SecretFile | None = None
-    """The credential that may delete at object stores, where none is sealed here: the key id on
-    one line, the secret on the next; - is stdin."""
-
-    def janitor(self) -> Credential | None:
-        """Read the credential that may delete, where a file is named."""
-        named = self.janitor_credential_file
-        if named is None:
-            return None
-        if named == self.passphrase_file == "-":
-            raise UsageError(
-                "only one thing can be read from stdin", hint="Put the other in a file."
-            )
-        return Credential.read(read_secret_file(named, "the janitor's credential"))
-
-
-NONE_GIVEN = EraseClientOptions()
 
 
 def erase(
     name: str,
     /,
     *,
-    how: Annotated[EraseClientOptions, Parameter(name="*")] = NONE_GIVEN,
+    how: Annotated[Means, Parameter(name="*")] = NO_MEANS,
     face: With,
 ) -> int:
     """Destroy the keys of a client, so that none of its backups can be restored by anybody.

@@ -10,6 +10,7 @@ from strongroom.cli import output
 from strongroom.cli.credential_files import NONE_GIVEN, CredentialFiles
 from strongroom.cli.face import Face, With
 from strongroom.cli.naming import name_locations
+from strongroom.cli.signing import ASKED, Signing
 from strongroom.clients import Registry
 from strongroom.errors import PartlyDone, UsageError
 from strongroom.operations.add_location import (
@@ -89,7 +90,13 @@ def add(
 
 
 @commands.command
-def remove(name: str, /, *, face: With) -> None:
+def remove(
+    name: str,
+    /,
+    *,
+    sign: Annotated[Signing, Parameter(name="*")] = ASKED,
+    face: With,
+) -> None:
     """Forget a location and its credentials; what lies there stays.
 
     Parameters
@@ -97,7 +104,7 @@ def remove(name: str, /, *, face: With) -> None:
     name
         The location's name, as `location list` shows it.
     """
-    with face.deployment() as deployment:
+    with face.deployment(sign.passphrase_file) as deployment:
         check_removable(deployment, name)
         face.confirm(f"Forget location {name}? Backups will not go there any more.")
         url = remove_location(deployment, name)

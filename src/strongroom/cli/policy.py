@@ -12,6 +12,7 @@ from strongroom.cli import output
 from strongroom.cli.approving import open_device
 from strongroom.cli.face import SecretFile, With
 from strongroom.cli.init import read_public_key
+from strongroom.cli.signing import ASKED, Signing
 from strongroom.cli.small_files import read_small_file, write_small_file
 from strongroom.crypto.envelope import Envelope, decode_envelope
 from strongroom.errors import Damaged, UsageError
@@ -107,12 +108,12 @@ def sign(
     device
         Your device key; it goes with --policy.
     passphrase_file
-        A file with the passphrase of the device key, or - for stdin; else it is asked for.
+        A file with the passphrase of the key that signs, or - for stdin; else it is asked for.
     """
     if policy is not None and device is not None:
         before, seed = Acts.Policy.parse(_read(policy)), open_device(face, device, passphrase_file)
     elif policy is None and device is None:
-        with face.deployment() as deployment:
+        with face.deployment(passphrase_file) as deployment:
             before = Acts.Policy.parse(current_envelope(deployment))
             seed = deployment.tools.device.seed()
     else:
@@ -132,7 +133,13 @@ def sign(
 
 
 @commands.command
-def change(file: Path | None = None, /, *, face: With) -> None:
+def change(
+    file: Path | None = None,
+    /,
+    *,
+    how: Annotated[Signing, Parameter(name="*")] = ASKED,
+    face: With,
+) -> None:
     """Have the next policy followed, once it is approved as the one that holds now says.
 
     Exits 5 while approvals or time are missing, and 3 while a custodian does not follow yet: run it
@@ -144,7 +151,7 @@ def change(file: Path | None = None, /, *, face: With) -> None:
         The policy, as `policy sign` wrote it.
     """
     envelope = None if file is None else _read(file)
-    with face.deployment() as deployment:
+    with face.deployment(how.passphrase_file) as deployment:
         followed = change_policy(deployment, envelope)
         policy = Acts.Policy.parse(current_envelope(deployment))
         face.tell(

@@ -6,9 +6,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from strongroom.cli import output
-from strongroom.cli.face import Face, SecretFile, With, read_secret_file
+from strongroom.cli.face import Face, With
+from strongroom.cli.signing import NO_MEANS, Means
 from strongroom.errors import PartlyDone
-from strongroom.operations.credentials import Credential
 from strongroom.operations.prune import PruneOutcome, PruneRequest
 from strongroom.operations.prune import prune as prune_vault
 
@@ -20,7 +20,7 @@ def prune(
     dry_run: bool = False,
     oldest: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     below_floor: bool = False,
-    janitor_credential_file: SecretFile | None = None,
+    means: Annotated[Means, Parameter(name="*")] = NO_MEANS,
     face: With,
 ) -> int:
     """Delete what no kept snapshot of a client needs: announce it, and later do it.
@@ -42,15 +42,9 @@ def prune(
         Ask whether the plan may take more than half, or one of the newest within the floor: others
         approve it where there is a team, and it waits (`init --delay-hours`). The same command then
         goes on; what was backed up since stays.
-    janitor_credential_file
-        The credential that may delete at object stores, where none is sealed here: the key id on
-        one line, the secret on the next; - is stdin.
     """
-    credential = None
-    if janitor_credential_file is not None:
-        text = read_secret_file(janitor_credential_file, "the janitor's credential")
-        credential = Credential.read(text)
-    with face.deployment() as deployment:
+    credential = means.janitor()
+    with face.deployment(means.passphrase_file) as deployment:
         found = prune_vault(
             deployment,
             deployment.registry.client(client),

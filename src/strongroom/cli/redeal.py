@@ -1,11 +1,22 @@
 """`strongroom custodian redeal`: what a custodian that lost its seat held is dealt anew."""
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from strongroom.cli import output
 from strongroom.cli.face import With
+from strongroom.cli.signing import ASKED, Signing
 from strongroom.operations.redeal import redeal as redeal_all
 
 
-def redeal(name: str, /, *, face: With) -> int:
+def redeal(
+    name: str,
+    /,
+    *,
+    sign: Annotated[Signing, Parameter(name="*")] = ASKED,
+    face: With,
+) -> int:
     """Deal anew what was dealt to a custodian before it lost its seat.
 
     After a loss or a theft, and after `custodian enrol` gave the seat to another: every session is
@@ -18,7 +29,7 @@ def redeal(name: str, /, *, face: With) -> int:
     name
         The name of the custodian that lost its seat.
     """
-    with face.deployment() as deployment:
+    with face.deployment(sign.passphrase_file) as deployment:
         done = redeal_all(deployment, name)
     face.show(done)
     face.tell(

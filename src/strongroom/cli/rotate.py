@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from strongroom.cli import output
 from strongroom.cli.face import Face, With
+from strongroom.cli.signing import ASKED, Signing
 from strongroom.clients import Client
 from strongroom.errors import PartlyDone, StrongroomError, UsageError, Waiting
 from strongroom.operations.deployment import Deployment
@@ -25,6 +26,7 @@ def rotate(
     client: str | None = None,
     every: Annotated[bool, Parameter(name="--all")] = False,
     drop_former: bool = False,
+    sign: Annotated[Signing, Parameter(name="*")] = ASKED,
     face: With,
 ) -> int:
     """Let a custodian make another key for a client, or destroy its former ones.
@@ -51,7 +53,7 @@ def rotate(
             hint="`strongroom client list` shows the clients.",
         )
     do: _Do = drop if drop_former else rotate_key
-    with face.deployment() as deployment:
+    with face.deployment(sign.passphrase_file) as deployment:
         member = find_member(deployment, name)
         if client is not None:
             key = do(deployment, deployment.registry.client(client), member)

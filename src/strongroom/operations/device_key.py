@@ -35,7 +35,7 @@ def nobody_to_ask() -> str:
     """Refuse: there is neither a terminal nor a file with the passphrase."""
     raise NoDeviceKey(
         "the operator's key is under a passphrase, and nobody can be asked for it here",
-        "without it nobody approves that keys are opened",
+        "without it nothing is signed or approved here",
     )
 
 

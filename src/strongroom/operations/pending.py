@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from strongroom.clients import Client
-from strongroom.crypto import canonical
+from strongroom.crypto import canonical, signing
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.policies import current_policy
 from strongroom.procedures import Act, Desk
@@ -56,7 +56,7 @@ def look_at_pending(deployment: Deployment) -> list[Pending]:
             str(act.request.procedure),
             act.parcel.plan.lines[0],
             str(act.state),
-            _asked_by(act),
+            _asked_by(deployment, act),
             act.asked_at,
             act.counted,
             act.needed,
@@ -116,9 +116,11 @@ def _location(deployment: Deployment, act: Act) -> str | None:
     return next((place.name for place in places if place.id == wanted), None)
 
 
-def _asked_by(act: Act) -> str:
-    requester = act.request.requester
-    return f"approver {requester[:8]}" if requester in act.policy.approvers else requester
+def _asked_by(deployment: Deployment, act: Act) -> str:
+    """Return who asked: the operator, known here by a pseudonym or by a key, or an id."""
+    install, requester = deployment.registry.install(), act.request.requester
+    own = signing.key_id(install.operator_key)
+    return "the operator" if requester in (install.operator, own) else requester
 
 
 def _command(deployment: Deployment, act: Act) -> str:

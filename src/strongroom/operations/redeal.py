@@ -100,7 +100,10 @@ def _lost(deployment: Deployment, name: str) -> Member:
         for member in roster.members:
             if member.name == name:
                 return member
-    raise UsageError(f"there was never a custodian {name!r:.60}")
+    seated = {one.name for one in deployment.roster.members}
+    ever = {one.name for roster in deployment.rosters.rosters for one in roster.members}
+    lost = ", ".join(sorted(ever - seated)) or "none so far"
+    raise UsageError(f"there was never a custodian {name!r:.60}", f"who lost a seat: {lost}")
 
 
 def _wish(deployment: Deployment, lost: Member) -> Wish:

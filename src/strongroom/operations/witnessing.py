@@ -80,7 +80,9 @@ class Witnessed:
     @property
     def reasons(self) -> str:
         """Return who did not cosign, and why."""
-        return "; ".join(f"{who}: {err}" for who, err in self.problems.items())
+        # Some errors name their custodian, with where it is.
+        said = ((who, str(err)) for who, err in sorted(self.problems.items()))
+        return "; ".join(text if text.startswith(who) else f"{who}: {text}" for who, text in said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,6 @@ class OutOfOrder(Refused):
     """A command that does not fit the state that an act is in."""
 
     code = "out_of_order"
-    hint = "`strongroom procedure show ID` tells what became of it; ask anew for what is wanted."
 
 
 class TooEarly(Waiting):
@@ -284,7 +283,11 @@ class Act:
     def _after(self, event: Event) -> "Act":
         following = LIFE.get((self.state, event))
         if following is None:
+            short = self.id[:8]
             raise OutOfOrder(
-                f"request {self.id[:8]} is {self.state}", f"it is too late to {_VERBS[event]} it"
+                f"request {short} is {self.state}",
+                f"it is too late to {_VERBS[event]} it",
+                f"`strongroom procedure show {short}` tells what became of it; ask anew for what "
+                "is wanted.",
             )
         return replace(self, state=following)

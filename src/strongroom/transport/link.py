@@ -34,6 +34,8 @@ _REPEATABLE: Final = {"GET", "PUT", "DELETE"}
 _SHOWN: Final = 100
 _DATES_FAIL: Final = {9, 10}
 """X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL."""
+_SELF_MADE: Final = 18
+"""X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT."""
 
 
 class PeerUnavailable(Unavailable):
@@ -153,6 +155,8 @@ class Way:
             raise self._unavailable(f"not within {seconds:g} seconds") from err
         except ssl.SSLCertVerificationError as err:
             why = err.verify_message or "its certificate is refused"
+            if err.verify_code == _SELF_MADE:
+                why = "its certificate is of its own making, as of one that waits to be joined"
             if err.verify_code in _DATES_FAIL:
                 raise PeerOutdated(self._doubted, why) from err
             raise PeerRefused(self._doubted, why) from err
