@@ -142,6 +142,30 @@ def test_order_that_somebody_gives_elsewhere(world: World) -> None:
     assert "to wait with request abababababab, and no log announces it" in second[1]
 
 
+def test_changes_that_nobody_here_made(world: World) -> None:
+    """Another server, roster or writer at a custodian is there in its journal and in no log."""
+
+    def change(facts: list[Fact]) -> Sequence[Fact]:
+        last, own = facts[-1], facts[-1].who.id
+        client = next(one.client for one in facts if one.op == "share.released")
+        made = (
+            ("custodian.handed_over", own, {"authority": "cd" * 32}),
+            ("roster.adopted", "ab" * 32, {"version": 2}),
+            ("writer.succeeded", client, {"writer": "ef" * 16}),
+        )
+        plain = replace(last, client="")
+        return [*facts, *(replace(plain, op=op, subject=of, body=body) for op, of, body in made)]
+
+    rewrite(world, 1, change)
+    texts = [text for state, text in found(world) if state == "split"]
+    assert len(texts) == 3
+    writer, server, roster = texts
+    assert "custodian 1 (custodian-1) pinned another writer (efefefefefef) on" in writer
+    assert "took another server on" in server
+    assert "(authority cdcdcdcdcdcd), and no log here tells of it" in server
+    assert "followed roster abababababab on" in roster
+
+
 def test_release_of_another_snapshot_than_announced(world: World) -> None:
     def change(facts: list[Fact]) -> Sequence[Fact]:
         return [

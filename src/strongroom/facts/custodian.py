@@ -191,9 +191,11 @@ OPS: Final = (
         "custodian.joined",
         "B",
         "create",
-        "A custodian that is a process of its own has proved its join code, and has a badge.",
+        "A custodian that is a process of its own has proved its join code, and has a badge. Where "
+        "it had another server before, `authority` is the one that it believes from now on.",
         ("custodian", ID),
         must={"index": COUNT},
+        may={"authority": HASH},
         private=frozenset({"url"}),
     ),
     Op(

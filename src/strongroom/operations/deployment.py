@@ -62,6 +62,11 @@ Each attempt: its name, how it has to end, how it ended (refused, accepted, unkn
 class CustodianLinks(Protocol):
     """The server's end of every custodian that is elsewhere."""
 
+    @property
+    def authority(self) -> str:
+        """Return the hash of the authority's certificate, as a custodian's journal tells of it."""
+        ...
+
     def join(self, newcomers: Sequence[Newcomer]) -> Iterator[JoinedCustodian]:
         """Join these one by one; none of them where one refuses its code or does not answer."""
         ...

@@ -24,9 +24,14 @@ def join_again(deployment: Deployment, invited: Invited) -> Denial:
     member, before = _seat(deployment, invited)
     with closing(tools.links(deployment.install, False)) as links:
         _, machine, boot, certificate = links.join_again(member, address, invited.code)
+        authority = links.authority
     now = tools.clock.now()
     fact = deployment.fact(
-        "custodian.joined", member.id, private={"url": invited.url}, index=member.index
+        "custodian.joined",
+        member.id,
+        private={"url": invited.url},
+        index=member.index,
+        authority=authority,
     )
     registry.move_custodian(
         Registry.CustodianPlace(member.index, invited.url, certificate, machine, boot, now), fact

@@ -98,9 +98,14 @@ def note_joined(
     session: Session,
     custodians: Sequence[Custodian],
     places: Sequence[Registry.CustodianPlace],
+    authority: str | None = None,
 ) -> None:
-    """Keep where custodians are that were joined, each with its fact."""
+    """Keep where custodians are that were joined, each with its fact.
+
+    `authority` is the hash of this home's, where they had another server before.
+    """
     ids = {card.index: card.id for card in (custodian.card() for custodian in custodians)}
     for place in places:
-        fact = session.fact("custodian.joined", ids[place.custodian], index=place.custodian)
+        own = ids[place.custodian]
+        fact = session.fact("custodian.joined", own, index=place.custodian, authority=authority)
         registry.add_custodian_place(place, tools.privacy.disclose(fact, {"url": place.url}))

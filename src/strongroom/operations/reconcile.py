@@ -22,11 +22,14 @@ from strongroom.operations.deployment import Deployment
 from strongroom.operations.look_at_policies import Behind, behind
 from strongroom.operations.verify_ledger import judge_log
 from strongroom.operations.witnessing import Witnesses
+from strongroom.quorum import SnapshotHeader
 
 FACTS_MAX: Final = 10_000_000
 """The longest journal that is read; ten thousand clients write less in two years."""
 ID_SHOWN: Final = 12
 
+_BEGINNINGS: Final = ("install.begun", "install.recovered")
+_CHANGES: Final = frozenset({"custodian.handed_over", "roster.adopted", "writer.succeeded"})
 State = Literal["agreed", "unwitnessed", "stale", "split", "damaged"]
 EXIT_CODES: Final[dict[State, int]] = {
     "agreed": 0,
@@ -84,6 +87,8 @@ class Journal:
     """What waits, or waited, for a refusal, by the id of the request."""
     receipts: dict[str, Fact] = field(default_factory=dict)
     """By the hash of the snapshot."""
+    changes: list[Fact] = field(default_factory=list)
+    """Whom it answers, which roster it follows and whose writer it has pinned since."""
 
     def take(self, page: Sequence[Fact]) -> None:
         """Take the next facts, of which only what a log must announce is kept."""
@@ -99,6 +104,8 @@ class Journal:
                 self.waits[fact.subject] = fact
             elif fact.op == "snapshot.receipted":
                 self.receipts[fact.subject] = fact
+            elif fact.op in _CHANGES:
+                self.changes.append(fact)
         self.facts += len(page)
         if self.facts > FACTS_MAX:
             raise Damaged(f"the journal of {self.name} has no end", f"over {FACTS_MAX} facts")
@@ -161,6 +168,7 @@ def reconcile(deployment: Deployment) -> Reconciliation:
             opened |= comparison.announced
     logs += _of_strangers(journals, {client.id for client in clients})
     logs += _of_orders(deployment.registry.log, journals, opened)
+    logs += _of_changes(deployment, journals)
     outcome = Reconciliation(logs, journals, behind(deployment))
     fact = deployment.fact(
         "ledger.reconciled",
@@ -219,6 +227,7 @@ class _Comparison:
         openings, answered, backups = self._read_log()
         releases = self._releases(openings)
         self._hearings(openings)
+        self._writers()
         for request in answered:
             self._remembered(openings[request])
         receipts = self._receipts(backups)
@@ -283,6 +292,34 @@ class _Comparison:
             for request, fact in journal.hearings.items():
                 if fact.client == self.client.id and request not in openings:
                     self._find("split", f"{_told(journal, fact)}, and the log announces none")
+
+    def _writers(self) -> None:
+        """Look for the writers that custodians have pinned in the place of others."""
+        pinned = [
+            (journal, fact)
+            for journal in self.journals
+            for fact in journal.changes
+            if (fact.op, fact.subject) == ("writer.succeeded", self.client.id)
+        ]
+        if not pinned or self.client.erasure is not None:
+            return
+        keys = {key for key, _ in self.history.writers()}
+        for view in self.history.log.epochs():
+            keys |= {
+                bytes.fromhex(str(one.body["writer"])) for one in view.facts("writer.enrolled")
+            }
+        # A home that was just recovered tells of its writer once all custodians have pinned it.
+        with suppress(StrongroomError):
+            keys.add(self.deployment.worker_keys(self.client).writer_public)
+        known = {SnapshotHeader.writer_id(key) for key in keys}
+        for journal, fact in pinned:
+            writer = str(fact.body["writer"])
+            if writer not in known:
+                self._find(
+                    "split",
+                    f"{_who(journal)} pinned another writer ({writer[:ID_SHOWN]}) on "
+                    f"{format_instant(fact.at)}, and the log tells of none",
+                )
 
     def _remembered(self, opening: _Opening) -> None:
         """Look for the journals of those that must have answered an opening."""
@@ -365,6 +402,46 @@ def _of_orders(
         if request not in ordered and request not in opened and request not in journal.deeds
     ]
     yield LogReconciled("the server", findings=findings)
+
+
+def _of_changes(deployment: Deployment, journals: Sequence[Journal]) -> Iterator[LogReconciled]:
+    """Yield whom custodians answered, and what they followed, of which no log here tells.
+
+    Only since there is this install here: of what was before it a home may have no log.
+    """
+    views = deployment.registry.log.epochs()
+    begun = [one.at for view in views for op in _BEGINNINGS for one in view.facts(op)]
+    changes = [
+        (journal, fact)
+        for journal in journals
+        for fact in journal.changes
+        if begun and fact.at > min(begun)
+    ]
+    if not changes:
+        return
+    joined = {
+        (fact.subject, fact.body.get("authority"))
+        for view in views
+        for fact in view.facts("custodian.joined")
+    }
+    rosters = {one.id for one in deployment.rosters.rosters}
+    rosters |= {fact.subject for view in views for fact in view.facts("roster.signed")}
+    findings = []
+    for journal, fact in changes:
+        if fact.op == "custodian.handed_over":
+            authority = str(fact.body["authority"])
+            if (fact.subject, authority) not in joined:
+                findings.append(
+                    f"{_who(journal)} took another server on {format_instant(fact.at)} (authority "
+                    f"{authority[:ID_SHOWN]}), and no log here tells of it"
+                )
+        elif fact.op == "roster.adopted" and fact.subject not in rosters:
+            findings.append(
+                f"{_who(journal)} followed roster {fact.subject[:ID_SHOWN]} on "
+                f"{format_instant(fact.at)}, which nobody signed here"
+            )
+    if findings:
+        yield LogReconciled("the custodians", findings=[Finding("split", one) for one in findings])
 
 
 def _done(journal: Journal, fact: Fact) -> str:

@@ -137,6 +137,7 @@ def begin_living(
         own_seats = [LocalCustodian.Wire.Invitation.OWN_SEAT] * len(plan.invited)
         custodians, places = join_custodians(links, plan.invited, tools, done, own_seats)
         agreed = find_agreed(custodians, copies)
+        authority = links.authority
     now_known = Roster.parse(agreed.roster, None)
     # Whoever is in no seat of it does not come along.
     met = [
@@ -159,7 +160,8 @@ def begin_living(
     )
     operator = tools.privacy.pseudonym(plan.operator)
     session = Author(tools.privacy, registry, operator).session
-    note_joined(registry, tools, session, [one for one, _ in met], [place for _, place in met])
+    joined = [custodian for custodian, _ in met]
+    note_joined(registry, tools, session, joined, [place for _, place in met], authority)
     begin_recovered(tools, registry, copies, found, plan.operator)
     line = {decode_envelope(one, "a roster").statement.hash.hex() for one in former.values()}
     return [*agreed.notes, *rosters.planted(now_known, line)]

@@ -6,6 +6,7 @@ when it has expired, and when the one that is shown has, as after a custodian wa
 older image: then the custodian is known by its key, and brought a new one.
 """
 
+import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Final, NamedTuple
@@ -75,6 +76,11 @@ class CustodianLinks:
         self._badge = self._authority.badge(Peer.server(install), clock.now(), token)
         self._links: list[Link] = []
         self._denied: frozenset[int] = frozenset()
+
+    @property
+    def authority(self) -> str:
+        """Return SHA-256 of the certificate of the authority that custodians believe here."""
+        return hashlib.sha256(self._authority.certificate).hexdigest()
 
     def deny(self, kept: bytes, serials: Collection[int]) -> tuple[int, bytes]:
         """Return the deny list after this one, with these serials as well, and its number.
