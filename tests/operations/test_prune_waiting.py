@@ -15,7 +15,9 @@ from strongroom.clients import History, Keep
 from strongroom.errors import Damaged
 from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.fill_locations import repair_client
+from strongroom.operations.look_at_custodians import find_member
 from strongroom.operations.prune import PruneOutcome, PruneRequest, prune
+from strongroom.operations.rotate import rotate
 from strongroom.operations.tombs import read_own
 from strongroom.vault import Vault
 from tests.journeys.world import (
@@ -138,6 +140,17 @@ def waiting(template: Waiting) -> Waiting:
     clock.at = template.clock.at
     world = replace(template.world, app=App(clock=clock))
     return Waiting(world, clock, dict(template.states))
+
+
+def test_who_keeps_former_keys_is_named_once_something_is_deleted(waiting: Waiting) -> None:
+    with waiting.world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        rotate(deployment, client, find_member(deployment, "custodian-1"))
+    waiting.clock.step(days=4)
+    done = waiting.prune(1)
+    assert done.deleted_objects
+    (note,) = done.notes
+    assert note.startswith("custodian-1 keeps former keys: `strongroom custodian rotate")
 
 
 def test_what_waits_is_restored_without_its_index(waiting: Waiting) -> None:

@@ -27,6 +27,7 @@ from strongroom.operations.prune_floor import (
     sealed_floor,
 )
 from strongroom.operations.receipts import complete, fetch_record, guard_against_rollback
+from strongroom.operations.rotate import keepers_of_former
 from strongroom.operations.strangers import strangers
 from strongroom.operations.tombs import (
     packs_in,
@@ -236,6 +237,8 @@ def _tell_carried(run: _Run, carried: Carried, looked: Looked, rescued: int) -> 
         outcome.notes.append(
             f"{carried.retained} objects are retained: the location does not let them go yet"
         )
+    if carried.objects:
+        outcome.notes += keepers_of_former(run.deployment, run.client, run.history)
 
 
 def _plan(run: _Run) -> None:

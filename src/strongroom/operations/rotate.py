@@ -204,6 +204,19 @@ def drop_former(deployment: Deployment, client: Client, member: Member) -> Custo
         return seat.clear(replace(seat.told(), dropped=len(gone), notes=notes))
 
 
+def keepers_of_former(deployment: Deployment, client: Client, history: History) -> Iterator[str]:
+    """Yield, as sentences, which custodians keep former keys for a client, and how they go."""
+    for index, data in sorted(history.client_keys().items()):
+        envelope = decode_envelope(data, f"the certificate of custodian {index}")
+        key = deployment.rosters.check_client_key(envelope)
+        member = deployment.roster.member(index)
+        if key.former and key.custodian == member.id:
+            yield (
+                f"{member.name} keeps former keys: `strongroom custodian rotate {member.name} "
+                f"--client {client.name} --drop-former` destroys those that nothing needs any more"
+            )
+
+
 @contextmanager
 def _seated(deployment: Deployment, client: Client, member: Member) -> Iterator[_Seat]:
     """Find the custodian; raises what keeps it away."""
