@@ -61,7 +61,7 @@ def recover(*, what: Annotated[RecoverOptions, Parameter(name="*")] = DEFAULT, f
         }
     )
     face.tell(
-        _what(found, face),
+        _what(found, what, face),
         *(
             f"  {one.name}: {output.count(one.snapshots, 'good snapshot')}, newest "
             f"{output.moment(one.received_at) if one.received_at else 'none'}"
@@ -70,7 +70,7 @@ def recover(*, what: Annotated[RecoverOptions, Parameter(name="*")] = DEFAULT, f
         *([f"  the ledger: {output.count(found.facts, 'fact')} came back"] if clients else []),
         *(f"  {one}" for one in found.brought_in),
         *_missing(what, missing),
-        *_next(found, face),
+        *_next(found, what, face),
     )
     face.warn(*(f"warning: {problem}" for problem in problems))
     if found.waiting:
@@ -102,20 +102,24 @@ def _recovered(what: RecoverOptions, face: Face) -> Recovery:
     return face.app.recover(face.home, plan)
 
 
-def _what(found: Recovery, face: Face) -> str:
+def _what(found: Recovery, what: RecoverOptions, face: Face) -> str:
     custodians = output.count(found.custodians, "custodian")
     if found.brought_in and not found.clients:
         return f"Brought custodians into the home {face.home}."
+    if not (what.location or found.clients or found.waiting):
+        return f"Nothing more came into the home {face.home}."
     if found.waiting:
         return f"The home {face.home} has {custodians}, and waits for approval."
     return f"Rebuilt the home {face.home} with {custodians}."
 
 
-def _next(found: Recovery, face: Face) -> list[str]:
+def _next(found: Recovery, what: RecoverOptions, face: Face) -> list[str]:
     if found.waiting:
         return [*(f"  {one}" for one in found.waiting), f"Next: {found.waiting[0].hint}"]
     if found.brought_in and not found.clients:
         return ["The next backup collects their receipts.", f"Next: {face.command('status')}"]
+    if not (what.location or found.clients):
+        return [f"Next: {face.command('status')}"]
     return [
         "Nothing was changed at the locations. The first backup of each client here",
         "reads and stores everything; from then on the old home is refused.",
@@ -125,7 +129,9 @@ def _next(found: Recovery, face: Face) -> list[str]:
 
 def _missing(what: RecoverOptions, missing: list[str]) -> list[str]:
     if what.kits is None:
-        return [f"  {name} is missing: it was not joined, or does not answer." for name in missing]
+        lines = [f"  {name} is missing: it was not joined, or does not answer." for name in missing]
+        back = "  One that was joined is brought in by `strongroom recover` when it answers again."
+        return [*lines, *([back] if missing else [])]
     lines = [f"  {name} is missing: its kit was not given." for name in missing]
     again = "  To bring it back, recover again with all kits, into a new home."
     return [*lines, *([again] if missing else [])]

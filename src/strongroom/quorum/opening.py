@@ -34,7 +34,8 @@ class TooFewShares(Refused):
     code = "too_few_shares"
     hint = (
         "Start or repair the custodians named above, then run the command again. One that was away "
-        "when a recovered home began learns its writer from the next `strongroom backup CLIENT`."
+        "when a recovered home began learns its writer from the next `strongroom backup CLIENT`; a "
+        "server of its own learns it from `strongroom recover`."
     )
 
 
