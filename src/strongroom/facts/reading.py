@@ -33,9 +33,11 @@ OPS: Final = (
         "A",
         "read",
         "The keys of a snapshot, all that it depends on: asked for by a procedure, approved, "
-        "announced with `grant`, the digest of both, then enough custodians answered. The others, "
-        "by their index, were absent or refused, or answered with something else. `approved` tells "
-        "how: by several, by one person with a passphrase, or by the key file alone.",
+        "announced with `grant`, the digest of both, then enough custodians answered; or, where "
+        "fewer did, those that were away from a recovery and are shown it, which opens nothing. "
+        "The others, by their index, were absent or refused, or answered with something else. "
+        "`approved` tells how: by several, by one person with a passphrase, or by the key file "
+        "alone.",
         _CLIENT,
         must={
             "snapshot": HASH,
