@@ -120,7 +120,7 @@ ELSEWHERE = {
     "custodian init": "it makes the home of a custodian",
     "custodian join": "custodians of this home are joined by nobody; tests/journeys",
     "custodian join-code": "it is of a custodian's own home",
-    "custodian redeal": "what it tells is in tests/journeys/test_redealt_sessions.py",
+    "custodian redeal": "what it tells is in tests/journeys/test_redealt_elsewhere.py",
     "custodian serve": "it is of a custodian's own home",
     "policy change": "in a home of its own; tests/scripts/policy.txt, tests/operations",
     "procedure approve": "it needs no home; tests/cli/test_procedure.py",

@@ -1,13 +1,16 @@
 """What was dealt to a custodian that was lost is dealt anew: then any t custodians open it."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from strongroom.crypto.envelope import Envelope, Statement
-from strongroom.errors import Damaged, PartlyDone, Refused, Stale, UsageError
+from strongroom.errors import Damaged, PartlyDone, Refused, Stale, Unavailable, UsageError
+from strongroom.operations.back_up import back_up
 from strongroom.operations.check_vault import CheckRequest, check_vault
+from strongroom.operations.enrol_custodian import EnrolPlan
 from strongroom.operations.redeal import Redealt, redeal
 from strongroom.operations.rotate import drop_former, rotate
 from strongroom.operations.tell_status import tell_status
@@ -57,6 +60,13 @@ class Unwilling(StandIn):
         if keys.fields("keys")["label"]["client"] == self._client:
             raise Refused("custodian 2 opens nothing", "it does not want to")
         return super().reopen(request, keys, recipient)
+
+
+class Deaf(StandIn):
+    """A custodian that signs for no snapshot."""
+
+    def ingest(self, snapshot: Statement, keys: Sequence[Envelope]) -> Envelope:
+        raise Unavailable("this custodian cannot be reached", "it was turned off")
 
 
 class Ahead(StandIn):
@@ -129,6 +139,25 @@ def test_the_newcomer_opens_what_was_dealt_before_it_came(world: World) -> None:
     lose(world, 2)
     for client in (NORMAL, HIGH):
         assert world.restore(client, firsts(world, client)) == states[client]
+
+
+def test_what_was_dealt_anew_is_dealt_anew_once_more(world: World, words: str) -> None:
+    """Two of the first three are lost by then, so only what the second roster has opens it."""
+    before, first = world.restore(HIGH), firsts(world, HIGH)
+    redealt(world)
+    lose(world, 1)
+    _, others = enrol(world, EnrolPlan("second", "custodian-1"))
+    with world.open() as deployment:
+        done = redeal(deployment, "custodian-1")
+    assert (done.version, done.sessions, done.notes) == (3, 8, [])
+    lose(world, 2)
+    assert world.restore(HIGH, first) is not None
+    assert world.restore(HIGH) == before
+    (world.root / "kits").write_text(f"{words}\n{others}\n", "utf-8")
+    assert rescued(world, HIGH, "--kits", "kits") == before
+    world.lose_home()
+    assert world.recover([words, others])[1] == []
+    assert world.restore(HIGH) == before
 
 
 def test_a_vault_is_sound_after_it_and_goes_on(world: World) -> None:
@@ -298,6 +327,24 @@ def test_one_that_gives_no_share_of_its_own_is_outvoted_and_named(tmp_path: Path
     assert "2 sessions were dealt anew" in str(caught.value)
     assert "custodian 1 (custodian-1): " in str(caught.value)
     assert redealt(world).already == 2
+
+
+def test_a_snapshot_that_is_pending_meanwhile_becomes_good(world: World) -> None:
+    change_live_data(world, 3)
+    with world.open() as deployment:
+        deaf = [Deaf(deployment.custodians[index]) for index in (1, 2, 3)]
+        with standing_in(deployment, deaf[1]) as one, standing_in(one, deaf[2]) as both:
+            report = back_up(both, both.registry.client(NORMAL), silent)
+    assert report.state == "pending"
+    redealt(world)
+    assert world.back_up().state == "good"
+    with (
+        world.open() as deployment,
+        deployment.tools.history(deployment.registry.client(NORMAL).id) as history,
+    ):
+        assert history.unfinished() == []
+    lose(world, 2)
+    assert world.restore() == world.state()
 
 
 def test_a_former_key_is_kept_for_what_was_dealt_anew_by_another_home(world: World) -> None:
