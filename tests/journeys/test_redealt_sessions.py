@@ -11,6 +11,7 @@ from strongroom.errors import Damaged, PartlyDone, Refused, Stale, Unavailable, 
 from strongroom.operations.back_up import back_up
 from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.enrol_custodian import EnrolPlan
+from strongroom.operations.fill_locations import repair_client
 from strongroom.operations.redeal import Redealt, redeal
 from strongroom.operations.rotate import drop_former, rotate
 from strongroom.operations.tell_status import tell_status
@@ -363,8 +364,29 @@ def test_a_former_key_is_kept_for_what_was_dealt_anew_by_another_home(world: Wor
     assert (key.former, key.dropped, key.notes) == (1, 0, [])
 
 
+def test_what_one_location_has_lost_of_it_comes_from_another(world: World) -> None:
+    redealt(world)
+    for folder in list(world.locations["loc2"].glob("*/vaults/*/redeal*")):
+        shutil.rmtree(folder)
+    with world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        found = check_vault(deployment, client, CheckRequest(), silent).problems
+        # Of each of four sessions the object, and the receipts of all three.
+        assert [(one.location, one.kind) for one in found] == [("loc2", "missing")] * 16
+        repair_client(deployment, client)
+        assert check_vault(deployment, client, CheckRequest(), silent).problems == []
+
+
 def test_what_locations_hide_of_it_opens_as_before(world: World) -> None:
     redealt(world)
     before = world.restore()
     hide(world)
     assert world.restore() == before
+    # It is missed all the same: fewer custodians than before can be lost.
+    with world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        outcome = check_vault(deployment, client, CheckRequest(), silent)
+    assert {(one.kind, "/redealt/" in one.object) for one in outcome.problems} == {
+        ("missing", True)
+    }
+    assert len(outcome.problems) == 3 * 4

@@ -26,6 +26,9 @@ REDEAL_TABLES: Final = (
     ) STRICT
     """,
 )
+_REDEALT: Final = "SELECT session, version, hash, object FROM redealt "
+_NEWEST_FIRST: Final = " ORDER BY version DESC"
+_SIGNED: Final = "SELECT session, version, custodian FROM redeal_receipt "
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +52,12 @@ class Redeals:
 
     def of(self, session: str) -> list[Redeal]:
         """Return how a session was dealt anew, the newest version first."""
-        with self._database.reading() as reading:
-            rows = reading.rows(
-                "SELECT version, hash, object FROM redealt WHERE session = ? ORDER BY version DESC",
-                (session,),
-            )
-            signed = reading.rows(
-                "SELECT version, custodian FROM redeal_receipt WHERE session = ?", (session,)
-            )
-        return [
-            Redeal(
-                session, version, digest, kept, frozenset(by for at, by in signed if at == version)
-            )
-            for version, digest, kept in rows
-        ]
+        return self._read("WHERE session = ?", session)
+
+    def newest(self) -> list[Redeal]:
+        """Return of each session that was dealt anew the newest that is good."""
+        good = (one for one in reversed(self._read("")) if one.object is None)
+        return list({one.session: one for one in good}.values())
 
     def under_way(self) -> list[tuple[str, bytes]]:
         """Return each session with an object that is kept here, not being good yet."""
@@ -107,3 +102,15 @@ class Redeals:
                 (session, version),
             )
             self._log.append(transaction, fact)
+
+    def _read(self, which: str, *values: str) -> list[Redeal]:
+        with self._database.reading() as reading:
+            rows = reading.rows(_REDEALT + which + _NEWEST_FIRST, values)
+            receipts = reading.rows(_SIGNED + which, values)
+        signed: dict[tuple[str, int], set[int]] = {}
+        for session, version, custodian in receipts:
+            signed.setdefault((session, version), set()).add(custodian)
+        return [
+            Redeal(session, version, digest, kept, frozenset(signed.get((session, version), ())))
+            for session, version, digest, kept in rows
+        ]

@@ -6,7 +6,7 @@ here until it is mended. With `read_data` the custodians open the newest good sn
 chunk of it is decrypted and its id computed again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,7 +28,13 @@ from strongroom.operations.grants import Act
 from strongroom.operations.looking import asked_to_check, permitted_to_check
 from strongroom.operations.lost_objects import note_lost
 from strongroom.operations.open_keys import open_keys, verified_header
-from strongroom.operations.placing import receipt_path, session_path, snapshot_path
+from strongroom.operations.placing import (
+    receipt_path,
+    redeal_receipt_path,
+    redealt_path,
+    session_path,
+    snapshot_path,
+)
 from strongroom.operations.receipts import fetch_record
 from strongroom.operations.requesting import Permit
 from strongroom.operations.survey import Survey, survey
@@ -396,7 +402,26 @@ def _wanted_objects(
             # An earlier snapshot may have brought it, which may be deleted since.
             held = wanted.setdefault(session_path(install, client.vault, session), _Wanted())
             held.hit = [*held.hit, *(one for one in hit if one not in held.hit)]
-    return wanted
+    return wanted | _wanted_redealt(deployment, client, history, wanted)
+
+
+def _wanted_redealt(
+    deployment: Deployment, client: Client, history: History, wanted: Mapping[str, _Wanted]
+) -> dict[str, _Wanted]:
+    """Return what needed sessions were dealt anew with last, and the receipts for that."""
+    install, vault = deployment.install, client.vault
+    anew: dict[str, _Wanted] = {}
+    for redeal in history.redeals.newest():
+        first = wanted.get(session_path(install, vault, redeal.session))
+        if first is None:
+            continue
+        place = install, vault, redeal.version, redeal.session
+        anew[redealt_path(*place)] = _Wanted(redeal.hash, first.hit)
+        roster = deployment.rosters.version(redeal.version)
+        for index in redeal.signed:
+            receipt = redeal_receipt_path(*place, roster.member(index).id)
+            anew[receipt] = _Wanted(None, first.hit)
+    return anew
 
 
 def _named_by_others(deployment: Deployment, client: Client, history: History) -> set[str]:
