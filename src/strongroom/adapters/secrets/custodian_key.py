@@ -38,7 +38,10 @@ class CredentialUnusable(StrongroomError):
     """systemd did not seal or open the credential."""
 
     code = "credential_unusable"
-    hint = "It opens as root on the machine that sealed it, or in the unit that loads it."
+    hint = (
+        "It opens as root on the machine that sealed it, or in a unit that loads it: "
+        "docs/how-to/custodians.md shows one for a single command."
+    )
 
 
 def keep_in_key_file(path: Path, token: Token) -> bytes:
