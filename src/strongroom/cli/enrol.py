@@ -36,7 +36,7 @@ def enrol(
 
     Until then backups go on with the others. Run the same command again: it goes on where it was
     (exit 5 while it waits, exit 3 while a custodian that stays is away). What was kept before is
-    opened by the others alone.
+    opened by the others alone, until `custodian redeal` deals it anew.
 
     Parameters
     ----------
