@@ -19,6 +19,7 @@ from strongroom.quorum.erasure import Erasure
 from strongroom.quorum.grant import Grant
 from strongroom.quorum.hearing import Hearing
 from strongroom.quorum.order import Order
+from strongroom.quorum.policy_change import PolicyChange
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.request import ActRequest
 from strongroom.quorum.team_policy import TeamPolicy
@@ -62,6 +63,11 @@ def act_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object], bool]]:
             True,
         ),
         "quorum.order:Order.decode": (ORDER.encode(), Order.decode, False),
+        "quorum.policy_change:PolicyChange.decode": (
+            vector.change(TeamPolicy.parse(FIRST), FIRST).encode(),
+            PolicyChange.decode,
+            False,
+        ),
         "quorum.deed:Deed.read": (
             vector.deed(Procedure.POLICY_CHANGE, TeamPolicy.parse(FIRST)).statement.header,
             lambda data: Deed.read(_signed(data)),
