@@ -168,8 +168,13 @@ def test_one_that_is_killed_costs_nothing(world: World, dies_before: int) -> Non
     made: list[Watched] = []
     with world.open() as deployment:
         clients = deployment.registry.clients()
-        check_all(list(back_up_all(watched(deployment, made, dies_before), clients, silent)))
-    assert "" in made[0].answers
+        # On a busy machine the others have taken every client before it is asked so often.
+        for _ in range(TRIES):
+            check_all(list(back_up_all(watched(deployment, made, dies_before), clients, silent)))
+            if any("" in one.answers for one in made):
+                break
+        else:
+            pytest.fail("the other process was not asked so often")
 
 
 @dataclasses.dataclass(slots=True)
