@@ -25,6 +25,7 @@ from strongroom.quorum.request import ActRequest
 from strongroom.quorum.team_policy import Rule, TeamPolicy
 from tests.quorum.granting import HOUR, Ledger, Server
 from tests.quorum.ordering import Orders, newcomer
+from tests.quorum.redealing import Redealing
 from tests.quorum.world import World, resigned, seeded
 
 THIEF = bytes([66]) * 32
@@ -227,6 +228,22 @@ def test_a_stolen_server_names_another_writer(world: World) -> None:
     world.custodians[0].release(server.granted(again, procedure=Procedure.RECOVERY))
     world.custodians[0].replace_writer(world.client, signing.public_key(bytes([7]) * 32), {old: 2})
     assert refused() == "not_recovered"
+
+
+def test_a_stolen_home_deals_nothing_anew_after_the_recovery(world: World) -> None:
+    """With it came the key to which all that was dealt before may be opened for a week."""
+    redealing = Redealing(world)
+    request, keys = redealing.ordered(), redealing.objects()[0]
+    custodian, old = world.custodians[0], SnapshotHeader.writer_id(world.writer)
+    custodian.reopen(request, keys.statement, redealing.recipient)
+    other = Ledger(world.install, world.client, world.clock, seeded("other"), number=3)
+    server = replace(world.server, ledger=other)
+    asking = world.opening(redealing.before).request
+    custodian.release(server.granted(asking, procedure=Procedure.RECOVERY))
+    custodian.replace_writer(world.client, signing.public_key(bytes([7]) * 32), {old: 2})
+    with pytest.raises(StrongroomError) as caught:
+        custodian.reopen(request, keys.statement, redealing.recipient)
+    assert caught.value.code == "no_grant"
 
 
 def test_a_recovery_that_has_ended_allows_no_writer(world: World) -> None:

@@ -9,11 +9,12 @@ from strongroom.crypto import public_sealing, signing
 from strongroom.crypto.envelope import Envelope
 from strongroom.errors import Damaged, Refused, Stale
 from strongroom.facts import read_facts
-from strongroom.quorum import Dealing
+from strongroom.quorum import Dealing, LocalCustodian, SnapshotHeader
 from strongroom.quorum.approval import Approval
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.reopened import RedealReceipt, Reopened
 from tests.quorum.redealing import Redealing
+from tests.quorum.test_policy_change import first_change
 from tests.quorum.world import World, resigned
 
 LONG = timedelta(days=8)
@@ -111,6 +112,54 @@ def test_an_approver_stops_it_while_it_runs(redealing: Redealing) -> None:
     with pytest.raises(Refused) as caught:
         redealing.deal(asked.request, redealing.objects()[0])
     assert caught.value.code == "vetoed"
+
+
+def test_another_policy_ends_it(redealing: Redealing) -> None:
+    """An approver whose device was stolen is put out; what it approved opens nothing later."""
+    world, asked = redealing.world, redealing.ask()
+    order = redealing.orders.waited(asked)
+    for custodian in world.custodians:
+        custodian.obey(order)
+    keys = redealing.objects()[0]
+    anew = redealing.deal(asked.request, keys)
+    policy, change = first_change(world, redealing.orders)
+    # Who was away from the change takes it with what shows that it was approved.
+    world.custodians[2].adopt_policy(policy, change)
+    for custodian in world.custodians:
+        # The order is done, and shown again it is not done again.
+        custodian.obey(order)
+        assert closed(redealing, custodian, asked.request, anew) == {"no_grant"}
+
+
+def test_another_writer_ends_it(redealing: Redealing) -> None:
+    """A home was lost, with the key to which custodians open; its client was recovered."""
+    world, request = redealing.world, redealing.ordered()
+    anew = redealing.deal(request, redealing.objects()[0])
+    writer = SnapshotHeader.writer_id(world.writer)
+    for custodian in world.custodians:
+        custodian.succeed(world.client, signing.public_key(bytes([7]) * 32), {writer: 99})
+        assert closed(redealing, custodian, request, anew) == {"no_grant"}
+
+
+def closed(
+    redealing: Redealing, custodian: LocalCustodian, request: str, anew: Envelope
+) -> set[str]:
+    """Return the codes with which a custodian opens nothing, and signs for nothing, of a session.
+
+    It has journalled nothing of it.
+    """
+    keys, codes = redealing.objects()[0], set()
+    before = custodian.journal(0)
+    questions: tuple[Callable[[], Envelope], ...] = (
+        lambda: custodian.reopen(request, keys.statement, redealing.recipient),
+        lambda: custodian.rehold(request, keys, anew),
+    )
+    for question in questions:
+        with pytest.raises(Refused) as caught:
+            question()
+        codes.add(caught.value.code)
+    assert custodian.journal(0) == before
+    return codes
 
 
 @pytest.mark.parametrize(

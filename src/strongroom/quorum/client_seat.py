@@ -10,7 +10,7 @@ from strongroom.database import Transaction
 from strongroom.errors import Refused, UsageError
 from strongroom.facts import FactValue
 from strongroom.ids import ClientId, VaultId, WriterId
-from strongroom.quorum import erasure_rows, rules, store
+from strongroom.quorum import erasure_rows, redeal_rows, rules, store
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.key_table import ClientEntry, ClientPin, PinnedWriter
 from strongroom.quorum.own import Own
@@ -113,6 +113,8 @@ class ClientSeat:
         }
         writers = rules.succession(pin, new_writer, revoked_after, highest)
         self._refuse_shared_writer(transaction, new_writer)
+        # A home was lost, and with it may be the key to which an order opens what was dealt before.
+        redeal_rows.end(transaction)
         now = self._own.clock.now()
         newer = replace(pin, serial=pin.serial + 1, created_at=now, writers=writers)
         self._own.kits.write_client(transaction, replace(entry, pin=newer))

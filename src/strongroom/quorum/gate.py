@@ -16,7 +16,7 @@ from strongroom.database import Transaction
 from strongroom.errors import StrongroomError, UsageError
 from strongroom.facts import FactValue
 from strongroom.ledger import Witness
-from strongroom.quorum import gate_rules, recovery_rows, store
+from strongroom.quorum import gate_rules, recovery_rows, redeal_rows, store
 from strongroom.quorum.header import SnapshotHeader
 from strongroom.quorum.order import Order
 from strongroom.quorum.policy_change import PolicyChange
@@ -257,6 +257,8 @@ class Gate:
 
     def _pin(self, transaction: Transaction, policy: TeamPolicy, envelope: Envelope) -> None:
         store.write_policy(transaction, policy.version, envelope.encode())
+        # Those who decide now have approved nothing of it, and could not refuse it.
+        redeal_rows.end(transaction)
         told: dict[str, FactValue] = {"version": policy.version}
         self._journal(transaction, "policy.adopted", policy.id, told)
 

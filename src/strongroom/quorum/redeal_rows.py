@@ -22,7 +22,7 @@ class Allowed:
 
 def allow(transaction: Transaction, allowed: Allowed) -> None:
     """Note what an order allows; what one before it allowed is over."""
-    transaction.run("DELETE FROM redealing")
+    end(transaction)
     transaction.run(
         "INSERT INTO redealing VALUES (?, ?, ?, ?, ?)",
         (
@@ -35,8 +35,13 @@ def allow(transaction: Transaction, allowed: Allowed) -> None:
     )
 
 
+def end(transaction: Transaction) -> None:
+    """End what an order allows; nothing changes where none does."""
+    transaction.run("DELETE FROM redealing")
+
+
 def read_allowed(transaction: Transaction) -> Allowed | None:
-    """Return what the last order allows, in force or not; None where there was none."""
+    """Return what the last order allows, in force or not; None where nothing does."""
     row = transaction.row("SELECT request, digest, roster, recipient, expires FROM redealing")
     if row is None:
         return None

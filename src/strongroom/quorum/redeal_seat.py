@@ -1,12 +1,14 @@
 """Dealing anew at a custodian's side: one session's shares leave at a time, and others come.
 
 Both only under an order that was approved for it, to the one key that was approved, and until it
-expires. What was signed for once under a roster is not opened for it again.
+expires or another team policy or writer is pinned. What was signed for once under a roster is not
+opened for it again.
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from strongroom.crypto.envelope import Envelope, Statement, decode_envelope
 from strongroom.crypto.hashing import same
@@ -22,6 +24,12 @@ from strongroom.quorum.redeal_rows import Allowed
 from strongroom.quorum.refusals import Expired, NoGrant, OtherAct, Vetoed
 from strongroom.quorum.reopened import RedealReceipt, Reopened
 from strongroom.quorum.request import ActRequest
+
+_NOT_ALLOWED: Final = (
+    "no order of it allows to deal anew, or it ended: a later one does, or another team policy or "
+    "writer came since"
+)
+_ASK_AGAIN: Final = "Withdraw the request, and give the command that made it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +139,7 @@ class RedealSeat:
         """Return what the order of this request allows, which is in force; else raise why not."""
         what, allowed = self._refusing(request), redeal_rows.read_allowed(transaction)
         if allowed is None or allowed.request != request:
-            raise NoGrant(what, "no order of it allows to deal anew, or a later one does")
+            raise NoGrant(what, _NOT_ALLOWED, _ASK_AGAIN)
         if store.is_refused(transaction, allowed.digest):
             raise Vetoed(what, "an approver has refused it since")
         if self._own.clock.now() >= allowed.expires:
