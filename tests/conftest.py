@@ -20,10 +20,12 @@ pytest_plugins = ["tests.support.postgres_servers"]
 # test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-# Where test data and further servers of PostgreSQL are, and how long to thrash and to strike.
+# Where test data and further servers of PostgreSQL are, how long to thrash and to strike, and that
+# every test is to leave its files on the disk, to be looked at.
 KEPT_SETTINGS = {
     "STRONGROOM_MATRIX_SECONDS",
     "STRONGROOM_MATRIX_SEED",
+    "STRONGROOM_ON_DISK",
     "STRONGROOM_POSTGRES",
     "STRONGROOM_SHARED",
     "STRONGROOM_THRASH_SECONDS",
