@@ -1027,10 +1027,19 @@ def load_clients(locations: Locations, options: argparse.Namespace) -> tuple[Any
     return roster, clients_of(custodians)
 
 
+def key_of(locations: Locations, client: Client, snapshot: Snapshot) -> bytes:
+    """Return the structure key, which every session holds: these kits may open any of them."""
+    missed: OtherKits | None = None
+    for session in snapshot.header["sessions"]:
+        try:
+            return structure_key(locations, client, session)
+        except OtherKits as err:
+            missed = missed or err
+    raise missed or Problem("a snapshot depends on no session")
+
+
 def described(locations: Locations, client: Client, snapshot: Snapshot) -> Json:
-    session = next(iter(snapshot.header["sessions"]))
-    key = structure_key(locations, client, session)
-    return snapshot.structure(client, key)[0]
+    return snapshot.structure(client, key_of(locations, client, snapshot))[0]
 
 
 def show(locations: Locations, client: Client, roster: Json | None) -> None:
@@ -1102,7 +1111,7 @@ def restore(
     snapshot = good[-1]
     if options.snapshot == "latest":
         snapshot = newest_that_opens(locations, client, roster, good)
-    key = structure_key(locations, client, next(iter(snapshot.header["sessions"])))
+    key = key_of(locations, client, snapshot)
     structure, roots = snapshot.structure(client, key)
     places = read_index(locations, client, snapshots, key)
     segments = Segments(locations, client, places, key)
