@@ -293,6 +293,9 @@ class Client:
     opened: dict[str, list[bytes]] = field(repr=False)
     # Of each session the hash of its keys object, as the snapshots say that it was dealt for.
     dealt: dict[str, set[str]] = field(default_factory=dict)
+    # The members of each roster, by its hash, and how many of them are needed.
+    line: dict[str, list[Json]] = field(default_factory=dict)
+    threshold: int = 1
 
     @property
     def path(self) -> str:
@@ -358,7 +361,7 @@ def read_roster(locations: Locations, hashes: set[str]) -> Json:
     return newest | {"line": {one["hash"]: one["members"] for one in [*line, newest]}}
 
 
-def clients_of(custodians: list[Custodian]) -> list[Client]:
+def clients_of(custodians: list[Custodian], roster: Json) -> list[Client]:
     found = []
     for name in sorted({name for custodian in custodians for name in custodian.clients}):
         having = [(c.index, c.clients[name]) for c in custodians if name in c.clients]
@@ -374,7 +377,9 @@ def clients_of(custodians: list[Custodian]) -> list[Client]:
         seeds: dict[int, list[bytes]] = {}
         for index, entry in having:
             seeds.setdefault(index, []).extend(seeds_of(entry))
-        found.append(Client(name, first["vault"], first["class"], writers, seeds, {}))
+        place = name, first["vault"], first["class"]
+        rules = {"line": roster["line"], "threshold": roster["threshold"]}
+        found.append(Client(*place, writers, seeds, {}, **rules))
     return found
 
 
@@ -453,7 +458,13 @@ def open_dealing(client: Client, label: Json, dealing: Json, number: int) -> byt
     return secret
 
 
-def read_keys(locations: Locations, client: Client, session: str, path: str) -> Envelope:
+def read_keys(
+    locations: Locations,
+    client: Client,
+    session: str,
+    path: str,
+    accept: Callable[[Envelope], None] = lambda _: None,
+) -> Envelope:
     """Return a keys object signed by one of the client's writers, for this very session."""
 
     def judge(data: bytes) -> Envelope:
@@ -463,22 +474,85 @@ def read_keys(locations: Locations, client: Client, session: str, path: str) -> 
         wanted = (locations.install, client.id, client.vault, client.vault_class, session)
         if tuple(label[k] for k in ("install", "client", "vault", "class", "session")) != wanted:
             raise Problem(f"the keys of session {session} are another session's")
+        if len(found.header["dealings"]) != (2 if client.vault_class == "high" else 1):
+            raise Problem(f"the keys of session {session} have not one dealing for each layer")
         first = (found.header.get("redealt") or {}).get("keys", found.hash)
         if first not in client.dealt.get(session, {first}):
             raise Problem(f"the keys of session {session} are not those that its snapshot names")
+        accept(found)
         return found
 
     return locations.read(path, judge)
 
 
 def all_keys(locations: Locations, client: Client, session: str) -> Iterator[Envelope]:
-    """Yield what a session was dealt with: the newest that it was dealt anew with, then before."""
+    """Yield what a session was dealt with, that first which is to be believed.
+
+    A writer alone can make one that says that the session was dealt anew, and that kits open. So
+    those come first of which a threshold of their roster has signed that it holds their shares,
+    the newest first; then what was dealt first; at last those without such receipts, which may be
+    lost, where they hold what the first does.
+    """
+    tried = set()
+    vouched = partial(check_redeal_receipts, locations, client)
+    for keys in redealt_keys(locations, client, session, vouched):
+        tried.add(keys.hash)
+        yield keys
+    body, why = None, None
+    try:
+        first = read_keys(locations, client, session, f"{client.path}/keys/{session}")
+    except Problem as err:
+        why = err
+    else:
+        body = first.body
+        yield first
+
+    def alike(_: str, found: Envelope) -> None:
+        if found.hash in tried or body not in (None, found.body):
+            raise Problem("it was tried, or holds something else than what was dealt first")
+
+    yield from redealt_keys(locations, client, session, alike)
+    if why is not None:
+        raise why
+
+
+def redealt_keys(
+    locations: Locations, client: Client, session: str, accept: Callable[[str, Envelope], None]
+) -> Iterator[Envelope]:
+    """Yield what a session was dealt anew with and is accepted, the newest first."""
     for version in reversed(locations.names(f"{client.path}/redealt")):
-        path = f"{client.path}/redealt/{version}/{session}"
+        place = f"{version}/{session}"
+        path = f"{client.path}/redealt/{place}"
         if locations.has(path):
             with suppress(Problem):
-                yield read_keys(locations, client, session, path)
-    yield read_keys(locations, client, session, f"{client.path}/keys/{session}")
+                yield read_keys(locations, client, session, path, partial(accept, place))
+
+
+def check_redeal_receipts(locations: Locations, client: Client, place: str, keys: Envelope) -> None:
+    label = keys.header["label"]
+    wanted = {"keys": keys.hash, "roster": label["roster"], "session": label["session"]}
+    members = client.line.get(label["roster"], [])
+    folder = f"{client.path}/redeal-receipts/{place}"
+    if count_signers(locations, folder, "redeal-receipt", members, wanted) < client.threshold:
+        raise Problem("too few custodians have signed that they hold shares of it")
+
+
+def with_keys(
+    locations: Locations, client: Client, session: str, use: Callable[[Envelope], T]
+) -> T:
+    """Return what `use` makes of the first keys object of a session that it can use."""
+    refused: list[BaseException] = []
+    try:
+        for keys in all_keys(locations, client, session):
+            try:
+                return use(keys)
+            except (Problem, *MALFORMED) as err:
+                refused.append(err)
+    except Problem as err:
+        refused.append(err)
+    why = f"session {session} does not open: {'; '.join(map(told, refused))}"
+    rosters = [one for err in refused if isinstance(err, OtherKits) for one in err.rosters]
+    raise OtherKits(why, rosters) if rosters else Problem(why)
 
 
 def open_session(locations: Locations, client: Client, session: str) -> None:
@@ -486,25 +560,23 @@ def open_session(locations: Locations, client: Client, session: str) -> None:
         return
     if not client.seeds:
         raise Problem(f"the keys given do not hold session {session}")
-    refused = []
-    for keys in all_keys(locations, client, session):
-        try:
-            client.opened[session] = open_keys(client, keys.header)
-        except Problem as err:
-            refused.append(err)
-        else:
-            return
-    why = f"session {session} does not open: {'; '.join(map(told, refused))}"
-    rosters = [one for err in refused if isinstance(err, OtherKits) for one in err.rosters]
-    raise OtherKits(why, rosters) if rosters else Problem(why)
+    client.opened[session] = with_keys(locations, client, session, partial(open_keys, client))
 
 
-def open_keys(client: Client, header: Json) -> list[bytes]:
+def open_keys(client: Client, found: Envelope) -> list[bytes]:
     """Return the content keys, which are derived with the label of what was dealt first."""
-    label = header["label"]
-    first = {**label, "roster": (header.get("redealt") or label)["roster"]}
-    dealt = enumerate(header["dealings"], 1)
-    return [content_key(open_dealing(client, label, one, n), first, n) for n, one in dealt]
+    label = found.header["label"]
+    first = {**label, "roster": (found.header.get("redealt") or label)["roster"]}
+    dealt = enumerate(found.header["dealings"], 1)
+    keys = [content_key(open_dealing(client, label, one, n), first, n) for n, one in dealt]
+    unwrap(client, keys[0], found)
+    return keys
+
+
+def unwrap(client: Client, key: bytes, found: Envelope) -> bytes:
+    """Return the structure key, which shows that a content key is the session's own."""
+    session = bytes.fromhex(found.header["label"]["session"])
+    return unseal(key, "structure-key", found.body, frame(client.raw, session))
 
 
 def content_key(secret: bytes, label: Json, number: int) -> bytes:
@@ -515,9 +587,8 @@ def content_key(secret: bytes, label: Json, number: int) -> bytes:
 
 def structure_key(locations: Locations, client: Client, session: str) -> bytes:
     open_session(locations, client, session)
-    body = next(all_keys(locations, client, session)).body
-    context = frame(client.raw, bytes.fromhex(session))
-    return unseal(client.opened[session][0], "structure-key", body, context)
+    key = client.opened[session][0]
+    return with_keys(locations, client, session, partial(unwrap, client, key))
 
 
 def check_writer(found: Envelope, client: Client) -> bytes:
@@ -528,6 +599,22 @@ def check_writer(found: Envelope, client: Client) -> bytes:
             continue
         return key
     raise Problem(f"a {found.header['type']} is signed by no writer of the client")
+
+
+def count_signers(
+    locations: Locations, folder: str, kind: str, seated: list[Json], wanted: Json
+) -> int:
+    """Return how many of those seated have signed a receipt that says what is wanted."""
+    members = {member["id"]: bytes.fromhex(member["identity"]) for member in seated}
+
+    def judge(name: str, data: bytes) -> str:
+        receipt = envelope(data, kind)
+        if name not in members or any(receipt.header[key] != wanted[key] for key in wanted):
+            raise Problem(f"the {kind} of {name} is for something else")
+        receipt.check(members[name])
+        return name
+
+    return len(set(locations.all(folder, judge))) if members else 0
 
 
 # -- the vault: vault-v1 --------------------------------------------------------------------------
@@ -594,19 +681,9 @@ def count_receipts(
     header = snapshot.header
     # Whoever sat in the roster that it was dealt to has signed for it, gone since or not.
     seated = roster["line"].get(header["roster"], [])
-    members = {member["id"]: bytes.fromhex(member["identity"]) for member in seated}
-
-    def judge(name: str, data: bytes) -> str:
-        receipt = envelope(data, "receipt")
-        wanted = (snapshot.hash, header["roster"])
-        named = (receipt.header["snapshot"], receipt.header["roster"])
-        if name not in members or named != wanted:
-            raise Problem(f"the receipt of {name} is for something else")
-        receipt.check(members[name])
-        return name
-
     folder = f"{client.path}/receipts/{header['writer']}/{header['sequence']:08}"
-    return len(set(locations.all(folder, judge)))
+    wanted = {"snapshot": snapshot.hash, "roster": header["roster"]}
+    return count_signers(locations, folder, "receipt", seated, wanted)
 
 
 Place = tuple[str, str, int, int]  # pack, session, offset, stored bytes
@@ -1024,7 +1101,7 @@ def load_clients(locations: Locations, options: argparse.Namespace) -> tuple[Any
     roster = read_roster(locations, {one.roster for one in custodians})
     if len({one.index for one in custodians}) < roster["threshold"]:
         raise Problem(f"{roster['threshold']} different kits are needed")
-    return roster, clients_of(custodians)
+    return roster, clients_of(custodians, roster)
 
 
 def key_of(locations: Locations, client: Client, snapshot: Snapshot) -> bytes:
