@@ -40,6 +40,7 @@ def custodian_parsers() -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
         "standing answer": messages.read_standing_answer,
         "journal question": messages.read_journal_question,
         "journal answer": messages.read_journal_answer,
+        "kit-entries question that goes on": messages.read_kit_entries_question,
         "kit-entries answer": messages.read_kit_entries_answer,
         "witness-registered question": lambda data: messages.read_texts_question(
             "witness-registered", data, messages.WITNESS_PARTS_MAX

@@ -71,6 +71,10 @@ def test_what_was_written_is_read() -> None:
     assert messages.read_standing_answer(said["standing answer"]) == vector.STANDING
     assert messages.read_journal_question(said["journal question"]) == 500
     assert messages.read_journal_answer(said["journal answer"]) == vector.JOURNAL
+    first = messages.read_kit_entries_question(said["kit-entries question"])
+    assert first == ("identity", "")
+    going_on = messages.read_kit_entries_question(said["kit-entries question that goes on"])
+    assert going_on == ("identity", vector.ENTRIES[0][0])
     assert messages.read_kit_entries_answer(said["kit-entries answer"]) == vector.ENTRIES
     flags = said["witness-registered answer"]
     assert messages.read_flags_answer("witness-registered", flags, 2) == [True, False]

@@ -170,6 +170,9 @@ def said() -> Mapping[str, bytes]:
             "5e" * 16, object_of("keys", b"body"), object_of("keys", b"anew")
         ),
         "rehold answer": messages.envelope_answer("rehold", object_of("redeal-receipt")),
+        "kit-entries question that goes on": messages.kit_entries_question(
+            "identity", ENTRIES[0][0]
+        ),
     }
 
 
