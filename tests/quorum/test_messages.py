@@ -71,10 +71,6 @@ def test_what_was_written_is_read() -> None:
     assert messages.read_standing_answer(said["standing answer"]) == vector.STANDING
     assert messages.read_journal_question(said["journal question"]) == 500
     assert messages.read_journal_answer(said["journal answer"]) == vector.JOURNAL
-    first = messages.read_kit_entries_question(said["kit-entries question"])
-    assert first == ("identity", "")
-    going_on = messages.read_kit_entries_question(said["kit-entries question that goes on"])
-    assert going_on == ("identity", vector.ENTRIES[0][0])
     assert messages.read_kit_entries_answer(said["kit-entries answer"]) == vector.ENTRIES
     flags = said["witness-registered answer"]
     assert messages.read_flags_answer("witness-registered", flags, 2) == [True, False]
@@ -251,6 +247,12 @@ def test_planted_kit_entries(path: str, why: str) -> None:
 
     with pytest.raises(Damaged, match=why):
         Wire.Asked(vector.CARD, ask).kit_entries()
+
+
+def test_a_key_table_is_asked_for_from_its_begin_and_from_a_path_on() -> None:
+    said, read = vector.said(), messages.read_kit_entries_question
+    assert read(said["kit-entries question"]) == ("identity", "")
+    assert read(said["kit-entries question that goes on"]) == ("identity", vector.ENTRIES[0][0])
 
 
 def test_kit_entries_without_an_end_or_an_order() -> None:
