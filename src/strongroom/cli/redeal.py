@@ -22,7 +22,8 @@ def redeal(
     After a loss or a theft, and after `custodian enrol` gave the seat to another: every session is
     opened, one at a time, and dealt to the custodians of now. This process sees every key
     meanwhile: run it where you would restore. It waits until it is approved; the same command
-    again goes on. Exits 5 while it waits, 3 while a custodian has not signed for everything.
+    again goes on. Exits 5 while it waits, 3 while a custodian has not signed for everything, or a
+    session that a snapshot needs opens as before.
 
     Parameters
     ----------

@@ -16,10 +16,15 @@ from strongroom.errors import Damaged, PartlyDone, Refused, Stale, StrongroomErr
 from strongroom.locations import ObjectMissing
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.enrol_writer import enrol_at_newcomers
-from strongroom.operations.open_keys import fetch_first_keys, fetch_keys, fetch_redealt
+from strongroom.operations.open_keys import (
+    fetch_first_keys,
+    fetch_keys,
+    fetch_redealt,
+    verified_header,
+)
 from strongroom.operations.orders import give_order
 from strongroom.operations.placing import redeal_receipt_path, redealt_path
-from strongroom.operations.receipts import plain_reason
+from strongroom.operations.receipts import fetch_record, plain_reason
 from strongroom.operations.requesting import Permit, Wish, permitted
 from strongroom.procedures import Plan
 from strongroom.quorum import Acts, Dealing, LocalCustodian
@@ -39,15 +44,15 @@ class Redealt:
     already: int = 0
     """How many had been before, or were dealt to the roster of now in the first place."""
     notes: list[str] = field(default_factory=list)
-    """What was passed over, as sentences."""
+    """What was passed over because no snapshot needs it, as sentences."""
 
 
 def redeal(deployment: Deployment, name: str) -> Redealt:
     """Deal anew what was dealt before this custodian lost its seat.
 
     Raises Waiting until it is approved and its time has come; PartlyDone, when all that can be done
-    is, where a custodian has not signed for everything or a client could not be gone through; and
-    Damaged at once where somebody gives shares that are none.
+    is, where a custodian has not signed for everything or a session that a snapshot needs opens as
+    before; and Damaged, at the end as well, where so few give shares that it does not open.
     """
     lost = _lost(deployment, name)
     done = Redealt(name, deployment.roster.version)
@@ -66,11 +71,11 @@ def redeal(deployment: Deployment, name: str) -> Redealt:
                 ):
                     one = _Redealer(deployment, client, history, permit, away, missed)
                     one.redeal_all(done)
-            except Damaged:
-                raise
             except StrongroomError as err:
                 # What stops one client stops no other.
                 left[client.name] = err
+        for damaged in (err for err in left.values() if isinstance(err, Damaged)):
+            raise damaged
         if missed or left:
             members = {index: deployment.roster.member(index) for index in missed}
             dealt = "1 session was" if done.sessions == 1 else f"{done.sessions} sessions were"
@@ -132,42 +137,79 @@ class _Redealer:
     away: Mapping[int, StrongroomError]
     """Who is asked nothing, not being there or not having obeyed the order, and why."""
     missed: dict[int, StrongroomError]
+    needed: set[str] = field(default_factory=set)
+    """The sessions that a snapshot needs."""
 
     def redeal_all(self, done: Redealt) -> None:
-        """Deal every session anew that a location lists; what nobody can read is noted."""
+        """Deal every session anew that a location lists; what stops one stops no other.
+
+        What stopped one is raised at the end where a snapshot needs it, and noted where none does:
+        anybody who can write at one location can put an old keys object back.
+        """
         listing = self._list("keys")
-        if not listing:
+        if not listing and not self.history.snapshots():
             return
         there = self._list(f"redealt/{self.deployment.roster.version:08d}")
         keys = self.deployment.worker_keys(self.client)
         enrol_at_newcomers(self.deployment, self.client, self.history, keys)
+        unread = self._learn_needed()
         left: list[StrongroomError] = []
         for path in sorted(listing):
             session = path.rpartition("/")[2]
             try:
-                first = fetch_first_keys(self.deployment, self.client, self.history, session)
-                former = fetch_keys(self.deployment, self.client, self.history, session)
-            except (Damaged, ObjectMissing) as err:
-                done.notes.append(f"{path} was passed over: {err}")
-                continue
-            begun = self._begun(session)
-            if Dealing.parse(first.statement).label.roster_id == self.deployment.roster.id:
-                done.already += 1
-            elif begun is None and self._is_taken(session, there):
-                left.append(_taken(session))
-            else:
-                try:
-                    if begun is not None and begun.object is None:
-                        self._complete(first, begun)
-                        done.already += 1
-                    else:
-                        self._redeal(former, begun, keys)
-                        done.sessions += 1
-                except Refused as err:
+                self._redeal_one(session, there, keys, done)
+            except (Damaged, Refused) as err:
+                if session in self.needed:
                     left.append(err)
+                else:
+                    done.notes.append(f"{path} was passed over, no snapshot needs it: {err}")
+        listed = {path.rpartition("/")[2] for path in listing}
+        left += [_unread(one, "no location lists it") for one in sorted(self.needed - listed)]
+        for damaged in (one for one in left if isinstance(one, Damaged)):
+            raise damaged
         if left:
             count = "1 session opens" if len(left) == 1 else f"{len(left)} sessions open"
             raise PartlyDone(f"{count} as before", f"for one thing, {left[0]}")
+        if unread:
+            raise unread[0]
+
+    def _learn_needed(self) -> list[Refused]:
+        """Note what every snapshot that is known needs; return why that of some is not known."""
+        unread: list[Refused] = []
+        for snapshot in self.history.snapshots():
+            kept = self.history.record_of(snapshot)
+            what = f"snapshot {snapshot.hash[:12]}"
+            try:
+                if kept is None:
+                    record = fetch_record(self.deployment, self.client, snapshot)
+                else:
+                    record = decode_envelope(kept, what)
+                header, _ = verified_header(self.history, record.statement)
+            except StrongroomError as err:
+                unread.append(Refused(f"what {what} needs is not known", str(err)))
+                continue
+            self.needed.update(header.sessions)
+        return unread
+
+    def _redeal_one(
+        self, session: str, there: Mapping[str, frozenset[str]], keys: WorkerKeys, done: Redealt
+    ) -> None:
+        place = self.deployment, self.client, self.history, session
+        try:
+            first, former = fetch_first_keys(*place), fetch_keys(*place)
+        except (Damaged, ObjectMissing) as err:
+            raise _unread(session, str(err)) from err
+        begun = self._begun(session)
+        if Dealing.parse(first.statement).label.roster_id == self.deployment.roster.id:
+            done.already += 1
+        elif begun is None and self._is_taken(session, there):
+            raise _taken(session)
+        elif begun is not None and begun.object is None:
+            self._complete(first, begun)
+            done.already += 1
+        else:
+            self._redeal(former, begun, keys)
+            done.sessions += 1
 
     def _list(self, part: str) -> dict[str, frozenset[str]]:
         """Return what locations list in a part of the vault; raise Refused where one is away."""
@@ -272,8 +314,9 @@ class _Redealer:
                 except StrongroomError as err:
                     opened.miss(roster.member(index), err)
         secrets = opened.secrets()
-        # Others sufficed, and who gave what is no share is named all the same.
-        self.missed.update(opened.altered)
+        if dealing.label.session in self.needed:
+            # Others sufficed, and who gave what is no share is named all the same.
+            self.missed.update(opened.altered)
         certificates = self.history.client_keys()
         publics = [
             deployment.roster.check_client_key(
@@ -322,6 +365,12 @@ class _Redealer:
             except StrongroomError as err:
                 self.missed[index] = err
         return found
+
+
+def _unread(session: str, why: str) -> Refused:
+    return Refused(
+        f"session {session[:8]} is not dealt anew", f"what it was dealt with is not read: {why}"
+    )
 
 
 def _taken(session: str) -> Refused:

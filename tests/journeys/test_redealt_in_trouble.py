@@ -1,0 +1,114 @@
+"""What locations put back, alter or hide stops dealing anew for nothing that does not need it."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from strongroom.errors import PartlyDone
+from strongroom.operations.look_at_custodians import find_member
+from strongroom.operations.rotate import rotate
+from tests.journeys.test_enrolled_custodian import enrol, lose
+from tests.journeys.test_redealt_sessions import firsts, redealt, warned
+from tests.journeys.world import (
+    NORMAL,
+    World,
+    change_live_data,
+    fresh_copy,
+    keep_template,
+    make_world,
+    template_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A client with two sessions, and a newcomer in the third seat."""
+
+    world: World
+    words: str
+    """Of the newcomer's kit."""
+    old: tuple[str, bytes]
+    """A keys object that a writer signed, sealed to keys that custodians do not have any more."""
+
+
+@pytest.fixture(scope="module", name="template")
+def _template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    made = make_world(tmp_path_factory.mktemp("install") / "world", clients=(NORMAL,))
+    made.back_up()
+    keep_template(made)
+    there = {path.name for path in (folders(made)[0] / "keys").iterdir()}
+    for name in ("custodian-1", "custodian-2"):
+        with made.open() as deployment:
+            rotate(deployment, deployment.registry.client(NORMAL), find_member(deployment, name))
+    change_live_data(made, 1)
+    made.back_up()
+    fresh = [one for one in (folders(made)[0] / "keys").iterdir() if one.name not in there]
+    old = fresh[0].name, fresh[0].read_bytes()
+    # Nothing of that was, for this home and its custodians.
+    fresh_copy(made)
+    shutil.rmtree(template_of(made))
+    lose(made, 3)
+    _, words = enrol(made)
+    keep_template(made)
+    return Template(made, words, old)
+
+
+@pytest.fixture(name="world")
+def _world(template: Template) -> World:
+    return fresh_copy(template.world)
+
+
+def folders(world: World) -> list[Path]:
+    return [world.vault_folder(name, NORMAL) for name in world.locations]
+
+
+def test_an_old_keys_object_that_is_put_back_stops_nothing(
+    world: World, template: Template
+) -> None:
+    before = world.restore()
+    session, data = template.old
+    (folders(world)[0] / "keys" / session).write_bytes(data)
+    done = redealt(world)
+    assert [session in note and "no snapshot needs it" in note for note in done.notes] == [True]
+    assert done.sessions == 2
+    assert "has its seat since" not in warned(world)
+    lose(world, 2)
+    assert world.restore() == before
+
+
+def test_what_a_snapshot_needs_and_nobody_can_read_is_not_passed_over(world: World) -> None:
+    before = world.restore()
+    path = min((folders(world)[0] / "keys").iterdir())
+    kept = path.read_bytes()
+    for folder in folders(world):
+        copy = folder / "keys" / path.name
+        copy.chmod(0o600)
+        copy.write_bytes(b"altered")
+    with pytest.raises(PartlyDone) as caught:
+        redealt(world)
+    told = str(caught.value)
+    assert "1 session was dealt anew" in told
+    assert f"session {path.name[:8]} is not dealt anew" in told
+    assert "until `strongroom custodian redeal custodian-3`" in warned(world)
+    for folder in folders(world):
+        (folder / "keys" / path.name).unlink()
+    with pytest.raises(PartlyDone, match="no location lists it"):
+        redealt(world)
+    for folder in folders(world):
+        (folder / "keys" / path.name).write_bytes(kept)
+    done = redealt(world)
+    assert (done.sessions, done.already, done.notes) == (1, 1, [])
+    assert "has its seat since" not in warned(world)
+    lose(world, 2)
+    assert world.restore(NORMAL, firsts(world, NORMAL)) == before
+
+
+def test_a_record_that_no_location_has_is_named(world: World) -> None:
+    for folder in folders(world):
+        for record in (folder / "snapshots").glob("*/*"):
+            record.unlink()
+    with pytest.raises(PartlyDone, match="2 sessions were dealt anew") as caught:
+        redealt(world)
+    assert "needs is not known" in str(caught.value)
