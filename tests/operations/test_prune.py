@@ -19,9 +19,8 @@ from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.fill_locations import repair_client
 from strongroom.operations.prune import PruneOutcome, PruneRequest, prune
-from strongroom.operations.receipts import OlderHome
+from strongroom.operations.receipts import OlderHome, fetch_record
 from strongroom.operations.vault_config import NewerVault
-from strongroom.vault import Vault
 from tests.journeys.world import (
     NORMAL,
     LiveState,
@@ -35,6 +34,7 @@ from tests.journeys.world import (
 )
 from tests.support.stepping_clock import SteppingClock
 from tests.support.telling import told
+from tests.support.wrong_tombs import bury
 
 DAYS = 12
 KEEP = "2d1w1m2f"
@@ -316,28 +316,10 @@ def test_a_lost_index_is_rebuilt_and_knows_what_goes(kept: Kept, when: str) -> N
 
 
 def test_what_a_snapshot_needs_again_is_rescued(kept: Kept) -> None:
-    """A tombstone of what a kept snapshot needs, as a fault of ours could write it."""
     kept.prune(oldest=6)
+    needed = newest_packs(kept)
     with kept.world.open() as deployment:
-        client = deployment.registry.client(NORMAL)
-        keys = deployment.worker_keys(client)
-        with deployment.tools.history(client.id) as history:
-            (row,) = history.tombs()
-            name = f"tombs/{keys.writer_id}-00000001"
-            place = Vault.Place(deployment.install, client.id, client.vault, "normal")
-            tomb = Vault.Tomb.parse(row.record, place, keys.writer_public, name)
-            needed = newest_packs(kept)
-            wrong = replace(
-                tomb,
-                generation=2,
-                snapshots=(),
-                objects=(needed,),
-                goes=replace(tomb.goes, snapshots=0, objects=1),
-            )
-            envelope = wrong.sign(place, keys.writer_seed)
-            digest = envelope.statement.hash.hex()
-            forged = replace(row, hash=digest, generation=2, record=envelope.encode())
-            history.begin_tomb(forged, [], told())
+        bury(deployment, deployment.registry.client(NORMAL), [needed])
     assert_is_mended(kept, needed)
     kept.clock.step(hours=73)
     done = kept.prune(oldest=1)
@@ -346,6 +328,24 @@ def test_what_a_snapshot_needs_again_is_rescued(kept: Kept) -> None:
     assert_is_mended(kept, needed)
     kept.assert_all_restore()
     assert kept.problems() == []
+
+
+def test_what_a_needed_session_was_dealt_anew_with_is_rescued_with_it(kept: Kept) -> None:
+    kept.prune(oldest=6)
+    with kept.world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        newest = fetch_record(deployment, client, history_of(deployment)[-1])
+        session = newest.statement.fields("snapshot")["sessions"][0]
+        part = f"00000002/{session}"
+        goes = [f"keys/{session}", f"redealt/{part}", f"redeal-receipts/{part}/{'ab' * 16}"]
+        folders = [kept.world.vault_folder(name, NORMAL) for name in kept.world.locations]
+        for path in [folder / key for folder in folders for key in goes[1:]]:
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"dealt anew")
+        bury(deployment, client, goes)
+    kept.clock.step(hours=73)
+    assert kept.prune(oldest=1).rescued == 3
+    assert set(goes) <= objects(kept.world).keys()
 
 
 def assert_is_mended(kept: Kept, key: str) -> None:

@@ -185,7 +185,7 @@ def _carry_out(run: _Run, rows: Sequence[History.TombRow]) -> None:
     looked = look(deployment, client)
     whole = _whole_places(run, looked, needed)
     listed = {key for tomb in tombs for key in tomb.objects}
-    rescued = listed & needed
+    rescued = Vault.pruning.needed_among(listed, needed)
     buried = [one.hash for tomb in tombs for one in tomb.snapshots]
     dropped = [*packs_in(sorted(listed - rescued)), *_lost_for_nobody(run, frozenset(buried))]
     log, intent = OpenLog.of_client(client, history), deployment.intent("prune.done", client.id)
@@ -254,6 +254,7 @@ def _plan(run: _Run) -> None:
     _whole_places(run, looked, needed)
     indexes = run.vault.forgetting.indexes()
     tombs = [read_own(deployment, client, run.keys, row) for row in history.tombs()]
+    buried = frozenset(key for tomb in tombs for key in tomb.objects)
     found = Vault.pruning.plan_prune(
         Vault.pruning.View(
             stays=standing,
@@ -265,7 +266,7 @@ def _plan(run: _Run) -> None:
             pack_index=pack_index,
             known=_known(run, indexes),
             listed=looked.together(),
-            buried=frozenset(key for tomb in tombs for key in tomb.objects) - needed,
+            buried=buried - Vault.pruning.needed_among(buried, needed),
             old_before=None if puzzled else run.now - deployment.tools.wait,
         )
     )

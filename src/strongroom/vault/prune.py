@@ -102,6 +102,11 @@ def needed_by(stays: Iterable[Standing], pack_index: Mapping[str, str]) -> froze
     return frozenset(needed)
 
 
+def needed_among(keys: Iterable[str], needed: frozenset[str]) -> frozenset[str]:
+    """Return which of these objects stay with what is needed: itself, or dealt anew of it."""
+    return frozenset(key for key in keys if _owner_of(key) in needed)
+
+
 def plan_prune(view: View) -> PrunePlan:
     """Return what goes of a vault and what stays."""
     needed = needed_by(view.stays, view.pack_index)
