@@ -142,6 +142,33 @@ def test_order_that_somebody_gives_elsewhere(world: World) -> None:
     assert "to wait with request abababababab, and no log announces it" in second[1]
 
 
+def test_sessions_that_somebody_else_deals_anew(world: World) -> None:
+    """They are opened outside any snapshot; each custodian journals it, and no log tells of it."""
+
+    def change(facts: list[Fact]) -> Sequence[Fact]:
+        last = next(one for one in facts if one.op == "share.released")
+        body = {"request": "ac" * 16, "keys": "cd" * 32}
+        opened = replace(last, op="share.reopened", subject="ab" * 16, body=body)
+        other = replace(opened, subject="ad" * 16)
+        stranger = replace(opened, client="ef" * 16)
+        return [*facts, opened, other, stranger, replace(opened, op="share.reheld")]
+
+    rewrite(world, 1, change)
+    mine, strange = found(world)
+    assert (mine[0], strange[0]) == ("split", "split")
+    assert mine[1].startswith("custodian 1 (custodian-1) opened its shares of 2 sessions to be ")
+    assert mine[1].endswith("(request acacacacacac), and no log announces that")
+    assert strange[1].startswith("custodian 1 (custodian-1) opened its shares of 1 session to be ")
+    assert strange[1].endswith("(request acacacacacac), and no log is here")
+    # One that signs makes no object count; as many as open it do.
+    rewrite(world, 2, change)
+    (signed,) = (text for _, text in found(world) if "signed for session" in text)
+    assert signed == (
+        "custodian 1 (custodian-1), custodian 2 (custodian-2) signed for session abababababab, "
+        "dealt anew by an object (cdcdcdcdcdcd) of which no log here tells"
+    )
+
+
 def test_changes_that_nobody_here_made(world: World) -> None:
     """Another server, roster or writer at a custodian is there in its journal and in no log."""
 

@@ -6,16 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from strongroom.crypto import public_sealing
 from strongroom.crypto.envelope import Envelope, Statement
 from strongroom.errors import Damaged, PartlyDone, Refused, Stale, Unavailable, UsageError
 from strongroom.operations.back_up import back_up
 from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.enrol_custodian import EnrolPlan
 from strongroom.operations.fill_locations import repair_client
+from strongroom.operations.open_keys import fetch_first_keys
+from strongroom.operations.orders import give_order
+from strongroom.operations.reconcile import reconcile
 from strongroom.operations.redeal import Redealt, redeal
+from strongroom.operations.requesting import Wish, permitted, withdraw
 from strongroom.operations.rotate import drop_former, rotate
 from strongroom.operations.tell_status import tell_status
-from strongroom.quorum import Custodian
+from strongroom.procedures import Plan
+from strongroom.quorum import Acts, Custodian
 from tests.journeys.test_enrolled_custodian import enrol, lose, standing_in
 from tests.journeys.test_rescue import rescued
 from tests.journeys.world import (
@@ -189,12 +195,76 @@ def test_it_goes_on_where_it_was_killed(world: World) -> None:
         failing = Failing(deployment.custodians[2])
         with standing_in(deployment, failing) as other, pytest.raises(KeyboardInterrupt):
             redeal(other, "custodian-3")
+    # What was opened last may still be dealt anew.
+    assert findings(world) == []
     assert world.restore() is not None
     done = redealt(world)
     assert done.already >= 1
     assert redealt(world).sessions == 0
     lose(world, 1)
     assert world.restore(NORMAL, firsts(world, NORMAL)) is not None
+
+
+def test_what_was_opened_and_never_dealt_anew_is_found(world: World) -> None:
+    """A process that was taken over has everything opened, and deals nothing anew."""
+    sessions = {one: opened_by_a_thief(world, one) for one in (NORMAL, HIGH)}
+    told = findings(world)
+    assert {state for state, _ in told} == {"split"}
+    for client in (NORMAL, HIGH):
+        for index in (1, 2):
+            begins = f"{client}: custodian {index} (custodian-{index}) opened its shares of "
+            (text,) = (one for _, one in told if one.startswith(begins))
+            assert f"{sessions[client]} sessions to be dealt anew, from " in text
+            assert "the log does not tell that they were" in text
+    # Dealt anew by whoever should, it is as approved: that process sees the keys, too.
+    assert redealt(world).sessions == sum(sessions.values())
+    assert findings(world) == []
+
+
+def test_what_was_opened_is_found_once_its_request_is_over(world: World) -> None:
+    with world.open() as deployment:
+        unwilling = Unwilling(deployment.custodians[2], deployment.registry.client(NORMAL).id)
+        with standing_in(deployment, unwilling) as other, pytest.raises(PartlyDone):
+            redeal(other, "custodian-3")
+    # Custodian 1 has opened what custodian 2 did not; the same request can still deal it anew.
+    assert findings(world) == []
+    with world.open() as deployment:
+        withdraw(deployment, deployment.desk.find("latest"), "")
+    ((state, text),) = findings(world)
+    assert state == "split"
+    assert "custodian 1 (custodian-1) opened its shares of 4 sessions to be dealt anew" in text
+
+
+def opened_by_a_thief(world: World, name: str) -> int:
+    """Run what was approved, and have all sessions of a client opened; return how many."""
+    with world.open() as deployment:
+        client = deployment.registry.client(name)
+        lost = deployment.rosters.rosters[0].members[2]
+        params: dict[str, str | int] = {"custodian": lost.id, "roster": deployment.roster.id}
+        kind = Acts.Procedure.CUSTODIAN_REDEAL
+        wish = Wish(kind, params, Plan.of("everything"), f"of {name}", answered=True)
+        folder = f"{deployment.install}/vaults/{client.vault}/keys"
+        listed = [path.rpartition("/")[2] for path in deployment.copies.list(folder)]
+        with (
+            deployment.tools.history(client.id) as history,
+            permitted(deployment, None, wish) as permit,
+        ):
+            assert permit is not None
+            give_order(deployment, permit)
+            recipient = public_sealing.public_key(permit.seed)
+            for session in listed:
+                keys = fetch_first_keys(deployment, client, history, session).statement
+                for index in (1, 2):
+                    custodian = deployment.custodians[index]
+                    custodian.reopen(permit.request.request, keys, recipient)
+    return len(listed)
+
+
+def findings(world: World) -> list[tuple[str, str]]:
+    """Return state and text of what reconciling finds, with the log's name before it."""
+    with world.open() as deployment:
+        logs = reconcile(deployment).logs
+    return [(one.state, f"{log.log}: {one.text}") for log in logs for one in log.findings]
 
 
 def test_who_is_away_signs_when_it_is_back(world: World) -> None:

@@ -6,7 +6,8 @@ from typing import Any, Final
 from strongroom.cli import output
 from strongroom.cli.face import Face, With
 from strongroom.errors import PartlyDone, printable
-from strongroom.operations.reconcile import EXIT_CODES, Reconciliation, State
+from strongroom.operations.journals import EXIT_CODES, State
+from strongroom.operations.reconcile import Reconciliation
 from strongroom.operations.reconcile import reconcile as reconcile_logs
 
 _WORDS: Final[Mapping[State, str]] = {
@@ -24,8 +25,8 @@ def reconcile(*, face: With) -> int:
     Exits 3 when a custodian's journal could not be read, 10 when the announcement of a release is
     in no cosigned checkpoint yet, 20 when too few custodians remember an opening that a log tells
     of (one was put back), 30 when custodians tell of a release, an order or a backup that no log
-    tells of, or follow a team policy that this home does not know, 40 when a byte of a log is not
-    what was written.
+    tells of, opened sessions that nobody dealt anew, or follow a team policy that this home does
+    not know, 40 when a byte of a log is not what was written.
     """
     with face.deployment() as deployment:
         found = reconcile_logs(deployment)

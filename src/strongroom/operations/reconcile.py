@@ -10,43 +10,30 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 from strongroom.clients import Client, History
 from strongroom.clock import format_instant
-from strongroom.errors import Damaged, SplitView, Stale, StrongroomError, Unwitnessed
+from strongroom.errors import StrongroomError
 from strongroom.facts import Fact
 from strongroom.ledger import Log
 from strongroom.operations.deployment import Deployment
+from strongroom.operations.journals import (
+    EXIT_CODES,
+    ID_SHOWN,
+    Finding,
+    Journal,
+    State,
+    read_journals,
+    who,
+)
 from strongroom.operations.look_at_policies import Behind, behind
+from strongroom.operations.reconcile_redeals import Redealings, of_strangers
 from strongroom.operations.verify_ledger import judge_log
 from strongroom.operations.witnessing import Witnesses
 from strongroom.quorum import SnapshotHeader
 
-FACTS_MAX: Final = 10_000_000
-"""The longest journal that is read; ten thousand clients write less in two years."""
-ID_SHOWN: Final = 12
-
 _BEGINNINGS: Final = ("install.begun", "install.recovered")
-_CHANGES: Final = frozenset({"custodian.handed_over", "roster.adopted", "writer.succeeded"})
-State = Literal["agreed", "unwitnessed", "stale", "split", "damaged"]
-EXIT_CODES: Final[dict[State, int]] = {
-    "agreed": 0,
-    "unwitnessed": Unwitnessed.exit_code,
-    "stale": Stale.exit_code,
-    "split": SplitView.exit_code,
-    "damaged": Damaged.exit_code,
-}
-"""The worst state of all logs decides."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One way in which a log and the journals differ, as a sentence."""
-
-    state: State
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,54 +52,6 @@ class LogReconciled:
         """Return the worst of what was found."""
         states: list[State] = [one.state for one in self.findings]
         return max(states, key=EXIT_CODES.__getitem__, default="agreed")
-
-
-@dataclass(slots=True)
-class Journal:
-    """What was read of a custodian's journal; `problem` says why not all of it was."""
-
-    index: int
-    name: str
-    facts: int = 0
-    begins_at: datetime | None = None
-    """A custodian that was made anew from its kit has no memory of before."""
-    problem: str = ""
-    releases: dict[str, Fact] = field(default_factory=dict)
-    """By the id of the request."""
-    hearings: dict[str, Fact] = field(default_factory=dict)
-    """Of recoveries, by the id of the request."""
-    deeds: dict[str, Fact] = field(default_factory=dict)
-    """Of orders, by the id of the request."""
-    waits: dict[str, Fact] = field(default_factory=dict)
-    """What waits, or waited, for a refusal, by the id of the request."""
-    receipts: dict[str, Fact] = field(default_factory=dict)
-    """By the hash of the snapshot."""
-    changes: list[Fact] = field(default_factory=list)
-    """Whom it answers, which roster it follows and whose writer it has pinned since."""
-
-    def take(self, page: Sequence[Fact]) -> None:
-        """Take the next facts, of which only what a log must announce is kept."""
-        for fact in page:
-            self.begins_at = self.begins_at or fact.at
-            if fact.op == "share.released":
-                self.releases[fact.subject] = fact
-            elif fact.op == "recovery.heard":
-                self.hearings[fact.subject] = fact
-            elif fact.op == "request.obeyed":
-                self.deeds[fact.subject] = fact
-            elif fact.op == "request.waits":
-                self.waits[fact.subject] = fact
-            elif fact.op == "snapshot.receipted":
-                self.receipts[fact.subject] = fact
-            elif fact.op in _CHANGES:
-                self.changes.append(fact)
-        self.facts += len(page)
-        if self.facts > FACTS_MAX:
-            raise Damaged(f"the journal of {self.name} has no end", f"over {FACTS_MAX} facts")
-
-    def remembers(self, at: datetime) -> bool:
-        """Return whether what was done at this time would be in it."""
-        return not self.problem and self.begins_at is not None and self.begins_at <= at
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +90,8 @@ def reconcile(deployment: Deployment) -> Reconciliation:
     """Compare every client's log with the journals of all custodians that answer; tell of it."""
     # Whatever is done from here on may be in a log and not yet in what was read of the journals.
     now = deployment.tools.clock.now()
-    journals = _read_journals(deployment)
+    journals = read_journals(deployment)
+    redealings = Redealings.known(deployment, journals)
     clients = deployment.registry.clients()
     witnesses = Witnesses.known(deployment)
     logs: list[LogReconciled] = []
@@ -159,7 +99,7 @@ def reconcile(deployment: Deployment) -> Reconciliation:
     for client in clients:
         with deployment.tools.history(client.id) as history:
             verdict = judge_log(deployment, client.name, history.log, witnesses)
-            comparison = _Comparison(deployment, client, history, journals, now)
+            comparison = _Comparison(deployment, client, history, journals, redealings, now)
             if verdict.state in ("stale", "split", "damaged"):
                 comparison.findings.append(Finding(verdict.state, verdict.why))
             # A log of which a byte is wrong tells nothing.
@@ -167,7 +107,7 @@ def reconcile(deployment: Deployment) -> Reconciliation:
             logs.append(comparison.compare() if whole else comparison.outcome())
             opened |= comparison.announced
     logs += _of_strangers(journals, {client.id for client in clients})
-    logs += _of_orders(deployment.registry.log, journals, opened)
+    logs += _of_orders(redealings.ordered, journals, opened)
     logs += _of_changes(deployment, journals)
     outcome = Reconciliation(logs, journals, behind(deployment))
     fact = deployment.fact(
@@ -186,29 +126,6 @@ def reconcile(deployment: Deployment) -> Reconciliation:
     return outcome
 
 
-def _read_journals(deployment: Deployment) -> list[Journal]:
-    """Read all journals side by side, a page of each at a time."""
-    found = {one.index: Journal(one.index, one.name) for one in deployment.roster.members}
-    for index, err in deployment.absent_custodians.items():
-        found[index].problem = str(err)
-    left = set(deployment.custodians)
-    while left:
-        pages = {
-            index: partial(deployment.custodians[index].journal, found[index].facts)
-            for index in sorted(left)
-        }
-        for index, page in deployment.asking.each(pages):
-            try:
-                facts = page.result()
-                found[index].take(facts)
-            except StrongroomError as err:
-                found[index].problem = str(err)
-                facts = []
-            if not facts:
-                left.discard(index)
-    return [found[index] for index in sorted(found)]
-
-
 @dataclass(slots=True)
 class _Comparison:
     """One client's log against all journals."""
@@ -217,6 +134,7 @@ class _Comparison:
     client: Client
     history: History
     journals: Sequence[Journal]
+    redealings: Redealings
     now: datetime
     findings: list[Finding] = field(default_factory=list)
     announced: set[str] = field(default_factory=set)
@@ -231,6 +149,7 @@ class _Comparison:
         for request in answered:
             self._remembered(openings[request])
         receipts = self._receipts(backups)
+        self.findings += self.redealings.judge(self.client, self.history)
         return self.outcome(len(openings), len(backups), releases, receipts)
 
     def outcome(
@@ -277,7 +196,7 @@ class _Comparison:
                     continue
                 count += 1
                 opening = openings.get(request)
-                told = f"{_who(journal)} released its shares of {_what(fact)}"
+                told = f"{who(journal)} released its shares of {_what(fact)}"
                 if opening is None:
                     self._find("split", f"{told}, and the log announces no such opening")
                 elif opening.snapshot != fact.body.get("snapshot"):
@@ -317,7 +236,7 @@ class _Comparison:
             if writer not in known:
                 self._find(
                     "split",
-                    f"{_who(journal)} pinned another writer ({writer[:ID_SHOWN]}) on "
+                    f"{who(journal)} pinned another writer ({writer[:ID_SHOWN]}) on "
                     f"{format_instant(fact.at)}, and the log tells of none",
                 )
 
@@ -348,7 +267,7 @@ class _Comparison:
                 if snapshot not in backups and fact.at < self.now:
                     self._find(
                         "split",
-                        f"{_who(journal)} signed for snapshot {snapshot[:ID_SHOWN]} on "
+                        f"{who(journal)} signed for snapshot {snapshot[:ID_SHOWN]} on "
                         f"{format_instant(fact.at)}, and the log tells of no such backup",
                     )
         return count
@@ -363,28 +282,30 @@ def _of_strangers(journals: Sequence[Journal], known: set[object]) -> Iterator[L
     for journal in journals:
         for fact in journal.releases.values():
             if fact.client not in known:
-                text = f"{_who(journal)} released its shares of {_what(fact)}; no log is here"
+                text = f"{who(journal)} released its shares of {_what(fact)}; no log is here"
                 found.setdefault(fact.client, []).append(Finding("split", text))
         for fact in journal.hearings.values():
             if fact.client not in known:
                 text = f"{_told(journal, fact)}; no log is here"
                 found.setdefault(fact.client, []).append(Finding("split", text))
+        for client in journal.redealings.keys() - known:
+            for finding in of_strangers(journal, client):
+                found.setdefault(client, []).append(finding)
     for client, findings in sorted(found.items()):
         yield LogReconciled(f"client {client[:ID_SHOWN]}", 0, 0, len(findings), 0, findings)
 
 
 def _of_orders(
-    log: Log, journals: Sequence[Journal], opened: Collection[str]
+    ordered: Collection[str], journals: Sequence[Journal], opened: Collection[str]
 ) -> Iterator[LogReconciled]:
     """Yield what custodians did by orders or wait with, against what is announced, where any does.
 
     Which log announces an order no custodian pins, so what is in no log here came from elsewhere.
-    `opened` are the requests for keys that the clients' logs announce.
+    `ordered` are the requests that the server's log announces, `opened` those for keys that the
+    clients' logs announce.
     """
     if not any(one.deeds or one.waits for one in journals):
         return
-    runs = [fact for view in log.epochs() for fact in view.facts("procedure.run")]
-    ordered = {fact.subject for fact in runs if fact.phase == "intent"}
     findings = [
         Finding("split", f"{_done(journal, fact)}, and the log announces none")
         for journal in journals
@@ -394,7 +315,7 @@ def _of_orders(
     findings += [
         Finding(
             "split",
-            f"{_who(journal)} began on {format_instant(fact.at)} to wait with request "
+            f"{who(journal)} began on {format_instant(fact.at)} to wait with request "
             f"{request[:ID_SHOWN]}, and no log announces it: have an approver refuse it",
         )
         for journal in journals
@@ -432,12 +353,12 @@ def _of_changes(deployment: Deployment, journals: Sequence[Journal]) -> Iterator
             authority = str(fact.body["authority"])
             if (fact.subject, authority) not in joined:
                 findings.append(
-                    f"{_who(journal)} took another server on {format_instant(fact.at)} (authority "
+                    f"{who(journal)} took another server on {format_instant(fact.at)} (authority "
                     f"{authority[:ID_SHOWN]}), and no log here tells of it"
                 )
         elif fact.op == "roster.adopted" and fact.subject not in rosters:
             findings.append(
-                f"{_who(journal)} followed roster {fact.subject[:ID_SHOWN]} on "
+                f"{who(journal)} followed roster {fact.subject[:ID_SHOWN]} on "
                 f"{format_instant(fact.at)}, which nobody signed here"
             )
     if findings:
@@ -446,18 +367,14 @@ def _of_changes(deployment: Deployment, journals: Sequence[Journal]) -> Iterator
 
 def _done(journal: Journal, fact: Fact) -> str:
     return (
-        f"{_who(journal)} obeyed a {fact.body.get('procedure')} on {format_instant(fact.at)} "
+        f"{who(journal)} obeyed a {fact.body.get('procedure')} on {format_instant(fact.at)} "
         f"(request {fact.subject[:ID_SHOWN]})"
     )
 
 
-def _who(journal: Journal) -> str:
-    return f"custodian {journal.index} ({journal.name})"
-
-
 def _told(journal: Journal, fact: Fact) -> str:
     return (
-        f"{_who(journal)} was told on {format_instant(fact.at)} of a recovery (request "
+        f"{who(journal)} was told on {format_instant(fact.at)} of a recovery (request "
         f"{fact.subject[:ID_SHOWN]})"
     )
 
