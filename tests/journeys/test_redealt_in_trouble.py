@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from strongroom.errors import PartlyDone
+from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.look_at_custodians import find_member
 from strongroom.operations.rotate import rotate
 from tests.journeys.test_enrolled_custodian import enrol, lose
-from tests.journeys.test_redealt_sessions import firsts, redealt, warned
+from tests.journeys.test_redealt_sessions import firsts, hide, redealt, warned
 from tests.journeys.world import (
     NORMAL,
     World,
@@ -18,6 +19,7 @@ from tests.journeys.world import (
     fresh_copy,
     keep_template,
     make_world,
+    silent,
     template_of,
 )
 
@@ -112,3 +114,25 @@ def test_a_record_that_no_location_has_is_named(world: World) -> None:
     with pytest.raises(PartlyDone, match="2 sessions were dealt anew") as caught:
         redealt(world)
     assert "needs is not known" in str(caught.value)
+
+
+def test_what_a_location_has_lost_of_it_is_placed_again(world: World) -> None:
+    redealt(world)
+    for lost in list(world.locations["loc2"].glob("*/vaults/*/redeal*")):
+        shutil.rmtree(lost)
+    for receipts in [folder / "redeal-receipts" for folder in folders(world)]:
+        if receipts.exists():
+            shutil.rmtree(receipts)
+    done = redealt(world)
+    assert (done.sessions, done.already, done.notes) == (0, 2, [])
+    with world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        assert check_vault(deployment, client, CheckRequest(), silent).problems == []
+
+
+def test_what_every_location_has_lost_of_it_was_not_dealt_anew(world: World) -> None:
+    redealt(world)
+    hide(world)
+    with pytest.raises(PartlyDone, match="2 sessions open as before") as caught:
+        redealt(world)
+    assert "is at no location" in str(caught.value)

@@ -149,7 +149,8 @@ class _Redealer:
         listing = self._list("keys")
         if not listing and not self.history.snapshots():
             return
-        there = self._list(f"redealt/{self.deployment.roster.version:08d}")
+        version = f"{self.deployment.roster.version:08d}"
+        there = self._list(f"redealt/{version}") | self._list(f"redeal-receipts/{version}")
         keys = self.deployment.worker_keys(self.client)
         enrol_at_newcomers(self.deployment, self.client, self.history, keys)
         unread = self._learn_needed()
@@ -205,7 +206,7 @@ class _Redealer:
         elif begun is None and self._is_taken(session, there):
             raise _taken(session)
         elif begun is not None and begun.object is None:
-            self._complete(first, begun)
+            self._complete(first, begun, there)
             done.already += 1
         else:
             self._redeal(former, begun, keys)
@@ -239,10 +240,19 @@ class _Redealer:
         version = self.deployment.roster.version
         return redealt_path(self.deployment.install, self.client.vault, version, session)
 
-    def _complete(self, first: Envelope, begun: History.Redeal) -> None:
-        """Have those sign who were away when a session became good."""
-        if len(begun.signed) == len(self.deployment.roster.members):
-            return
+    def _receipt_place(self, session: str, index: int) -> str:
+        roster = self.deployment.roster
+        place = self.deployment.install, self.client.vault, roster.version, session
+        return redeal_receipt_path(*place, roster.member(index).id)
+
+    def _complete(
+        self, first: Envelope, begun: History.Redeal, there: Mapping[str, frozenset[str]]
+    ) -> None:
+        """Have those sign who were away, and place again what some location has lost.
+
+        Who signed gives the stored receipt again.
+        """
+        copies, place = self.deployment.copies, self._place(begun.session)
         try:
             anew = fetch_redealt(self.deployment, self.client, begun)
         except (Damaged, ObjectMissing) as err:
@@ -250,7 +260,16 @@ class _Redealer:
                 f"nobody signs for session {begun.session[:8]} any more",
                 f"what it was dealt anew with is at no location: {err}",
             ) from err
-        self._have_signed(first, anew, begun.signed)
+        everywhere = len(copies.locations)
+        if len(there.get(place, ())) < everywhere:
+            copies.put(place, anew.encode())
+        placed = {
+            index
+            for index in begun.signed
+            if len(there.get(self._receipt_place(begun.session, index), ())) == everywhere
+        }
+        if len(placed) < len(self.deployment.roster.members):
+            self._have_signed(first, anew, frozenset(placed))
 
     def _redeal(self, former: Envelope, begun: History.Redeal | None, keys: WorkerKeys) -> None:
         """Deal one session anew, or go on with it, until it is good."""
@@ -344,11 +363,7 @@ class _Redealer:
         receipts = self._receipts(dealing, questions)
         version, session = deployment.roster.version, dealing.label.session
         for index, receipt in receipts.items():
-            custodian = deployment.roster.member(index).id
-            place = redeal_receipt_path(
-                deployment.install, self.client.vault, version, session, custodian
-            )
-            deployment.copies.put(place, receipt.encode())
+            deployment.copies.put(self._receipt_place(session, index), receipt.encode())
         self.history.redeals.sign(session, version, receipts)
         return frozenset(receipts)
 
