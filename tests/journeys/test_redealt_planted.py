@@ -1,4 +1,4 @@
-"""Something is put at a location as what a session was dealt anew with: the second reader."""
+"""Something else lies where what a session was dealt anew with should."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +9,8 @@ import pytest
 
 from strongroom.crypto.envelope import decode_envelope, sign_envelope
 from strongroom.crypto.sealing import SALT_BYTES, seal
+from strongroom.operations.look_at_custodians import find_member
+from strongroom.operations.rotate import drop_former, rotate
 from strongroom.quorum import Dealing, dealing
 from strongroom.quorum.shares import draw_secret
 from tests.journeys.test_enrolled_custodian import enrol, lose
@@ -109,3 +111,24 @@ def test_what_lost_its_receipts_is_opened_where_nothing_else_can_be(
             path.unlink()
     plant(world, client, 99)
     assert opened(world, client, world.kits[0], words) == wanted
+
+
+def test_no_former_key_goes_that_is_needed_where_what_was_dealt_anew_is_damaged(
+    world: World,
+) -> None:
+    """What was dealt first is whole and needs it, and is all that is left."""
+    with world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        member = find_member(deployment, "custodian-1")
+        assert rotate(deployment, client, member).former == 1
+    for place in world.locations:
+        for path in world.vault_folder(place, NORMAL).glob("redealt/*/*"):
+            path.unlink()
+            path.write_bytes(b"damaged")
+    with world.open() as deployment:
+        key = drop_former(deployment, client, member)
+    assert (key.former, key.dropped) == (1, 0)
+    assert len(key.notes) == 2
+    assert all("/redealt/00000002/" in note for note in key.notes)
+    # The newcomer has no share of it: custodian-1 is needed.
+    assert world.restore() == world.state()
