@@ -44,12 +44,15 @@ class Redealings:
             for view in history.log.epochs():
                 for fact in view.facts("session.redealt"):
                     told.setdefault(fact.subject, []).append(fact)
+        # Too few open nothing: others were away, or the session opens no more.
+        enough = self._by_enough(client, "share.reopened", "request")
         for journal in self.journals:
             facts = journal.redealings.get(client.id, ())
             opened = [one for one in facts if one.op == "share.reopened"]
             unknown = [one for one in opened if one.body["request"] not in self.ordered]
             yield from _opened(journal, unknown, "no log announces that")
-            lost = [one for one in opened if self._is_lost(one, told, history)]
+            complete = [one for one in opened if (one.subject, one.body["request"]) in enough]
+            lost = [one for one in complete if self._is_lost(one, told, history)]
             yield from _opened(
                 journal, lost, "the log does not tell that they were: whoever ran it may have them"
             )
@@ -71,23 +74,28 @@ class Redealings:
 
     def _signed(self, client: Client, history: History, told: Told) -> Iterator[Finding]:
         """Yield what a threshold has signed for, so that it counts, and nobody here dealt anew."""
-        signed: dict[tuple[str, str], list[Journal]] = {}
-        for journal in self.journals:
-            for fact in journal.redealings.get(client.id, ()):
-                if fact.op == "share.reheld":
-                    by = signed.setdefault((fact.subject, str(fact.body["keys"])), [])
-                    by.append(journal)
-        for (session, keys), by in signed.items():
-            if len(by) < self.deployment.roster.threshold:
-                continue
+        for (session, keys), by in self._by_enough(client, "share.reheld", "keys").items():
             known = {one.body["keys"] for one in told.get(session, ())}
             if keys not in known and keys not in {one.hash for one in history.redeals.of(session)}:
-                names = ", ".join(who(one) for one in by)
+                names = ", ".join(who(one) for one in by.values())
                 yield Finding(
                     "split",
                     f"{names} signed for session {session[:ID_SHOWN]}, dealt anew by an object "
                     f"({keys[:ID_SHOWN]}) of which no log here tells",
                 )
+
+    def _by_enough(
+        self, client: Client, op: str, named: str
+    ) -> dict[tuple[str, str], dict[int, Journal]]:
+        """Return what a threshold tells alike, by the session and what the facts name, and who."""
+        found: dict[tuple[str, str], dict[int, Journal]] = {}
+        for journal in self.journals:
+            for fact in journal.redealings.get(client.id, ()):
+                if fact.op == op:
+                    by = found.setdefault((fact.subject, str(fact.body[named])), {})
+                    by[journal.index] = journal
+        threshold = self.deployment.roster.threshold
+        return {one: by for one, by in found.items() if len(by) >= threshold}
 
 
 def of_strangers(journal: Journal, client: str) -> Iterator[Finding]:
