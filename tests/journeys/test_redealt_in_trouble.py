@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.errors import PartlyDone
+from strongroom.app import App
+from strongroom.errors import PartlyDone, Waiting
 from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.look_at_custodians import find_member
+from strongroom.operations.open_keys import fetch_first_keys, fetch_keys, verified_header
+from strongroom.operations.receipts import fetch_record
 from strongroom.operations.rotate import rotate
 from tests.journeys.test_enrolled_custodian import enrol, lose
 from tests.journeys.test_redealt_sessions import firsts, hide, redealt, warned
@@ -22,6 +25,7 @@ from tests.journeys.world import (
     silent,
     template_of,
 )
+from tests.support.stepping_clock import SteppingClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +140,66 @@ def test_what_every_location_has_lost_of_it_was_not_dealt_anew(world: World) -> 
     with pytest.raises(PartlyDone, match="2 sessions open as before") as caught:
         redealt(world)
     assert "is at no location" in str(caught.value)
+
+
+def receipts_of(world: World) -> list[Path]:
+    return [folder / "redeal-receipts" for folder in folders(world)]
+
+
+def test_kits_recover_what_was_dealt_anew_without_its_receipts(
+    world: World, template: Template
+) -> None:
+    """Nobody could open what was dealt first: too few of those that sat then have given kits."""
+    before = world.restore()
+    redealt(world)
+    for receipts in receipts_of(world):
+        shutil.rmtree(receipts)
+    world.lose_home()
+    clients, damages = world.recover([world.kits[1], template.words])
+    assert (len(clients), damages) == (1, [])
+    assert world.restore() == before
+
+
+def test_who_can_open_what_was_dealt_first_takes_nothing_without_receipts(
+    world: World, template: Template
+) -> None:
+    """With a writer's key and one location anybody makes an object that holds something else."""
+    before = world.restore()
+    redealt(world)
+    for receipts in receipts_of(world):
+        shutil.rmtree(receipts)
+    world.lose_home()
+    world.recover([world.kits[0], world.kits[1], template.words])
+    with world.open() as deployment:
+        client = deployment.registry.client(NORMAL)
+        with deployment.tools.history(client.id) as history:
+            header, _ = verified_header(
+                history, fetch_record(deployment, client, history.snapshots()[0]).statement
+            )
+            for session in header.sessions:
+                assert not history.redeals.of(session)[0].signed
+                found = fetch_keys(deployment, client, history, session)
+                assert found == fetch_first_keys(deployment, client, history, session)
+    assert world.restore() == before
+
+
+def test_receipts_that_were_not_there_at_a_recovery_count_when_they_are_back(
+    world: World, template: Template
+) -> None:
+    redealt(world)
+    clock, there = SteppingClock(), receipts_of(world)
+    world = World(world.root, world.kits, App(clock=clock))
+    world.lose_home()
+    for receipts in there:
+        receipts.rename(receipts.with_name("aside"))
+    world.recover([world.kits[0], world.kits[1], template.words])
+    clock.step(hours=1)
+    world.back_up()
+    for receipts in there:
+        receipts.with_name("aside").rename(receipts)
+    with pytest.raises(Waiting):
+        redealt(world)
+    clock.step(hours=25)
+    done = redealt(world)
+    # And two of the snapshot that the recovered home has made.
+    assert (done.sessions, done.already, done.notes) == (0, 4, [])

@@ -33,7 +33,10 @@ _SIGNED: Final = "SELECT session, version, custodian FROM redeal_receipt "
 
 @dataclass(frozen=True, slots=True)
 class Redeal:
-    """One session that was dealt anew; `object` is there until it is good."""
+    """One session that was dealt anew; `object` is there until it is good.
+
+    Neither is one good that a recovery found and too few have signed for, as far as it could see.
+    """
 
     session: str
     version: int
@@ -54,9 +57,9 @@ class Redeals:
         """Return how a session was dealt anew, the newest version first."""
         return self._read("WHERE session = ?", session)
 
-    def newest(self) -> list[Redeal]:
-        """Return of each session that was dealt anew the newest that is good."""
-        good = (one for one in reversed(self._read("")) if one.object is None)
+    def newest(self, threshold: int) -> list[Redeal]:
+        """Return of each session that was dealt anew the newest that so many have signed for."""
+        good = (one for one in reversed(self._read("")) if len(one.signed) >= threshold)
         return list({one.session: one for one in good}.values())
 
     def under_way(self) -> list[tuple[str, bytes]]:
@@ -74,7 +77,7 @@ class Redeals:
             )
 
     def adopt(self, found: Iterable[Redeal]) -> None:
-        """Take up what a recovery found; what is known already stays."""
+        """Take up what was found at the locations; what is known already stays."""
         with self._database.transaction() as transaction:
             for one in found:
                 transaction.run(

@@ -411,7 +411,7 @@ def _wanted_redealt(
     """Return what needed sessions were dealt anew with last, and the receipts for that."""
     install, vault = deployment.install, client.vault
     anew: dict[str, _Wanted] = {}
-    for redeal in history.redeals.newest():
+    for redeal in history.redeals.newest(deployment.roster.threshold):
         first = wanted.get(session_path(install, vault, redeal.session))
         if first is None:
             continue

@@ -56,23 +56,33 @@ def fetch_keys(
     """Read the keys object by which a session opens now: the newest that it was dealt anew with.
 
     One that is not good yet, or in whose roster too few of the custodians that are there sit, is
-    passed over, and at last there is what was first dealt. `wanted` is that one's hash.
+    passed over, and at last there is what was first dealt. `wanted` is that one's hash. Where too
+    few sit in that one's roster either, one without enough receipts is better than none.
     """
-    for redeal in history.redeals.of(session):
-        if redeal.object is not None or not _can_open(deployment, redeal.version):
-            continue
+    placed = [one for one in history.redeals.of(session) if one.object is None]
+    known = [
+        one for one in placed if _can_open(deployment, deployment.rosters.version(one.version).id)
+    ]
+    good = [one for one in known if len(one.signed) >= deployment.roster.threshold]
+    for redeal in good:
         with suppress(Damaged, ObjectMissing):
             return fetch_redealt(deployment, client, redeal, wanted)
-    return fetch_first_keys(deployment, client, history, session, wanted)
+    first = fetch_first_keys(deployment, client, history, session, wanted)
+    unproved = [one for one in known if one not in good]
+    if unproved and not _can_open(deployment, Dealing.parse(first.statement).label.roster_id):
+        for redeal in unproved:
+            with suppress(Damaged, ObjectMissing):
+                anew = fetch_redealt(deployment, client, redeal, wanted)
+                if anew.body == first.body:
+                    return anew
+    return first
 
 
-def _can_open(deployment: Deployment, version: int) -> bool:
-    """Tell whether a threshold of the custodians that are there sat in a roster."""
-    roster = deployment.rosters.version(version)
-    sitting = [
-        one for one in deployment.custodians if deployment.roster.member(one) in roster.members
-    ]
-    return len(sitting) >= roster.threshold
+def _can_open(deployment: Deployment, roster: str) -> bool:
+    """Tell whether a threshold of the custodians that are there sat in the roster of this id."""
+    own, line = deployment.roster, deployment.rosters
+    sitting = [one for one in deployment.custodians if line.holds(roster, own.member(one))]
+    return len(sitting) >= own.threshold
 
 
 def fetch_redealt(

@@ -16,6 +16,7 @@ from strongroom.errors import Damaged, PartlyDone, Refused, Stale, StrongroomErr
 from strongroom.locations import ObjectMissing
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.enrol_writer import enrol_at_newcomers
+from strongroom.operations.find_redealt import read_redealt
 from strongroom.operations.open_keys import (
     fetch_first_keys,
     fetch_keys,
@@ -200,7 +201,7 @@ class _Redealer:
             first, former = fetch_first_keys(*place), fetch_keys(*place)
         except (Damaged, ObjectMissing) as err:
             raise _unread(session, str(err)) from err
-        begun = self._begun(session)
+        begun = self._begun(session, there)
         if Dealing.parse(first.statement).label.roster_id == self.deployment.roster.id:
             done.already += 1
         elif begun is None and self._is_taken(session, there):
@@ -224,11 +225,25 @@ class _Redealer:
             )
         return listing
 
-    def _begun(self, session: str) -> History.Redeal | None:
-        version = self.deployment.roster.version
-        return next(
-            (one for one in self.history.redeals.of(session) if one.version == version), None
-        )
+    def _begun(self, session: str, there: Mapping[str, frozenset[str]]) -> History.Redeal | None:
+        """Return what was begun with, here or by a home of before: what of that lies there."""
+        roster, redeals = self.deployment.roster, self.history.redeals
+        begun = [one for one in redeals.of(session) if one.version == roster.version]
+        known = begun[0] if begun else None
+        if self._place(session) not in there or (
+            known is not None
+            and (known.object is not None or len(known.signed) >= roster.threshold)
+        ):
+            return known
+        writers = [key for key, _ in self.history.writers()]
+        try:
+            found = read_redealt(self.deployment, self.client, session, roster, writers)
+        except (Damaged, ObjectMissing):
+            return known
+        if known is None or known.hash == found.hash:
+            redeals.adopt([found])
+            return found
+        return known
 
     def _is_taken(self, session: str, there: Mapping[str, frozenset[str]]) -> bool:
         """Tell whether too few locations could take what would be dealt to this roster."""
@@ -268,8 +283,11 @@ class _Redealer:
             for index in begun.signed
             if len(there.get(self._receipt_place(begun.session, index), ())) == everywhere
         }
+        signed = begun.signed
         if len(placed) < len(self.deployment.roster.members):
-            self._have_signed(first, anew, frozenset(placed))
+            signed |= self._have_signed(first, anew, frozenset(placed))
+        if len(signed) < self.deployment.roster.threshold:
+            raise _taken(begun.session)
 
     def _redeal(self, former: Envelope, begun: History.Redeal | None, keys: WorkerKeys) -> None:
         """Deal one session anew, or go on with it, until it is good."""
