@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 from strongroom.app import App
-from strongroom.errors import PartlyDone, Waiting
+from strongroom.crypto.envelope import Envelope, Statement
+from strongroom.errors import Damaged, PartlyDone, Waiting
 from strongroom.operations.check_vault import CheckRequest, check_vault
 from strongroom.operations.look_at_custodians import find_member
 from strongroom.operations.open_keys import fetch_first_keys, fetch_keys, verified_header
 from strongroom.operations.receipts import fetch_record
+from strongroom.operations.redeal import redeal
 from strongroom.operations.rotate import rotate
-from tests.journeys.test_enrolled_custodian import enrol, lose
+from strongroom.quorum import Custodian
+from tests.journeys.test_enrolled_custodian import enrol, lose, standing_in
 from tests.journeys.test_redealt_sessions import firsts, hide, redealt, warned
 from tests.journeys.world import (
     NORMAL,
@@ -25,6 +28,7 @@ from tests.journeys.world import (
     silent,
     template_of,
 )
+from tests.support.stand_in import StandIn
 from tests.support.stepping_clock import SteppingClock
 
 
@@ -82,6 +86,32 @@ def test_an_old_keys_object_that_is_put_back_stops_nothing(
     assert "has its seat since" not in warned(world)
     lose(world, 2)
     assert world.restore() == before
+
+
+class Borrowing(StandIn):
+    """A custodian that gives what another one has given, of one session."""
+
+    def __init__(self, honest: Custodian, other: Custodian, session: str) -> None:
+        super().__init__(honest)
+        self._other = other
+        self._session = session
+
+    def reopen(self, request: str, keys: Statement, recipient: bytes) -> Envelope:
+        if keys.fields("keys")["label"]["session"] == self._session:
+            return self._other.reopen(request, keys, recipient)
+        return super().reopen(request, keys, recipient)
+
+
+def test_a_session_that_does_not_open_stops_no_other(world: World) -> None:
+    session = min(path.name for path in (folders(world)[0] / "keys").iterdir())
+    with world.open() as deployment:
+        liar = Borrowing(deployment.custodians[2], deployment.custodians[1], session)
+        with standing_in(deployment, liar) as other, pytest.raises(Damaged) as caught:
+            redeal(other, "custodian-3")
+    assert caught.value.code == "shares_altered"
+    assert session[:8] in str(caught.value)
+    done = redealt(world)
+    assert (done.sessions, done.already) == (1, 1)
 
 
 def test_what_a_snapshot_needs_and_nobody_can_read_is_not_passed_over(world: World) -> None:
