@@ -276,6 +276,37 @@ def test_kit_entries_without_an_end_or_an_order() -> None:
         Wire.Asked(vector.CARD, endless).kit_entries()
 
 
+@pytest.mark.parametrize(("of", "most"), [("e1" * 16, 64 << 20), ("", 256 << 20)])
+def test_kit_entries_of_many_bytes(of: str, most: int) -> None:
+    """A custodian cannot fill a home's memory with few entries that are large."""
+    folder = f"{'25' * 16}/kits/{vector.CARD.id}/{'e1' * 16}"
+    body, pages = bytes(1 << 20), 0
+
+    def large(_name: str, question: bytes) -> bytes:
+        nonlocal pages
+        pages += 1
+        _, after = messages.read_kit_entries_question(question)
+        begin = int(after[-8:] or "0") + 1
+        page = [(f"{folder}-{serial:08d}", body) for serial in range(begin, begin + 60)]
+        return messages.kit_entries_answer(page)
+
+    with pytest.raises(Damaged, match=f"has no end: over {most} bytes"):
+        Wire.Asked(vector.CARD, large).kit_entries(of)
+    assert pages == most // (60 << 20) + 1
+
+
+def test_kit_entries_that_nobody_asked_for() -> None:
+    """What is asked for one client has nothing of another put at every location."""
+    folder = f"{'25' * 16}/kits/{vector.CARD.id}"
+
+    def others(_name: str, _question: bytes) -> bytes:
+        page = [(f"{folder}/{client * 16}-00000001", b"sealed") for client in ("e1", "e2")]
+        return messages.kit_entries_answer(page)
+
+    with pytest.raises(Damaged, match="a kit entry that was not asked for"):
+        Wire.Asked(vector.CARD, others).kit_entries("e1" * 16)
+
+
 def test_the_page_lists_every_question_and_who_may_ask_it() -> None:
     page = (ROOT / "docs" / "formats" / "custodian-v1.md").read_text(encoding="utf-8")
     questions, rest = page.split("## Questions")[1].split("## Joining")

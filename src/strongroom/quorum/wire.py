@@ -29,6 +29,9 @@ from strongroom.quorum.rules import NO_PAST, Past, Standing
 
 ENTRIES_MAX: Final = 200_000
 """How many entries a key table has at most: of each client several, for keys and writers change."""
+PART_BYTES_MAX: Final = 64 << 20
+"""How many bytes the entries of one subject have at most, of all their serials together."""
+TABLE_BYTES_MAX: Final = 256 << 20
 Ask: TypeAlias = Callable[[str, bytes], bytes]
 """Carry a question of this name to a custodian, and return its answer or raise its error."""
 
@@ -346,12 +349,16 @@ class AskedCustodian:
     def kit_entries(self, of: str = "") -> list[tuple[str, bytes]]:
         """Return path and bytes of the key table's entries whose names begin so."""
         entries: list[tuple[str, bytes]] = []
-        while len(entries) <= ENTRIES_MAX:
+        total, most = 0, PART_BYTES_MAX if of else TABLE_BYTES_MAX
+        # All of them are held at once: it is the number of bytes that keeps the asker's memory.
+        while len(entries) <= ENTRIES_MAX and total <= most:
             page = self.kit_page(of, entries[-1][0] if entries else "")
             entries += page
-            if is_last_page(page):
+            total += sum(len(data) for _, data in page)
+            if is_last_page(page) and total <= most:
                 return entries
-        raise Damaged(f"the key table of {self._member} has no end", f"over {ENTRIES_MAX} entries")
+        what = f"over {most} bytes" if total > most else f"over {ENTRIES_MAX} entries"
+        raise Damaged(f"the key table of {self._member} has no end", what)
 
     def kit_page(self, of: str, after: str) -> list[tuple[str, bytes]]:
         """Return the next of these entries behind a path."""
@@ -361,6 +368,8 @@ class AskedCustodian:
         places = [EntryPlace.parse(path) for path, _ in entries]
         if newest(places) and any(place.custodian != self._member.id for place in places):
             raise Damaged(f"{self._member} gave a kit entry that is not its own")
+        if not all(place.name.startswith(of) for place in places):
+            raise Damaged(f"{self._member} gave a kit entry that was not asked for", f"not of {of}")
         before = after
         for path, _ in entries:
             if path <= before:
