@@ -5,7 +5,7 @@ test_lying_witness.py: it is named there, too, and stops nothing.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -20,8 +20,10 @@ from strongroom.operations.deployment import Deployment
 from strongroom.operations.placing import path_of_change, path_of_policy
 from strongroom.operations.reconcile import reconcile
 from strongroom.operations.recover_elsewhere import find_agreed
-from strongroom.quorum import Custodian, Roster
+from strongroom.quorum import Custodian, LocalCustodian, Roster
 from strongroom.quorum.approval import Approval
+from strongroom.quorum.deed import Deed
+from strongroom.quorum.grant import Grant
 from strongroom.quorum.policy_change import PolicyChange
 from strongroom.quorum.procedure import Procedure
 from strongroom.quorum.release import ReleaseRequest
@@ -167,8 +169,13 @@ def team_of(*approvers: bytes) -> dict[str, Any]:
     }
 
 
-def change_to(policy: Envelope, before: TeamPolicy, *approvers: bytes) -> PolicyChange:
-    """Return what shows who has approved a policy."""
+def change_to(
+    policy: Envelope,
+    before: TeamPolicy,
+    *approvers: bytes,
+    followed_by: Sequence[LocalCustodian] = (),
+) -> PolicyChange:
+    """Return what shows who has approved a policy, and which custodians follow it."""
     after, at = TeamPolicy.parse(policy), before.created_at
     request = ActRequest(
         install=after.install,
@@ -186,9 +193,22 @@ def change_to(policy: Envelope, before: TeamPolicy, *approvers: bytes) -> Policy
         nonce="74" * 16,
     )
     given = [Approval.sign(seed, request, "approve", at) for seed in approvers]
-    return PolicyChange(
-        request, tuple(sorted(given, key=lambda one: Approval.read(one).approver)), ()
-    )
+    given.sort(key=lambda one: Approval.read(one).approver)
+    deeds = [
+        Deed(
+            after.install,
+            custodian.card().id,
+            custodian.card().index,
+            request.request,
+            Procedure.POLICY_CHANGE,
+            None,
+            Grant.digest(request, tuple(given)),
+            at,
+            {"policy": after.id, "version": after.version},
+        ).sign(custodian._own.seed)
+        for custodian in followed_by
+    ]
+    return PolicyChange(request, tuple(given), tuple(deeds))
 
 
 def test_a_server_that_recovers_is_shown_a_policy_that_nobody_approved() -> None:
@@ -200,7 +220,7 @@ def test_a_server_that_recovers_is_shown_a_policy_that_nobody_approved() -> None
     changed = world.sign_policy(seed=approvers[0], **team, previous=follows)
     with Copies({"one": MemoryLocation()}) as copies:
         copies.put(path_of_policy(world.install, follows.id), first.encode())
-        approved = change_to(changed, follows, *approvers[:2])
+        approved = change_to(changed, follows, *approvers[:2], followed_by=world.custodians[:2])
         copies.put(path_of_change(world.install, TeamPolicy.parse(changed).id), approved.encode())
 
         def shown(*policies: Envelope) -> tuple[str, int]:
@@ -210,7 +230,7 @@ def test_a_server_that_recovers_is_shown_a_policy_that_nobody_approved() -> None
 
         newer = TeamPolicy.parse(changed).id
         assert shown(first, first, first) == (follows.id, 0)
-        # Who was away for a change has the one before, and it is shown that it was approved.
+        # Who was away for a change has the one before, and is shown that enough follow.
         assert shown(changed, first, changed) == shown(first, changed) == (newer, 1)
         assert shown(first, changed, first) == (newer, 2)
         alone = world.sign_policy(seed=approvers[2], **team_of(own), previous=follows)
@@ -226,6 +246,34 @@ def test_a_server_that_recovers_is_shown_a_policy_that_nobody_approved() -> None
             # Of two nobody can say which one lies.
             with pytest.raises(Damaged, match="do not follow from each other"):
                 shown(first, lie)
+    world.close()
+
+
+def test_a_server_that_recovers_is_shown_a_policy_that_was_refused() -> None:
+    """Enough had approved it, so one custodian and one location can show it; nobody followed."""
+    world, approvers = Quorum(), [bytes([one]) * 32 for one in (1, 2, 3)]
+    team = team_of(*approvers)
+    first = world.sign_policy(**team)
+    follows = TeamPolicy.parse(first)
+    refused = world.sign_policy(seed=approvers[0], **team, previous=follows)
+    named = TeamPolicy.parse(refused).id
+    honest = [Pinning(one, first) for one in world.custodians[:2]]
+    liar = Pinning(world.custodians[2], refused)
+    # The liar signs as itself that it follows, and can sign for nobody else.
+    for followed_by in ((), world.custodians[2:]):
+        shown = change_to(refused, follows, *approvers[:2], followed_by=followed_by)
+        with Copies({"one": MemoryLocation()}) as copies:
+            copies.put(path_of_policy(world.install, follows.id), first.encode())
+            copies.put(path_of_policy(world.install, named), refused.encode())
+            copies.put(path_of_change(world.install, named), shown.encode())
+            for three in ([*honest, liar], [liar, *honest]):
+                found = find_agreed(three, copies)
+                assert found.policy == first
+                (note,) = found.notes
+                assert note.startswith(str(world.custodians[2].card()))
+            # Of two nobody can say which one lies.
+            with pytest.raises(Damaged, match="do not follow from each other"):
+                find_agreed([honest[0], liar], copies)
     world.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope
-from strongroom.errors import StrongroomError
+from strongroom.errors import Refused, StrongroomError
 from strongroom.ids import new_id
 from strongroom.locations import Copies
 from strongroom.operations.placing import path_of_change, path_of_policy
@@ -181,6 +181,29 @@ def test_a_policy_that_one_approver_plants_at_a_location(team: Team) -> None:
             assert found == team.first
             assert problem.startswith(f"policy version 2 ({planted[:12]}) is passed over: ")
             assert list(policies_before(TeamPolicy.parse(policy), copies, team.world.install)) == []
+
+
+def test_a_refused_policy_at_a_location_hides_no_followed_one(team: Team) -> None:
+    """Both were approved by the one before; the true one shows that custodians follow it."""
+    world, refused, true = (
+        team.world,
+        team.next(ANNA),
+        team.next(BEN, rules=TeamPolicy.team_rules(3)),
+    )
+    with Copies({"one": MemoryLocation()}) as copies:
+        team.place(copies, team.first)
+        team.place(copies, refused, team.by(ANNA, BEN, of=refused))
+        change = team.orders.change(true, world.custodians[:2])
+        team.place(copies, true, replace(change, deeds=change.deeds[:1]))
+        with pytest.raises(Refused, match="cannot be told"):
+            team.found(copies)
+        two = MemoryLocation()
+        with Copies({"two": two}) as other:
+            team.place(other, true, change)
+        with Copies({"one": MemoryLocation(), "two": two}) as both:
+            team.place(both, team.first)
+            team.place(both, refused, team.by(ANNA, BEN, of=refused))
+            assert team.found(both) == (true, [])
 
 
 def test_a_planted_change_hides_no_true_one(team: Team) -> None:

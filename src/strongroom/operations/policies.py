@@ -251,38 +251,53 @@ def check_own_change(deployment: Deployment, policy: str, data: bytes) -> None:
 
 
 def policies_before(
-    policy: Acts.Policy, copies: Copies, install: InstallId
+    policy: Acts.Policy, copies: Copies, install: InstallId, roster: Roster | None = None
 ) -> Iterator[Acts.Policy]:
     """Yield what a policy follows, as the locations show it, back to where it follows nothing.
 
-    Or to where nothing shows that the step was approved as the policy before it says.
+    Or to where nothing shows that the step was approved as the policy before it says, and with a
+    roster, that as many of its members follow as open a key.
     """
     while policy.previous is not None:
         before = Acts.Policy.parse(_read_policy(copies, install, policy.previous))
         try:
-            read_change(copies, before, policy)
+            read_change(copies, before, policy, roster)
         except (Damaged, ObjectMissing):
             return
         policy = before
         yield policy
 
 
-def read_change(copies: Copies, before: Acts.Policy, after: Acts.Policy) -> Acts.PolicyChange:
+def read_change(
+    copies: Copies, before: Acts.Policy, after: Acts.Policy, roster: Roster | None = None
+) -> Acts.PolicyChange:
     """Return what shows, at a location, that a policy was approved as the one before it says.
 
-    Raises Damaged where what lies there does not show it, and ObjectMissing where nothing does.
+    With a roster, also that as many of its members follow as open a key: they have judged whether
+    somebody refused it. Raises Damaged where what lies there does not show it, and ObjectMissing
+    where nothing does.
     """
     key = path_of_change(after.install, after.id)
-    accept = partial(_check_change, before=before, after=after)
+    accept = partial(_check_change, before=before, after=after, roster=roster)
     return Acts.PolicyChange.decode(copies.get(key, accept, 0, SMALL_BYTES_MAX))
 
 
-def _check_change(data: bytes, before: Acts.Policy, after: Acts.Policy) -> None:
+def _check_change(
+    data: bytes, before: Acts.Policy, after: Acts.Policy, roster: Roster | None = None
+) -> None:
     """Raise Damaged unless it shows so; another copy may be whole."""
+    change = Acts.PolicyChange.decode(data)
     try:
-        Acts.PolicyChange.decode(data).check(before, after)
+        change.check(before, after)
     except Refused as err:
         raise Damaged(f"nothing shows that policy {after.id[:12]} was approved", str(err)) from err
+    if roster is not None:
+        count = len(change.followers(roster, after))
+        if count < roster.threshold:
+            raise Damaged(
+                f"nothing shows that policy {after.id[:12]} is followed",
+                f"{count} of {roster.threshold} custodians needed have signed that they do",
+            )
 
 
 def _is_first(policy: Acts.Policy, operator: bytes) -> bool:

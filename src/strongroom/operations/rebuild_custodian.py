@@ -185,8 +185,9 @@ def newest_policy(
     """Return the last policy of the line that begins with the operator's first.
 
     An approver alone can sign one that follows: it counts where the locations show that as many
-    approved it as the policy before it says, and is named where they do not. Raises Refused where
-    two that were approved follow the same one.
+    approved it as the policy before it says, and is named where they do not. Of two that follow
+    the same one that counts which enough custodians have signed that they follow; raises Refused
+    where that says nothing.
     """
     policies = _policies(copies, listing, roster)
     first = [
@@ -205,6 +206,10 @@ def newest_policy(
         ]
         if not following:
             return line[1]
+        if len(following) > 1:
+            # What was approved and then refused has no deeds of those who would have followed it.
+            proved = [one for one in following if _is_followed(copies, last, one[0], roster)]
+            following = proved or following
         line = _only(following, f"the policy after version {last.version}")
 
 
@@ -218,6 +223,14 @@ def _was_approved(
             problems.append(
                 f"policy version {after.version} ({after.id[:12]}) is passed over: {err}"
             )
+        return False
+    return True
+
+
+def _is_followed(copies: Copies, before: Acts.Policy, after: Acts.Policy, roster: Roster) -> bool:
+    try:
+        read_change(copies, before, after, roster)
+    except StrongroomError:
         return False
     return True
 

@@ -202,7 +202,7 @@ def find_agreed(custodians: Sequence[Custodian], copies: Copies) -> Agreed:
     enough = _pinned_by_enough(policies, named.threshold)
     newest = max(policies.values(), key=lambda one: one.version, default=None)
     if enough is not None:
-        newest = _newest_that_follows(enough, policies, copies)
+        newest = _newest_that_follows(enough, policies, copies, named)
     if newest is None or newest.mode != "team":
         raise Refused(
             "nobody can approve this recovery",
@@ -211,7 +211,7 @@ def find_agreed(custodians: Sequence[Custodian], copies: Copies) -> Agreed:
         )
     if enough is None:
         # Some were away for the last change: the newest has to follow from what they have.
-        _check_one_line({str(who): one for who, one in policies.items()}, newest, copies)
+        _check_one_line(policies, newest, copies, named)
     notes += [
         f"{who} follows another team policy, version {one.version}: it was away from a change, "
         "was put back, or lies"
@@ -258,13 +258,17 @@ def _followed(
 
 
 def _newest_that_follows(
-    enough: Acts.Policy, policies: Mapping[Member, Acts.Policy], copies: Copies
+    enough: Acts.Policy, policies: Mapping[Member, Acts.Policy], copies: Copies, roster: Roster
 ) -> Acts.Policy:
-    """Return the newest policy that was approved, as the locations show, from this one on."""
+    """Return the newest policy that enough have followed, as the locations show, from this one on.
+
+    What was approved and then refused lies at a location, too, if somebody puts it there. Those
+    that have pinned this one would not follow it, and one custodian that says it does is one.
+    """
     for later in sorted(policies.values(), key=lambda one: one.version, reverse=True):
         if later.version > enough.version:
             with suppress(StrongroomError):
-                line = policies_before(later, copies, later.install)
+                line = policies_before(later, copies, later.install, roster)
                 if any(one.id == enough.id for one in line):
                     return later
     return enough
@@ -347,18 +351,18 @@ def _recover_waiting(deployment: Deployment) -> Recovery:
 
 
 def _check_one_line(
-    policies: Mapping[str, Acts.Policy], newest: Acts.Policy, copies: Copies
+    policies: Mapping[Member, Acts.Policy], newest: Acts.Policy, copies: Copies, roster: Roster
 ) -> None:
-    """Raise Damaged unless the newest policy follows from every other one that is pinned."""
+    """Raise Damaged unless enough have followed the newest policy from every other one pinned."""
     others = {one.id for one in policies.values()} - {newest.id}
     if others:
-        line = policies_before(newest, copies, newest.install)
+        line = policies_before(newest, copies, newest.install, roster)
         others -= {one.id for one in line}
     if others:
         told = "; ".join(f"{who}: version {one.version}" for who, one in policies.items())
         raise Damaged(
             "the custodians have pinned policies that do not follow from each other",
             told,
-            hint="One of them lies, or was put back. Ask an approver which policy is theirs, and "
-            "recover without that custodian.",
+            hint="One of them lies, was put back, or a change was cut off. Ask an approver which "
+            "policy is theirs, and recover without that custodian, or with more of them.",
         )
