@@ -143,7 +143,8 @@ def test_backups_and_restores_go_on_without_one_of_three(tmp_path: Path) -> None
         done(0, "backup", "acme")
         done(0, "restore", "acme", "--to", "back-of-two")
         listed = done(3, "custodian", "list")
-        assert f"custodian 2 (berta) at 127.0.0.1:{three.ports['berta']}" in listed.out
+        row = next(line for line in listed.out.splitlines() if line.startswith("berta "))
+        assert f" at 127.0.0.1:{three.ports['berta']} " in row
         three.stop("clara")
         done(3, "backup", "acme")
         assert "pending" in done(0, "snapshots", "acme").out
@@ -317,7 +318,8 @@ def test_a_denied_custodian_is_asked_nothing_more_and_a_denied_server_is_refused
         assert "clara is told by the next command that meets it" in said.err
         # The home asks berta nothing more, and the others refuse the badge.
         listed = done(3, "custodian", "list")
-        assert "custodian 2 (berta) is not asked: its certificate is denied" in listed.out
+        row = next(line for line in listed.out.splitlines() if line.startswith("berta "))
+        assert "is not asked: its certificate is denied" in row
         found = done(0, "ledger", "search", "network.denied").out
         assert found.count("network.denied") == 2
         three.start("clara")

@@ -98,16 +98,18 @@ def test_the_rescue_file_opens_the_frozen_sessions(frozen: dict[str, Any]) -> No
     """It was written from the format's page: a second reader of entries with former keys."""
     inside = frozen["fixed"]["inside"]
     client = inside[0]["client"]
+    roster = {"line": {}, "threshold": 2}
     for pair in ([0, 1], [0, 2]):
         custodians = [RESCUE.Custodian(at + 1, "0" * 64, {client: inside[at]}) for at in pair]
-        (found,) = RESCUE.clients_of(custodians)
+        (found,) = RESCUE.clients_of(custodians, roster)
         wanted = frozen["fixed"]["content_keys"]
         for keys, data in zip(wanted, frozen["keys_objects"], strict=True):
-            header = json.loads(decode_envelope(raw(data), "it").statement.header)
-            assert [opened.hex() for opened in RESCUE.open_keys(found, header)] == keys
+            of = RESCUE.envelope(raw(data), "keys")
+            assert [opened.hex() for opened in RESCUE.open_keys(found, of)] == keys
     lost = {**inside[0], "former": inside[0]["former"][1:]}
     custodians = [RESCUE.Custodian(at + 1, "0" * 64, {client: one}) for at, one in [(0, lost)]]
-    (found,) = RESCUE.clients_of([*custodians, RESCUE.Custodian(2, "0" * 64, {client: inside[1]})])
+    custodians.append(RESCUE.Custodian(2, "0" * 64, {client: inside[1]}))
+    (found,) = RESCUE.clients_of(custodians, roster)
     header = json.loads(decode_envelope(raw(frozen["keys_objects"][0]), "it").statement.header)
     with pytest.raises(RESCUE.Problem, match="2 custodians are needed, 1 opened"):
         RESCUE.open_dealing(found, header["label"], header["dealings"][0], 1)
