@@ -8,7 +8,7 @@ import pytest
 
 from strongroom.crypto import signing
 from strongroom.crypto.envelope import Envelope
-from strongroom.errors import PartlyDone, Refused, UsageError, Waiting
+from strongroom.errors import PartlyDone, Refused, Unavailable, UsageError, Waiting
 from strongroom.operations.change_policy import (
     Change,
     change_policy,
@@ -17,6 +17,7 @@ from strongroom.operations.change_policy import (
 )
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.look_at_policies import behind, catch_up_policies
+from strongroom.operations.pending import look_at_pending
 from strongroom.operations.placing import path_of_change, path_of_policy
 from strongroom.operations.policies import current_policy, kept_policies
 from strongroom.operations.reconcile import reconcile
@@ -24,7 +25,8 @@ from strongroom.operations.requesting import needs_team, take
 from strongroom.operations.tell_status import tell_status
 from strongroom.procedures import Desk
 from strongroom.quorum import Acts
-from tests.operations.one_person import Home, away, make_home
+from tests.operations.one_person import Home, away, make_home, standing_in
+from tests.support.stand_in import StandIn
 
 ANN, BOB, CEM = (secrets.token_bytes(32) for _ in range(3))
 TEAM = Change((signing.public_key(ANN), signing.public_key(BOB)))
@@ -138,6 +140,86 @@ def test_the_home_stays_with_those_that_can_open_something(home: Home) -> None:
         assert seen(deployment) == [(1, 2, "newer")]
         assert change_policy(deployment, policy).custodians == [1, 2, 3]
         assert current_policy(deployment).version == 2
+
+
+class Killed(BaseException):
+    """The end of a process, wherever it is."""
+
+
+class Unheard(StandIn):
+    """A custodian whose answer to an order is lost on its way."""
+
+    def obey(self, order: Acts.Order) -> Envelope:
+        self._honest.obey(order)
+        raise Unavailable(f"custodian {self.card().index} cannot be reached", "it took too long")
+
+
+def kill(*_: object) -> None:
+    """End the process instead."""
+    raise Killed
+
+
+def test_a_change_that_was_cut_off_is_finished_after_its_request_has_expired(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Custodians have followed, and do nothing under the policy before: the home must come too."""
+    policy = waited(home)
+    with home.open() as deployment, monkeypatch.context() as patched:
+        patched.setattr("strongroom.operations.change_policy.keep_policy", kill)
+        with pytest.raises(Killed):
+            change_policy(deployment, policy)
+    home.clock.step(days=40)
+    with home.open() as deployment:
+        assert seen(deployment) == [(index, 2, "newer") for index in (1, 2, 3)]
+        assert "this home does not yet: `strongroom policy change" in str(behind(deployment)[0])
+        assert change_policy(deployment, policy).custodians == [1, 2, 3]
+        assert (current_policy(deployment).version, behind(deployment)) == (2, [])
+        assert len(deployment.desk.acts()) == 1
+        before, after = kept_policies(deployment.registry)
+        assert after.change is not None
+        after.change.check(before.policy, after.policy)
+        assert after.change.followers(deployment.roster, after.policy) == {1, 2, 3}
+        named = path_of_change(deployment.install, after.policy.id)
+        assert (home.home.parent / "one" / named).read_bytes() == after.change.encode()
+
+
+def test_deeds_that_were_lost_are_fetched_after_the_request_has_expired(home: Home) -> None:
+    policy = waited(home)
+    with home.open() as deployment:
+        unheard = (Unheard(deployment.custodians[index]) for index in (2, 3))
+        with pytest.raises(PartlyDone, match="by 1 of 3 custodians"):
+            change_policy(standing_in(deployment, *unheard), policy)
+    home.clock.step(days=9)
+    with home.open() as deployment:
+        # Nobody shows by which request they follow, and so the change is asked for anew.
+        with pytest.raises(Refused, match="custodian 2 cannot be reached"):
+            change_policy(away(deployment, 2, 3), policy)
+        assert len(look_at_pending(deployment)) == 1
+    with home.open() as deployment:
+        assert change_policy(deployment, policy).custodians == [1, 2, 3]
+        assert (current_policy(deployment).version, behind(deployment)) == (2, [])
+        _, after = kept_policies(deployment.registry)
+        assert after.change is not None
+        assert after.change.followers(deployment.roster, after.policy) == {1, 2, 3}
+        assert look_at_pending(deployment) == []
+
+
+def test_a_change_that_too_few_followed_in_time_is_asked_for_anew(home: Home) -> None:
+    """Who did not follow in time is not made to by a request that is over."""
+    policy = waited(home)
+    with home.open() as deployment, pytest.raises(PartlyDone):
+        change_policy(away(deployment, 2, 3), policy)
+    home.clock.step(days=9)
+    with home.open() as deployment:
+        with pytest.raises(Waiting, match="any approver may refuse it until"):
+            change_policy(deployment, policy)
+        assert seen(deployment) == [(1, 2, "newer")]
+        over, anew = deployment.desk.acts()
+        assert (sorted(deployment.desk.deeds(over.id)), anew.is_open) == ([1], True)
+    home.clock.step(days=1, seconds=1)
+    with home.open() as deployment:
+        assert change_policy(deployment, policy).custodians == [2, 3]
+        assert (current_policy(deployment).version, behind(deployment)) == (2, [])
 
 
 def test_an_order_that_is_overtaken_by_a_change_says_what_to_do(home: Home) -> None:

@@ -6,6 +6,7 @@ open a key, and goes on telling the others. docs/formats/procedure-v1.md.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,6 +17,7 @@ from strongroom.crypto.envelope import Envelope
 from strongroom.errors import Refused, StrongroomError, UsageError
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.orders import check_all, give_order, kept_words
+from strongroom.operations.pending import acts_now
 from strongroom.operations.policies import (
     Shown,
     Team,
@@ -23,8 +25,8 @@ from strongroom.operations.policies import (
     hand_over_policies,
     keep_policy,
 )
-from strongroom.operations.requesting import Permit, Wish, permitted
-from strongroom.procedures import Plan
+from strongroom.operations.requesting import Permit, Wish, end, permitted
+from strongroom.procedures import Act, Plan
 from strongroom.quorum import Acts, Roster
 
 APPROVALS: Final = 2
@@ -148,6 +150,12 @@ def change_policy(deployment: Deployment, envelope: Envelope | None = None) -> F
             "it names another one before it, or is of another install",
             hint="Sign it anew, after what `strongroom policy show --to FILE` writes.",
         )
+    followed = _followed_already(deployment, envelope)
+    if followed is not None:
+        keep_policy(deployment.registry, deployment.session, envelope, followed)
+        _end_others(deployment, policy)
+        Shown(envelope, followed).place(deployment.copies)
+        return _show_again(deployment, policy)
     with permitted(deployment, None, _wish(current, policy)) as permit:
         orders = give_order(deployment, permit, [envelope])
         if len(orders.deeds) < deployment.roster.threshold:
@@ -157,6 +165,50 @@ def change_policy(deployment: Deployment, envelope: Envelope | None = None) -> F
         keep_policy(deployment.registry, deployment.session, envelope, change)
     Shown(envelope, change).place(deployment.copies)
     return Followed(sorted(orders.deeds), orders.absent, deployment.roster)
+
+
+def _followed_already(deployment: Deployment, envelope: Envelope) -> Acts.PolicyChange | None:
+    """Return what shows that enough custodians follow a policy by a request that is over here.
+
+    A run that was cut off after they did it leaves this home behind, and once the request is over
+    no other one could bring it after them: who follows a policy does nothing under the one before.
+    """
+    before, after = current_policy(deployment), Acts.Policy.parse(envelope)
+    for act in acts_now(deployment):
+        if act.is_open or act.request.params.get("policy") != after.id:
+            continue
+        _have_said_again(deployment, act, envelope)
+        words = kept_words(deployment, act.request)
+        change = Acts.PolicyChange(act.request, act.given, tuple(words.values()))
+        if len(change.followers(deployment.roster, after)) >= deployment.roster.threshold:
+            change.check(before, after)
+            return change
+    return None
+
+
+def _have_said_again(deployment: Deployment, act: Act, envelope: Envelope) -> None:
+    """Fetch the deeds that were lost on their way, of custodians that follow the policy already.
+
+    They are given the order of then, and answer as they did. Nobody else is: it is over.
+    """
+    runs = deployment.registry.log.facts("procedure.run")
+    announced = [one for one in runs if (one.subject, one.phase) == (act.id, "intent")]
+    if not announced:
+        return
+    permit = Permit(act.request, act.given, b"", announced[-1])
+    for index, custodian in deployment.custodians.items():
+        # Who does not answer, or came to follow it by another request, adds nothing to this one.
+        with suppress(StrongroomError):
+            _, pinned = custodian.pinned()
+            if pinned == envelope:
+                give_order(deployment, permit, [envelope], index)
+
+
+def _end_others(deployment: Deployment, policy: Acts.Policy) -> None:
+    """End what else was asked for to come to this policy, which holds now."""
+    for act in acts_now(deployment):
+        if act.is_open and act.request.params.get("policy") == policy.id:
+            end(deployment, act, "other_policy")
 
 
 def _change(deployment: Deployment, permit: Permit | None) -> Acts.PolicyChange:

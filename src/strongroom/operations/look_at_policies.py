@@ -17,7 +17,7 @@ from strongroom.quorum import Acts
 State = Literal["older", "newer", "unknown"]
 _WHAT_TO_DO: Final[dict[State, str]] = {
     "older": "`strongroom policy change` shows it what was approved since",
-    "newer": "too few others follow: `strongroom policy change FILE` goes on with that policy",
+    "newer": "this home does not yet: `strongroom policy change FILE` goes on with that policy",
     "unknown": "this home does not come to that one: find out with the approvers who signed it; "
     "`strongroom custodian enrol` gives its seat to another",
 }
