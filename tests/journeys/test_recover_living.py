@@ -1,5 +1,6 @@
 """The server is lost, its custodians live: another joins them, and a team lets it open keys."""
 
+import hashlib
 import json
 import secrets
 import shutil
@@ -225,8 +226,15 @@ def test_who_was_away_until_a_recovery_has_expired_needs_another_one(tmp_path: P
             assert "recovery waits for approval" in waits["what"]
         assert install.approve() is Acts.Procedure.RECOVERY
         with App().open(tmp_path / "home") as deployment:
-            plan = deployment.desk.acts()[-1].parcel.plan.lines
-            assert "bring custodian 2 (berta), which was away" in " ".join(plan)
+            act, kept = deployment.desk.acts()[-1], deployment.tools.secrets
+            plan = " ".join(act.parcel.plan.lines)
+            assert "bring custodian 2 (berta), which was away" in plan
+            assert "nobody can read that: this server has forgotten the key to it" in plan
+            # Whoever takes the server now has an approved request, and no key that reads answers.
+            assert act.request.wanted is not None
+            assert not kept.names("recipient-")
+            (shown,) = (kept.read(name) for name in kept.names("shown-"))
+            assert hashlib.sha256(shown).hexdigest() == act.request.wanted.recipient
         found = install.run("recover")
         assert found["custodians_brought_in"] == ["custodian 2 (berta) follows this home for acme"]
         assert install.run("backup acme")["receipts"] == 3

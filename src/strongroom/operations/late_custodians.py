@@ -1,13 +1,12 @@
 """Custodians elsewhere that were away from the recovery that made this home, and are back.
 
 Such a one follows the lost home's writer and log, and does for this one nothing at all. It is shown
-the recovery that approvers signed, while that counts; after that they are asked for another, which
-opens nothing for anybody. What it takes then is what the others took.
+the recovery that approvers signed, while that counts; after that they are asked for another,
+whose answer nobody can read. What it takes then is what the others took.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from strongroom.clients import Client, History
 from strongroom.crypto import canonical, public_sealing
@@ -19,11 +18,9 @@ from strongroom.operations.living_pins import Pin, ask_pins
 from strongroom.operations.open_keys import show_again
 from strongroom.operations.policies import current_policy
 from strongroom.operations.receipts import fetch_record
-from strongroom.operations.requesting import Permit, Wish, needs_team, permitted
+from strongroom.operations.requesting import SHOWN, Permit, Wish, needs_team, permitted
 from strongroom.procedures import Act, Desk, Plan
 from strongroom.quorum import Acts, SnapshotHeader
-
-_SHOWN: Final = "shown-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ def tell_late(deployment: Deployment) -> list[str]:
 
 def keep_shown(deployment: Deployment, permit: Permit) -> None:
     """Keep the public key of an approved recovery, for custodians that are not here now."""
-    name = _SHOWN + permit.request.request
+    name = SHOWN + permit.request.request
     if not deployment.tools.secrets.has(name):
         deployment.tools.secrets.write(name, public_sealing.public_key(permit.seed))
 
@@ -151,7 +148,7 @@ def _show(deployment: Deployment, late: Late, history: History) -> dict[int, Str
         return {}
     act = _still_counts(deployment, client)
     if act is not None and act.request.wanted is not None:
-        recipient = deployment.tools.secrets.read(_SHOWN + act.id)
+        recipient = deployment.tools.secrets.read(SHOWN + act.id)
         statement = fetch_record(
             deployment, client, history.find(act.request.wanted.snapshot)
         ).statement
@@ -162,8 +159,8 @@ def _show(deployment: Deployment, late: Late, history: History) -> dict[int, Str
     with permitted(deployment, (client, history), wish) as permit:
         if permit is None:
             return {}
-        keep_shown(deployment, permit)
-        shown = permit.request, permit.approvals, public_sealing.public_key(permit.seed)
+        recipient = deployment.tools.secrets.read(SHOWN + permit.request.request)
+        shown = permit.request, permit.approvals, recipient
         refused = show_again(deployment, (client, history), statement, shown, needing)
         if len(refused) == len(needing):
             raise next(iter(refused.values()))
@@ -195,7 +192,7 @@ def _still_counts(deployment: Deployment, client: Client) -> Act | None:
         request = act.request
         of = (request.procedure, request.client, request.policy, act.state)
         if of == (Acts.Procedure.RECOVERY, client.id, policy, Desk.State.DONE):
-            kept = deployment.tools.secrets.has(_SHOWN + act.id)
+            kept = deployment.tools.secrets.has(SHOWN + act.id)
             return act if kept and now < request.expires else None
     return None
 
@@ -203,10 +200,14 @@ def _still_counts(deployment: Deployment, client: Client) -> Act | None:
 def forget_shown(deployment: Deployment) -> None:
     """Remove the keys of recoveries that have expired."""
     secrets, now = deployment.tools.secrets, deployment.tools.clock.now()
-    needed = {_SHOWN + one.id for one in deployment.desk.acts() if now < one.request.expires}
-    for name in secrets.names(_SHOWN):
-        if name not in needed:
-            secrets.remove(name)
+    if not secrets.names(SHOWN):
+        return
+    # Another command may be asking just now: it writes the key and the act in one step.
+    with deployment.desk.unchanged() as acts:
+        needed = {SHOWN + one.id for one in acts if now < one.request.expires}
+        for name in secrets.names(SHOWN):
+            if name not in needed:
+                secrets.remove(name)
 
 
 def _known_to_them(
@@ -238,7 +239,10 @@ def _wish(
     names = " and ".join(str(deployment.roster.member(index)) for index in needing)
     plan = Plan.of(
         f"bring {names}, which was away from the recovery of client {client.id[:8]}, to this home",
-        "it follows the writer and the log of this home from then on; no key is opened here",
+        "it follows the writer and the log of this home from then on",
+        f"it answers for {len(header.sessions)} sessions of snapshot {snapshot[:12]}, and nobody "
+        "can read that: this server has forgotten the key to it. One that was stolen before it "
+        "asked can have kept that key, and opens the snapshot with it",
     )
     order = {
         "procedure": "recovery",
@@ -247,4 +251,5 @@ def _wish(
         "late": list(needing),
     }
     opens = snapshot, len(header.sessions)
-    return Wish(Acts.Procedure.RECOVERY, {}, plan, canonical.dumps(order).decode(), opens)
+    text = canonical.dumps(order).decode()
+    return Wish(Acts.Procedure.RECOVERY, {}, plan, text, opens, unread=True)

@@ -3,6 +3,7 @@
 A request, its plan and the command that made it are kept at the desk. The same command again finds
 what it asked for and goes on with it. The key to which custodians will seal their answer is drawn
 with the request, because approvers sign for it, and is sealed in the home until the act is over.
+Where nobody is to read the answer it is forgotten at once, and its public half kept.
 """
 
 import hashlib
@@ -29,6 +30,8 @@ from strongroom.quorum import Acts
 
 LIFE: Final = timedelta(days=7)
 """How long something may be run once its delay has passed."""
+SHOWN: Final = "shown-"
+"""How the name begins by which the home keeps a recovery's public key, once nobody reads by it."""
 _RECIPIENT: Final = "recipient-"
 _PUT_BACK: Final = "the log of this client began anew when the home was put back"
 
@@ -45,6 +48,8 @@ class Wish:
     """Hash and number of sessions, where keys are opened."""
     answered: bool = False
     """Whether custodians answer to a key that the parameters name, though no snapshot is opened."""
+    unread: bool = False
+    """Whether nobody is to read the answer: the home keeps the public key alone, from the start."""
 
     @property
     def sealed(self) -> bool:
@@ -56,7 +61,7 @@ class Wish:
 class Permit:
     """What custodians are shown of an act that was approved, and the key they answer to.
 
-    `seed` is empty where no keys are opened.
+    `seed` is empty where no keys are opened, or nobody is to read what opens them.
     """
 
     request: Acts.Request
@@ -125,7 +130,8 @@ def permitted(
     act = _asked_for(deployment, of, wish)
     try:
         with running(deployment, act, witnessed=False) as run:
-            seed = recipient_seed(deployment, act) if wish.sealed else b""
+            reads = wish.sealed and not wish.unread
+            seed = recipient_seed(deployment, act) if reads else b""
             yield Permit(act.request, act.given, seed, run.announced)
     except Acts.OtherLog as err:
         if wish.snapshot is None or act.request.procedure is Acts.Procedure.RECOVERY:
@@ -244,7 +250,10 @@ def ask(
         delay_seconds=int(rule.delay.total_seconds()),
         of_client=None if client is None else str(client.id),
     )
-    seal = partial(tools.secrets.write, _recipient(act.id), seed)
+    kept = _recipient(act.id), seed
+    if wish.unread:
+        kept = SHOWN + act.id, public_sealing.public_key(seed)
+    seal = partial(tools.secrets.write, *kept)
     deployment.desk.ask(act, fact, seal if wish.sealed else None)
     return act
 
