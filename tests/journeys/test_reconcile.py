@@ -193,6 +193,40 @@ def test_changes_that_nobody_here_made(world: World) -> None:
     assert "followed roster abababababab on" in roster
 
 
+def test_server_that_a_recovery_replaced(world: World) -> None:
+    """What was there before this home was recovered is noted; what came between it is no less."""
+    with world.open() as deployment:
+        own = deployment.roster.members[0].id
+        for fact in (
+            deployment.fact("custodian.joined", own, index=1, authority="ab" * 32),
+            deployment.fact("install.recovered", deployment.install, kits=0, threshold=2),
+        ):
+            deployment.registry.record(fact)
+
+    def servers(*authorities: str) -> Callable[[list[Fact]], Sequence[Fact]]:
+        def change(facts: list[Fact]) -> Sequence[Fact]:
+            last = replace(facts[-1], client="")
+            given = ({"authority": one * 32} for one in authorities)
+            op = "custodian.handed_over"
+            return [*facts, *(replace(last, op=op, subject=own, body=body) for body in given)]
+
+        return change
+
+    rewrite(world, 1, servers("cd", "ab"))
+    outcome = reconciled(world)
+    assert (outcome.state, outcome.findings) == ("agreed", [])
+    (note,) = outcome.notes
+    assert note.startswith("custodian 1 (custodian-1) took another server on")
+    assert "(authority cdcdcdcdcdcd) before this home was recovered" in note
+    # The custodian was taken back from one that had it since.
+    rewrite(world, 1, servers("ef", "ab"))
+    outcome = reconciled(world)
+    assert len(outcome.notes) == 1
+    ((state, text),) = ((one.state, one.text) for one in outcome.findings)
+    assert state == "split"
+    assert text.endswith("(authority efefefefefef), and no log here tells of it")
+
+
 def test_release_of_another_snapshot_than_announced(world: World) -> None:
     def change(facts: list[Fact]) -> Sequence[Fact]:
         return [

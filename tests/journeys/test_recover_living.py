@@ -253,6 +253,21 @@ def test_where_one_person_decided_it_needs_kits(tmp_path: Path) -> None:
             assert not (tmp_path / "home").exists()
 
 
+def test_a_recovery_that_was_begun_in_vain_is_noted(tmp_path: Path) -> None:
+    """Custodians joined a home that no log can tell of, and nobody accuses them of it for ever."""
+    with installed(tmp_path, timedelta()) as install:
+        install.lose_server()
+        install.run(f"recover {install.allow_another(*NAMES)}", code=5)
+        (tmp_path / "home").rename(tmp_path / "lost at once")
+        install.run(f"recover {install.allow_another(*NAMES)}", code=5)
+        install.approve()
+        install.run("recover", code=3)
+        found = install.run("ledger reconcile")
+        assert found["findings"] == []
+        for name, note in zip(NAMES, found["notes"], strict=True):
+            assert f"({name}) took another server on" in note
+
+
 def test_a_recovery_of_custodians_that_live_waits_for_its_delay(tmp_path: Path) -> None:
     with installed(tmp_path, timedelta(hours=24)) as install:
         assert install.restored() == "first"

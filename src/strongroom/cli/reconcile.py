@@ -65,6 +65,8 @@ def _tell(face: Face, found: Reconciliation, state: State) -> None:
     for log in found.logs:
         for finding in log.findings:
             face.say(*output.wrapped(printable(f"{log.log}: {finding.text}"), "  "))
+    for note in found.notes:
+        face.say(*output.wrapped(printable(f"Note: {note}.")))
     for one in found.others:
         face.say(*output.wrapped(f"{one}."))
     for journal in read:
@@ -93,6 +95,7 @@ def _outcome(found: Reconciliation) -> dict[str, Any]:
             for log in found.logs
             for one in log.findings
         ],
+        "notes": list(found.notes),
         "other_policies": [
             {"index": one.index, "version": one.version, "state": one.state} for one in found.others
         ],

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, cast
+from typing import cast
 
 from strongroom.clients import Client, History
 from strongroom.clock import format_instant
@@ -28,12 +28,11 @@ from strongroom.operations.journals import (
     who,
 )
 from strongroom.operations.look_at_policies import Behind, behind
+from strongroom.operations.reconcile_changes import Changes
 from strongroom.operations.reconcile_redeals import Redealings, of_strangers
 from strongroom.operations.verify_ledger import judge_log
 from strongroom.operations.witnessing import Witnesses
 from strongroom.quorum import SnapshotHeader
-
-_BEGINNINGS: Final = ("install.begun", "install.recovered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,8 @@ class Reconciliation:
     journals: Sequence[Journal]
     others: Sequence[Behind]
     """The custodians that follow another team policy than this home."""
+    notes: Sequence[str]
+    """What no log tells of, and a recovery has replaced since."""
 
     @property
     def state(self) -> State:
@@ -108,8 +109,10 @@ def reconcile(deployment: Deployment) -> Reconciliation:
             opened |= comparison.announced
     logs += _of_strangers(journals, {client.id for client in clients})
     logs += _of_orders(redealings.ordered, journals, opened)
-    logs += _of_changes(deployment, journals)
-    outcome = Reconciliation(logs, journals, behind(deployment))
+    changes = Changes.compared(deployment, journals)
+    if changes.findings:
+        logs.append(LogReconciled("the custodians", findings=changes.findings))
+    outcome = Reconciliation(logs, journals, behind(deployment), changes.notes)
     fact = deployment.fact(
         "ledger.reconciled",
         deployment.install,
@@ -323,46 +326,6 @@ def _of_orders(
         if request not in ordered and request not in opened and request not in journal.deeds
     ]
     yield LogReconciled("the server", findings=findings)
-
-
-def _of_changes(deployment: Deployment, journals: Sequence[Journal]) -> Iterator[LogReconciled]:
-    """Yield whom custodians answered, and what they followed, of which no log here tells.
-
-    Only since there is this install here: of what was before it a home may have no log.
-    """
-    views = deployment.registry.log.epochs()
-    begun = [one.at for view in views for op in _BEGINNINGS for one in view.facts(op)]
-    changes = [
-        (journal, fact)
-        for journal in journals
-        for fact in journal.changes
-        if begun and fact.at > min(begun)
-    ]
-    if not changes:
-        return
-    joined = {
-        (fact.subject, fact.body.get("authority"))
-        for view in views
-        for fact in view.facts("custodian.joined")
-    }
-    rosters = {one.id for one in deployment.rosters.rosters}
-    rosters |= {fact.subject for view in views for fact in view.facts("roster.signed")}
-    findings = []
-    for journal, fact in changes:
-        if fact.op == "custodian.handed_over":
-            authority = str(fact.body["authority"])
-            if (fact.subject, authority) not in joined:
-                findings.append(
-                    f"{who(journal)} took another server on {format_instant(fact.at)} (authority "
-                    f"{authority[:ID_SHOWN]}), and no log here tells of it"
-                )
-        elif fact.op == "roster.adopted" and fact.subject not in rosters:
-            findings.append(
-                f"{who(journal)} followed roster {fact.subject[:ID_SHOWN]} on "
-                f"{format_instant(fact.at)}, which nobody signed here"
-            )
-    if findings:
-        yield LogReconciled("the custodians", findings=[Finding("split", one) for one in findings])
 
 
 def _done(journal: Journal, fact: Fact) -> str:
