@@ -60,7 +60,13 @@ disclosure_days = {disclosure_days}
 """
 
 
-_RATES: Final = ("releases_per_hour_of_client", "releases_per_hour", "questions_per_minute_of_peer")
+_RATES: Final = (
+    "releases_per_hour_of_client",
+    "releases_per_hour",
+    "questions_per_minute_of_peer",
+    "writers_per_hour",
+)
+_WRITERS_PER_HOUR: Final = 1000
 KeyKeeper = Literal["key-file", "passphrase", "systemd-creds"]
 KEY_KEEPERS: Final[tuple[KeyKeeper, ...]] = ("key-file", "passphrase", "systemd-creds")
 RATE_MAX = 1_000_000
@@ -91,6 +97,11 @@ releases_per_hour = 240
 
 # How many questions one peer may ask in a minute.
 questions_per_minute_of_peer = 6000
+
+# How many writers of clients it takes in an hour; a client brings one, and its former ones. Whoever
+# has the server asks nobody for it. Raise it while a fleet of more clients than this gets its keys
+# at a custodian that took a seat: until it has one, a client is not backed up.
+writers_per_hour = 1000
 """
 
 
@@ -123,8 +134,8 @@ class CustodianSettings:
     listen: tuple[str, int]
     key_keeper: KeyKeeper
     key_file: Path | None = None
-    rates: tuple[int, int, int] = (60, 240, 6000)
-    """Releases an hour of a client and of all, and questions a minute of a peer."""
+    rates: tuple[int, int, int, int] = (60, 240, 6000, _WRITERS_PER_HOUR)
+    """Releases an hour of a client and of all, questions a minute of a peer, writers an hour."""
 
     @property
     def kek_path(self) -> Path:
@@ -190,6 +201,8 @@ def read_custodian_settings(home: Path) -> CustodianSettings:
         "key_file": str,
         **dict.fromkeys(_RATES, int),
     }
+    # A home that was made before there was this setting goes on.
+    values = {"writers_per_hour": _WRITERS_PER_HOUR, **values}
     _check_kinds(path, values, wanted)
     for key, most in (("listen_port", PORT_MAX), *((rate, RATE_MAX) for rate in _RATES)):
         least = 0 if key == "listen_port" else 1
@@ -204,9 +217,9 @@ def read_custodian_settings(home: Path) -> CustodianSettings:
     key_file = Path(values["key_file"]) if values["key_file"] else None
     if (key_file is None) == (keeper == "key-file") or (key_file and not key_file.is_absolute()):
         raise UsageError(f"the setting key_file in {path} is not usable", f"with {keeper}")
-    first, second, third = (values[rate] for rate in _RATES)
+    first, second, third, fourth = (values[rate] for rate in _RATES)
     listen = values["listen_address"], values["listen_port"]
-    return CustodianSettings(home, listen, keeper, key_file, (first, second, third))
+    return CustodianSettings(home, listen, keeper, key_file, (first, second, third, fourth))
 
 
 def credentials_folder() -> Path | None:

@@ -165,6 +165,7 @@ CUSTODIAN = {
     "releases_per_hour_of_client": "5",
     "releases_per_hour": "20",
     "questions_per_minute_of_peer": "600",
+    "writers_per_hour": "50",
 }
 
 
@@ -186,8 +187,9 @@ def test_what_custodian_init_writes_is_read_again(tmp_path: Path) -> None:
 
 def test_good_settings_of_a_custodian(tmp_path: Path) -> None:
     found = custodian(tmp_path)
-    assert (found.listen, found.rates) == (("127.0.0.1", 7443), (5, 20, 600))
+    assert (found.listen, found.rates) == (("127.0.0.1", 7443), (5, 20, 600, 50))
     assert (found.key_file, found.kek_path) == (None, tmp_path / "kek")
+    assert custodian(tmp_path, writers_per_hour="").rates == (5, 20, 600, 1000)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +202,7 @@ def test_good_settings_of_a_custodian(tmp_path: Path) -> None:
         ({"listen_port": "true"}, "listen_port .* is not usable"),
         ({"listen_address": ""}, "listen_address .* is not usable"),
         ({"releases_per_hour": "0"}, "releases_per_hour .* is not 1 to"),
+        ({"writers_per_hour": "0"}, "writers_per_hour .* is not 1 to"),
         ({"key_keeper": '"nobody"'}, "it may be key-file, passphrase, systemd-creds"),
         ({"key_keeper": '"key-file"'}, "key_file .* is not usable"),
         ({"key_file": '"/k"'}, "key_file .* is not usable"),

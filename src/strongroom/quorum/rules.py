@@ -280,7 +280,10 @@ def check_room(member: Member, clients: int, writers: int) -> None:
     ):
         if count >= most:
             raise Refused(
-                f"{member} takes no client any more", f"it has {count} {what}, the most there are"
+                f"{member} takes no client any more",
+                f"it has {count} {what}, the most there are",
+                hint="Find out who enrolled so many. What it has is served as ever; for clients "
+                "that it lacks another custodian has to take its seat.",
             )
 
 

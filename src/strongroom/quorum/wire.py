@@ -451,6 +451,12 @@ class Wire:
         return SnapshotHeader.read(_release_request(data).snapshot).client
 
     @staticmethod
+    def writers_of_enrolment(data: bytes) -> int:
+        """Return how many writers a question `enrol` would have pinned, former ones too."""
+        *_, past = messages.read_enrol_question(data)
+        return 1 + len(past.former)
+
+    @staticmethod
     def report(err: BaseException) -> tuple[int, bytes]:
         """Return status and body for an error."""
         return error_report.report(err)

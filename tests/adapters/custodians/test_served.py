@@ -12,7 +12,7 @@ from strongroom.errors import Damaged, Refused, UsageError
 from strongroom.ids import VaultId
 from strongroom.quorum import messages
 from strongroom.quorum.error_report import TooManyAsked
-from strongroom.quorum.rules import Standing
+from strongroom.quorum.rules import Past, Standing
 from strongroom.quorum.wire import Wire
 from strongroom.transport import Request, Response
 from strongroom.transport.peer import Role
@@ -144,10 +144,29 @@ def test_all_clients_together_are_opened_so_often_an_hour(world: World) -> None:
 
 def test_clients_are_enrolled_so_often_an_hour(world: World) -> None:
     """Whoever has the server asks nobody to enrol: it fills no disk in an afternoon."""
-    answers = served(world, Allowed(enrolments_per_hour=2))
+    answers = served(world, Allowed(writers_per_hour=2))
     asked = put("enrol", messages.enrol_question(world.client, world.vault, "normal", world.writer))
     assert [answers(SERVER, asked).status for _ in range(3)] == [200, 200, 429]
-    assert "2 enrolments an hour are the limit" in str(raised(answers(SERVER, asked), 429))
+    error = raised(answers(SERVER, asked), 429)
+    assert "2 writers an hour are the limit" in str(error)
+    assert isinstance(error, TooManyAsked)
+    assert "writers_per_hour in `custodian.toml`" in error.hint
+
+
+def test_former_writers_count_as_those_that_write(world: World) -> None:
+    """A newcomer is told of former writers: a hundred clients with a thousand each use it up."""
+    answers = served(world, Allowed(writers_per_hour=10))
+
+    def enrol(former: int) -> Response:
+        keys = [(number.to_bytes(32, "big"), 1) for number in range(1, former + 1)]
+        past = Past.of(0, "0" * 64, keys)
+        asked = messages.enrol_question(world.client, world.vault, "normal", world.writer, past)
+        return answers(SERVER, put("enrol", asked))
+
+    assert "with 11 writers for now" in str(raised(enrol(10), 429))
+    assert enrol(7).status == 200
+    assert "with 3 writers for now" in str(raised(enrol(2), 429))
+    assert enrol(0).status == 200
 
 
 def test_a_peer_asks_so_often_a_minute_and_another_goes_on(world: World) -> None:

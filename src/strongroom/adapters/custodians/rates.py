@@ -27,8 +27,8 @@ class Rate:
     _asked: dict[str, deque[float]] = field(default_factory=dict)
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, key: str) -> bool:
-        """Count one more and return True; where that is too many, count nothing."""
+    def take(self, key: str, count: int = 1) -> bool:
+        """Count so many more and return True; where that is too many, count nothing."""
         now = self.clock.monotonic()
         with self._turn:
             # What asked last stands last, so that the first are those to let go.
@@ -38,7 +38,7 @@ class Rate:
                 del self._asked[next(iter(self._asked))]
             while asked and asked[0] <= now - self.seconds:
                 asked.popleft()
-            if len(asked) >= self.most:
+            if len(asked) + count > self.most:
                 return False
-            asked.append(now)
+            asked.extend([now] * count)
             return True

@@ -35,8 +35,9 @@ class Allowed:
     releases_per_hour_of_client: int = 60
     releases_per_hour: int = 240
     questions_per_minute_of_peer: int = 6000
-    # A fleet is enrolled in an hour; whoever stole its server needs hours to use up a custodian.
-    enrolments_per_hour: int = 1000
+    # A fleet is enrolled in an hour; whoever stole its server needs hours to use up a custodian,
+    # also with former writers, of which one client may bring 999.
+    writers_per_hour: int = 1000
 
 
 class ServedCustodian:
@@ -60,7 +61,7 @@ class ServedCustodian:
         self._questions = Rate(limits.questions_per_minute_of_peer, MINUTE_SECONDS, clock)
         self._of_client = Rate(limits.releases_per_hour_of_client, HOUR_SECONDS, clock)
         self._of_all = Rate(limits.releases_per_hour, HOUR_SECONDS, clock)
-        self._enrolments = Rate(limits.enrolments_per_hour, HOUR_SECONDS, clock)
+        self._writers = Rate(limits.writers_per_hour, HOUR_SECONDS, clock)
 
     def __call__(self, peer: Peer, request: Request) -> Response:
         """Answer one request; an error of any kind is an answer, too."""
@@ -86,14 +87,17 @@ class ServedCustodian:
         if name == "release":
             self._count_release(request.body)
         if name == "enrol":
-            self._count_enrolment()
+            self._count_writers(request.body)
         return Response(200, Wire.answer(self._custodian, name, request.body), OCTETS)
 
-    def _count_enrolment(self) -> None:
-        if not self._enrolments.take("all"):
+    def _count_writers(self, body: bytes) -> None:
+        count = Wire.writers_of_enrolment(body)
+        if not self._writers.take("all", count):
             raise Wire.TooManyAsked(
-                f"{self._custodian.card()} takes no client for now",
-                f"{self._enrolments.most} enrolments an hour are the limit",
+                f"{self._custodian.card()} takes no client with {count} writers for now",
+                f"{self._writers.most} writers an hour are the limit",
+                hint="Run the command again in an hour, and find out who enrols so many; for a "
+                "large fleet raise writers_per_hour in `custodian.toml` there.",
             )
 
     def _order(self, peer: Peer, name: str, body: bytes) -> None:
