@@ -72,9 +72,9 @@ OPS: Final = (
         "B",
         "update",
         "What was asked for can never be done as it was: the log that was to announce it began "
-        "anew, or another policy holds. The same command asks again.",
+        "anew, or another policy or roster holds. The same command asks again.",
         _REQUEST,
-        must={"digest": HASH, "cause": one_of("other_log", "other_policy")},
+        must={"digest": HASH, "cause": one_of("other_log", "other_policy", "other_roster")},
     ),
     Op(
         "procedure.run",

@@ -25,7 +25,7 @@ from strongroom.operations.enrol_writer import enrol_at_newcomers
 from strongroom.operations.orders import Orders, give_order
 from strongroom.operations.placing import place_kit_entries, roster_path
 from strongroom.operations.policies import current_policy, hand_over_policies
-from strongroom.operations.requesting import Permit, Wish, find_open, permitted
+from strongroom.operations.requesting import Permit, Wish, end, find_open, permitted
 from strongroom.procedures import Plan
 from strongroom.quorum import Acts, Custodian, LocalCustodian, Roster
 
@@ -355,6 +355,10 @@ def _signed(deployment: Deployment, newcomer: Registry.Newcomer) -> Registry.New
             "another roster cannot be signed here",
             "the key of this home is not the operator's, whom the custodians know",
         )
+    asked = find_open(deployment, _order_of(current))
+    if asked is not None:
+        # Another seat was given meanwhile: custodians follow the roster that it names no more.
+        end(deployment, asked, "other_roster")
     seat = Member(current.index, current.id, current.name, current.identity)
     envelope = Roster.sign(
         seed,

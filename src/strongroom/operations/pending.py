@@ -9,10 +9,11 @@ from datetime import datetime
 
 from strongroom.clients import Client
 from strongroom.crypto import canonical, signing
+from strongroom.crypto.envelope import decode_envelope
 from strongroom.operations.deployment import Deployment
 from strongroom.operations.policies import current_policy
 from strongroom.procedures import Act, Desk
-from strongroom.quorum import Acts
+from strongroom.quorum import Acts, Roster
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,27 @@ def _outlived(deployment: Deployment, act: Act) -> str:
     rotating = request.procedure is Acts.Procedure.CUSTODIAN_ROTATE
     if rotating and request.params["custodian"] not in seated:
         return "no_custodian"
-    redealing = request.procedure is Acts.Procedure.CUSTODIAN_REDEAL
-    if redealing and request.params["roster"] != deployment.roster.id:
+    if not _names_roster(deployment, act):
         return "other_roster"
     return "" if request.origin == _origin(deployment, act, client) else "other_log"
+
+
+def _names_roster(deployment: Deployment, act: Act) -> bool:
+    """Tell whether the roster that an act names is still the one to do it by; others name none.
+
+    An enrolment's follows the one of now; or it has held already, and who was away is to be told.
+    """
+    procedure, named = act.request.procedure, act.request.params.get("roster")
+    if procedure is Acts.Procedure.CUSTODIAN_REDEAL:
+        return named == deployment.roster.id
+    known = {roster.id for roster in deployment.rosters.rosters}
+    if procedure is not Acts.Procedure.CUSTODIAN_ENROL or named in known:
+        return True
+    newcomer = deployment.registry.rosters.newcomers().get(int(act.request.params["index"]))
+    if newcomer is None or newcomer.roster is None:
+        return False
+    signed = Roster.parse(decode_envelope(newcomer.roster, "the next roster"), None)
+    return (signed.id, signed.version) == (named, deployment.roster.version + 1)
 
 
 def _origin(deployment: Deployment, act: Act, client: Client | None) -> str:
