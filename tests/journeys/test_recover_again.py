@@ -220,12 +220,12 @@ def test_any_kits_work_after_a_recovery_with_others(
     assert_works(world, clients=(NORMAL,))
     shutil.rmtree(world.home)
     found = recover(world, second)
-    assert found.problems == []
+    assert (found.problems, found.damages) == ([], [])
     assert world.restore(NORMAL) == world.state()
     assert_works(world, clients=(NORMAL,))
     shutil.rmtree(world.home)
     found = recover(world)
-    assert found.problems == []
+    assert (found.problems, found.damages) == ([], [])
     assert world.restore(NORMAL) == world.state()
     assert_works(world, clients=(NORMAL,))
 

@@ -7,6 +7,7 @@ checkpoint. How many custodians have cosigned it is told, and judged by nobody h
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -71,6 +72,19 @@ class LogsAtLocations:
     def logs_of(self, client: ClientId | None) -> list[str]:
         """Return the ids of the logs of which an object says that they are this client's."""
         return [log for log, owners in self._hints.items() if client in owners]
+
+    def opens(self, log: str, parent: bytes) -> bool:
+        """Tell whether a log may be sealed under this key; no copy is accused where it is not.
+
+        All of a log is sealed under one key, and without its first object nothing of it is read.
+        """
+        first = self._keys[log][0]
+        opening = partial(Log.stretch.open_stretch, key=first, parent=parent)
+        for name in self._copies.locations:
+            with suppress(Damaged, LocationUnavailable, ObjectMissing):
+                self._get_from(name, first, opening)
+                return True
+        return False
 
     def read(self, log: str, parent: bytes) -> FoundLog:
         """Read a log that is sealed under this key; raises Damaged where nothing of it is left."""

@@ -71,9 +71,13 @@ class LedgerRecovery:
     def _read(self, log_id: str, parents: Sequence[bytes]) -> FoundLog | None:
         """Read a log under the first key that fits; one that cannot be read is named."""
         failure: StrongroomError = Damaged(
-            f"nothing of the log {log_id[:8]} can be read", "no client that is here has its key"
+            f"nothing of the log {log_id[:8]} can be read",
+            "no key that is here opens its first object",
         )
         for parent in parents:
+            # No copy is damaged because it was sealed under another key than the one tried.
+            if not self.logs.opens(log_id, parent):
+                continue
             try:
                 found = self.logs.read(log_id, parent)
                 found.parse_facts()
