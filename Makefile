@@ -84,8 +84,9 @@ else
 	TMPDIR="$$demo" XDG_RUNTIME_DIR= $(BIN)/strongroom --home "$$demo/home" up --demo --once
 endif
 
-test: $(FOREIGN) ## Run the tests (a few minutes)
-	@$(BIN)/python -m pytest -n 2 -m "not long" $(PYTEST_ARGS)
+# Three at once, because a test that waits for the disk leaves its core to another.
+test: $(FOREIGN) ## Run the tests (ten to fifteen minutes on two cores)
+	@$(BIN)/python -m pytest -n 3 -m "not long" $(PYTEST_ARGS)
 
 test-long: $(FOREIGN) ## Run every test, with many more random examples
 	@$(BIN)/python -m pytest -n 2 -m "long or not long" --hypothesis-profile=long \
