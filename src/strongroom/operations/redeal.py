@@ -198,7 +198,7 @@ class _Redealer:
     ) -> None:
         place = self.deployment, self.client, self.history, session
         try:
-            first, former = fetch_first_keys(*place), fetch_keys(*place)
+            first = fetch_first_keys(*place)
         except (Damaged, ObjectMissing) as err:
             raise _unread(session, str(err)) from err
         begun = self._begun(session, there)
@@ -210,7 +210,7 @@ class _Redealer:
             self._complete(first, begun, there)
             done.already += 1
         else:
-            self._redeal(former, begun, keys)
+            self._redeal(fetch_keys(*place), begun, keys)
             done.sessions += 1
 
     def _list(self, part: str) -> dict[str, frozenset[str]]:

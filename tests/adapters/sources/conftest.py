@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.in_memory import PLACE
+
 NOBODY = 65534
-MEMORY = "/dev/shm"  # noqa: S108 - the tests make folders of their own in it
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     if request.param == "disk":
         yield tmp_path
         return
-    if not os.access(MEMORY, os.W_OK):
-        pytest.skip(f"no file system in memory: {MEMORY} cannot be written")
-    with tempfile.TemporaryDirectory(dir=MEMORY, prefix="strongroom-test-") as made:
+    if not os.access(PLACE, os.W_OK):
+        pytest.skip(f"no file system in memory: {PLACE} cannot be written")
+    with tempfile.TemporaryDirectory(dir=PLACE, prefix="strongroom-test-") as made:
         yield Path(made)
