@@ -5,6 +5,7 @@ PyPI, and the test is skipped where that cannot be had.
 """
 
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -25,6 +26,7 @@ from tests.support.peers import CLOCK, PATIENCE_SECONDS, badge_of, new_authority
 
 pytestmark = [pytest.mark.loopback, pytest.mark.long]
 SSLYZE = "sslyze==6.3.1"
+MACHINE_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 OLDER = ("ssl_2_0", "ssl_3_0", "tls_1_0", "tls_1_1", "tls_1_2")
 
 
@@ -36,11 +38,17 @@ def sslyze(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         pytest.skip("sslyze cannot be had: there is no uv to install it with")
     place = tmp_path_factory.mktemp("sslyze") / "env"
     python = str(place / "bin" / "python")
+    # As setup does: the machine's own certificates are trusted where it has some.
+    surroundings = dict(os.environ)
+    if MACHINE_CERTIFICATES.is_file():
+        surroundings["UV_SYSTEM_CERTS"] = "true"
     for command in (
         [uv, "venv", "--quiet", "--python", sys.executable, str(place)],
         [uv, "pip", "install", "--quiet", "--python", python, SSLYZE],
     ):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=240, check=False, env=surroundings
+        )
         if done.returncode != 0:
             pytest.skip(f"sslyze cannot be had: {done.stderr.strip()[-200:]}")
     return [python, "-W", "ignore", "-m", "sslyze"]
